@@ -1,0 +1,3 @@
+//! Relay sessions, the engine port and its engines.
+
+pub mod engine;
