@@ -1,4 +1,5 @@
 //! `GoLiveBro` Appliance: phone → bonded SRTLA → relay → OBS, in one binary.
 
+pub mod db;
 pub mod kernel;
 pub mod relay;
