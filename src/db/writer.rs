@@ -443,7 +443,7 @@ mod tests {
         let (_folder, writer) = writer();
         let (release, held) = std::sync::mpsc::channel::<()>();
         let blocker = writer.call(move |_| {
-            drop(held.recv());
+            held.recv().unwrap();
             Ok::<_, DbError>(())
         });
         let mut blocker = Box::pin(blocker);
@@ -470,7 +470,7 @@ mod tests {
             .unwrap();
         let (release, held) = std::sync::mpsc::channel::<()>();
         let mut blocker = Box::pin(writer.call(move |_| {
-            drop(held.recv());
+            held.recv().unwrap();
             Ok::<_, DbError>(())
         }));
         assert!(futures_util::poll!(&mut blocker).is_pending());
