@@ -2,5 +2,7 @@
 
 pub mod db;
 pub mod http;
+pub mod jobs;
 pub mod kernel;
 pub mod relay;
+pub mod settings;

@@ -17,6 +17,8 @@ mod lock;
 mod metrics;
 mod migrate;
 mod readers;
+#[cfg(test)]
+pub(crate) mod testing;
 mod writer;
 
 use std::path::Path;

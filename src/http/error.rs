@@ -5,7 +5,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::request_id::RequestId;
-use crate::kernel::{Code, Error, Kind};
+use crate::kernel::{Code, Error, Kind, error_chain};
 
 /// A failure that is answered as JSON.
 #[derive(Debug)]
@@ -101,19 +101,6 @@ fn log_once(error: &Error, status: StatusCode) {
             "request refused"
         ),
     }
-}
-
-/// A failure and its causes, one after another.
-#[must_use]
-pub fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }
 
 /// The answer for a path that does not exist.

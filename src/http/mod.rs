@@ -16,7 +16,7 @@ mod request_id;
 mod server;
 
 pub use body::{BODY_LIMIT_BYTES, read_body};
-pub use error::{ApiError, error_chain, method_not_allowed, status_of, unknown_path};
+pub use error::{ApiError, method_not_allowed, status_of, unknown_path};
 pub use extract::{Form, Json, OptionalJson, Path, Query};
 pub use observe::{HttpMetrics, observe};
 pub use peer::{Peer, TrustedProxies, identify_peer};
