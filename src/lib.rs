@@ -4,5 +4,7 @@ pub mod db;
 pub mod http;
 pub mod jobs;
 pub mod kernel;
+pub mod plans;
 pub mod relay;
 pub mod settings;
+pub mod slots;
