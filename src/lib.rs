@@ -1,5 +1,6 @@
 //! `GoLiveBro` Appliance: phone → bonded SRTLA → relay → OBS, in one binary.
 
+pub mod appliance;
 pub mod db;
 pub mod http;
 pub mod jobs;
