@@ -5,5 +5,6 @@ pub mod db;
 pub mod http;
 pub mod jobs;
 pub mod kernel;
+pub mod live;
 pub mod relay;
 pub mod settings;
