@@ -130,7 +130,7 @@ mod tests {
             dropped_bytes: 1316,
             ..PublisherStats::default()
         };
-        let stats = StreamStats {
+        let figures = StreamStats {
             slot_id: SlotId::generate(),
             publisher: Some(publisher),
             players: Vec::new(),
@@ -141,7 +141,7 @@ mod tests {
             state,
             since: None,
             broadcast_started_at: None,
-            stats: Some(Arc::new(stats)),
+            stats: Some(Arc::new(figures)),
             stats_age: Duration::ZERO,
             history_kbps: Vec::new(),
         }

@@ -238,7 +238,7 @@ mod tests {
                 }
                 prop_assert_eq!(is_begun, machine.state().is_on_air());
                 if let Some(last) = last_media && machine.tick(None, now) != Change::Ended {
-                    let silent = now - last;
+                    let silent = now.saturating_sub(last);
                     prop_assert!(!machine.state().is_on_air() || silent < s(10), "{silent:?}");
                 } else {
                     is_begun = machine.state().is_on_air();
