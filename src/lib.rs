@@ -6,5 +6,7 @@ pub mod http;
 pub mod jobs;
 pub mod kernel;
 pub mod live;
+pub mod plans;
 pub mod relay;
 pub mod settings;
+pub mod slots;
