@@ -1,0 +1,12 @@
+//! HTTP without a feature: pages, forms, static files.
+//!
+//! Invariant: nothing here knows a capability.
+
+pub mod assets;
+pub mod form;
+pub mod html;
+pub mod page;
+
+
+
+
