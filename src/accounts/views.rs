@@ -63,7 +63,9 @@ pub struct UsersPage {
 
 impl fmt::Debug for UsersPage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UsersPage").field("users", &self.users).finish_non_exhaustive()
+        f.debug_struct("UsersPage")
+            .field("users", &self.users)
+            .finish_non_exhaustive()
     }
 }
 
@@ -80,7 +82,11 @@ pub struct AddUserValues<'a> {
 
 impl Default for AddUserValues<'_> {
     fn default() -> Self {
-        Self { email: "", display_name: "", role: Role::Streamer }
+        Self {
+            email: "",
+            display_name: "",
+            role: Role::Streamer,
+        }
     }
 }
 
@@ -119,7 +125,9 @@ fn role_choices(selected: Role) -> Vec<Choice> {
         is_selected: role == selected,
     };
     // The least mighty first: nobody becomes an owner by a slip of the thumb.
-    [Role::Streamer, Role::Viewer, Role::Operator, Role::Owner].map(choice).into()
+    [Role::Streamer, Role::Viewer, Role::Operator, Role::Owner]
+        .map(choice)
+        .into()
 }
 
 /// A role as a person reads it.
@@ -222,7 +230,10 @@ impl AccountPage {
     }
 
     fn role_label(&self) -> &'static str {
-        self.shell.signed_in.as_ref().map_or("", |user| role_label(user.role))
+        self.shell
+            .signed_in
+            .as_ref()
+            .map_or("", |user| role_label(user.role))
     }
 }
 
@@ -253,3 +264,7 @@ pub struct PluginRow {
     /// When it was last seen.
     pub last_seen: Moment,
 }
+
+#[cfg(test)]
+#[path = "views_tests.rs"]
+pub(crate) mod tests;

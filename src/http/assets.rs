@@ -47,15 +47,27 @@ static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::build);
 
 impl Catalog {
     fn build() -> Self {
-        let mut catalog = Self { by_name: HashMap::new(), urls: HashMap::new() };
+        let mut catalog = Self {
+            by_name: HashMap::new(),
+            urls: HashMap::new(),
+        };
         for path in StaticFiles::iter() {
             let file = StaticFiles::get(&path).expect("the listing names files that exist");
             let name = hashed_name(&path, &file.metadata.sha256_hash());
             let etag = format!("\"{}\"", hex(&file.metadata.sha256_hash()[..16]));
-            let asset = Asset { bytes: to_bytes(file.data), content_type: type_of(&path), etag };
-            catalog.urls.insert(path.into_owned(), format!("/static/{name}"));
+            let asset = Asset {
+                bytes: to_bytes(file.data),
+                content_type: type_of(&path),
+                etag,
+            };
+            catalog
+                .urls
+                .insert(path.into_owned(), format!("/static/{name}"));
             let replaced = catalog.by_name.insert(name, asset);
-            assert!(replaced.is_none(), "two static files of one name and content");
+            assert!(
+                replaced.is_none(),
+                "two static files of one name and content"
+            );
         }
         catalog
     }
@@ -92,7 +104,10 @@ fn type_of(path: &str) -> &'static str {
 /// When there is no such file. Templates name files literally, and rendering each page is tested.
 #[must_use]
 pub fn asset_url(path: &str) -> &'static str {
-    CATALOG.urls.get(path).expect("a template names a file that is in static/")
+    CATALOG
+        .urls
+        .get(path)
+        .expect("a template names a file that is in static/")
 }
 
 /// `GET /static/{file}`: a file of ours, to be kept for ever; 404 for any other name.
@@ -106,7 +121,10 @@ pub async fn asset(Path(file): Path<String>, headers: HeaderMap) -> Response {
 /// `GET /favicon.ico`: the icon, for what asks for it without reading the page.
 pub async fn favicon(headers: HeaderMap) -> Response {
     let name = asset_url(FAVICON).trim_start_matches("/static/");
-    let asset = CATALOG.by_name.get(name).expect("an address leads to its file");
+    let asset = CATALOG
+        .by_name
+        .get(name)
+        .expect("an address leads to its file");
     answer(asset, ONE_DAY, &headers)
 }
 
@@ -121,10 +139,22 @@ fn answer(asset: &Asset, cache: &'static str, headers: &HeaderMap) -> Response {
 
 /// Whether the caller's copy is ours. A proxy that compresses marks our tag as weak.
 fn is_known(asset: &Asset, headers: &HeaderMap) -> bool {
-    let Some(known) = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()) else {
+    let Some(known) = headers
+        .get(IF_NONE_MATCH)
+        .and_then(|value| value.to_str().ok())
+    else {
         return false;
     };
-    known.split(',').any(|tag| tag.trim().trim_start_matches("W/") == asset.etag)
+    known
+        .split(',')
+        .any(|tag| tag.trim().trim_start_matches("W/") == asset.etag)
+}
+
+/// Every address with its content.
+#[cfg(test)]
+pub(super) fn all() -> impl Iterator<Item = (String, Bytes)> {
+    let files = CATALOG.by_name.iter();
+    files.map(|(name, asset)| (format!("/static/{name}"), asset.bytes.clone()))
 }
 
 #[cfg(test)]
@@ -139,7 +169,9 @@ mod tests {
     #[test]
     fn a_name_carries_the_hash_of_the_content() {
         let url = asset_url("css/base.css");
-        let digits = url.strip_prefix("/static/base.").and_then(|rest| rest.strip_suffix(".css"));
+        let digits = url
+            .strip_prefix("/static/base.")
+            .and_then(|rest| rest.strip_suffix(".css"));
         let digits = digits.expect("the form /static/base.<hash>.css");
         assert_eq!(digits.len(), NAME_HASH_BYTES * 2);
         assert!(digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
@@ -148,7 +180,10 @@ mod tests {
     #[test]
     fn every_file_has_an_address_of_its_own() {
         assert_eq!(CATALOG.urls.len(), CATALOG.by_name.len());
-        assert!(CATALOG.urls.len() >= 8, "style sheets, scripts and the icon");
+        assert!(
+            CATALOG.urls.len() >= 8,
+            "style sheets, scripts and the icon"
+        );
     }
 
     #[test]
@@ -178,7 +213,11 @@ mod tests {
     #[tokio::test]
     async fn any_other_name_is_not_found() {
         for name in ["base.css", "../Cargo.toml", "css/base.css", ""] {
-            assert_eq!(get(name, HeaderMap::new()).await.status(), StatusCode::NOT_FOUND, "{name}");
+            assert_eq!(
+                get(name, HeaderMap::new()).await.status(),
+                StatusCode::NOT_FOUND,
+                "{name}"
+            );
         }
     }
 

@@ -7,6 +7,9 @@ pub mod form;
 pub mod html;
 pub mod page;
 
-
-
-
+#[cfg(test)]
+mod contrast;
+#[cfg(test)]
+pub(crate) mod page_check;
+#[cfg(test)]
+mod preview;

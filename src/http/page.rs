@@ -55,7 +55,10 @@ impl Theme {
     /// The theme of that word; anything else is [`Theme::Auto`].
     #[must_use]
     pub fn parse(word: &str) -> Self {
-        Self::ALL.into_iter().find(|theme| theme.as_str() == word).unwrap_or_default()
+        Self::ALL
+            .into_iter()
+            .find(|theme| theme.as_str() == word)
+            .unwrap_or_default()
     }
 
     /// The theme in the cookies of a request.
@@ -183,7 +186,11 @@ impl Shell {
             nav.push(nav_item("Users", "/users", "users", path));
         }
         nav.push(nav_item("Account", "/account", "account", path));
-        Self { nav, signed_in: Some(user), ..Self::visitor(title, path, theme) }
+        Self {
+            nav,
+            signed_in: Some(user),
+            ..Self::visitor(title, path, theme)
+        }
     }
 
     /// With a message about the last action, when there is one.
@@ -202,8 +209,16 @@ impl Shell {
 }
 
 fn nav_item(label: &'static str, href: &'static str, icon: &'static str, path: &str) -> NavItem {
-    let is_current = path == href || path.strip_prefix(href).is_some_and(|it| it.starts_with('/'));
-    NavItem { label, href, icon, is_current }
+    let is_current = path == href
+        || path
+            .strip_prefix(href)
+            .is_some_and(|it| it.starts_with('/'));
+    NavItem {
+        label,
+        href,
+        icon,
+        is_current,
+    }
 }
 
 /// A path of ours that a form asked to come back to; anything else becomes `/live`.
@@ -223,8 +238,10 @@ pub fn local_path(wanted: &str) -> &str {
 pub fn render(status: StatusCode, page: &impl Template) -> Response {
     match page.render() {
         Ok(html) => {
-            let fields =
-                [(CONTENT_TYPE, "text/html; charset=utf-8"), (CACHE_CONTROL, "no-store")];
+            let fields = [
+                (CONTENT_TYPE, "text/html; charset=utf-8"),
+                (CACHE_CONTROL, "no-store"),
+            ];
             (status, fields, html).into_response()
         }
         Err(error) => {
@@ -267,7 +284,10 @@ mod tests {
     #[test]
     fn only_an_owner_finds_the_users_page_in_the_navigation() {
         for role in Role::ALL {
-            let user = SignedIn { display_name: "Ada".to_owned(), role };
+            let user = SignedIn {
+                display_name: "Ada".to_owned(),
+                role,
+            };
             let shell = Shell::signed_in("Live", "/live", Theme::Auto, user);
             let has_users = shell.nav.iter().any(|item| item.href == "/users");
             assert_eq!(has_users, role == Role::Owner, "{role}");
@@ -279,7 +299,13 @@ mod tests {
     fn a_form_comes_back_to_our_own_pages_only() {
         assert_eq!(local_path("/account"), "/account");
         assert_eq!(local_path("/live?reveal=slt_1"), "/live?reveal=slt_1");
-        for foreign in ["", "https://a.example", "//a.example", "/\\a.example", "/\t/a.example"] {
+        for foreign in [
+            "",
+            "https://a.example",
+            "//a.example",
+            "/\\a.example",
+            "/\t/a.example",
+        ] {
             assert_eq!(local_path(foreign), "/live", "{foreign:?}");
         }
     }

@@ -58,7 +58,10 @@ pub struct CopyField {
 
 impl fmt::Debug for CopyField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CopyField").field("id", &self.id).field("text", &"***").finish()
+        f.debug_struct("CopyField")
+            .field("id", &self.id)
+            .field("text", &"***")
+            .finish()
     }
 }
 
@@ -81,8 +84,13 @@ pub struct Client {
 #[must_use]
 pub fn clients(slot: SlotId, at: &Endpoints, keys: Option<&Keys>) -> Vec<Client> {
     let writer = Writer { slot, at, keys };
-    let mut clients =
-        vec![writer.bonded(), writer.belabox(), writer.app(), writer.encoder(), writer.player()];
+    let mut clients = vec![
+        writer.bonded(),
+        writer.belabox(),
+        writer.app(),
+        writer.encoder(),
+        writer.player(),
+    ];
     clients.extend(writer.figures());
     clients
 }
@@ -95,12 +103,19 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn bonded(&self) -> Client {
-        let url = format!("srtla://{}?streamid={}", self.at(self.at.srtla_port), self.publish());
+        let url = format!(
+            "srtla://{}?streamid={}",
+            self.at(self.at.srtla_port),
+            self.publish()
+        );
         Client {
             title: "Moblin, IRL Pro",
             purpose: "Phone, several networks bonded (SRTLA)",
             fields: vec![self.keyed("srtla", "URL", url)],
-            notes: vec![format!("SRT latency in the app: {} ms.", self.at.latency_ms)],
+            notes: vec![format!(
+                "SRT latency in the app: {} ms.",
+                self.at.latency_ms
+            )],
             is_open: true,
         }
     }
@@ -111,9 +126,17 @@ impl Writer<'_> {
             purpose: "Encoder box, several modems bonded (SRTLA)",
             fields: vec![
                 self.open("belabox-address", "Receiver address", self.at.host.clone()),
-                self.open("belabox-port", "Receiver port", self.at.srtla_port.to_string()),
+                self.open(
+                    "belabox-port",
+                    "Receiver port",
+                    self.at.srtla_port.to_string(),
+                ),
                 self.keyed("belabox-stream", "SRT stream ID", self.publish()),
-                self.open("belabox-latency", "SRT latency (ms)", self.at.latency_ms.to_string()),
+                self.open(
+                    "belabox-latency",
+                    "SRT latency (ms)",
+                    self.at.latency_ms.to_string(),
+                ),
             ],
             notes: Vec::new(),
             is_open: false,
@@ -142,7 +165,9 @@ impl Writer<'_> {
             title: "OBS or ffmpeg as the sender",
             purpose: "Plain SRT, latency in microseconds",
             fields: vec![self.keyed("encoder", "Server", url)],
-            notes: vec!["In OBS: Settings, Stream, service Custom; leave the key empty.".to_owned()],
+            notes: vec![
+                "In OBS: Settings, Stream, service Custom; leave the key empty.".to_owned(),
+            ],
             is_open: false,
         }
     }
@@ -180,7 +205,10 @@ impl Writer<'_> {
 
     fn libavformat(&self, port: u16, key: &str) -> String {
         let latency_us = u64::from(self.at.latency_ms) * 1000;
-        format!("srt://{}?streamid={key}&latency={latency_us}&mode=caller", self.at(port))
+        format!(
+            "srt://{}?streamid={key}&latency={latency_us}&mode=caller",
+            self.at(port)
+        )
     }
 
     /// `host:port`, an IPv6 address in brackets.
@@ -209,11 +237,19 @@ impl Writer<'_> {
 
     fn keyed(&self, part: &str, label: &'static str, text: String) -> CopyField {
         let can_copy = self.keys.is_some();
-        CopyField { can_copy, ..self.open(part, label, text) }
+        CopyField {
+            can_copy,
+            ..self.open(part, label, text)
+        }
     }
 
     fn open(&self, part: &str, label: &'static str, text: String) -> CopyField {
-        CopyField { id: format!("{part}-{}", self.slot), label, text, can_copy: true }
+        CopyField {
+            id: format!("{part}-{}", self.slot),
+            label,
+            text,
+            can_copy: true,
+        }
     }
 }
 
@@ -234,12 +270,20 @@ pub(crate) mod tests {
 
     pub(crate) fn keys() -> Keys {
         let key = |prefix: &str| SecretString::from(format!("{prefix}{}", "5eC2e7".repeat(5)));
-        Keys { publish: key("live_"), play: key("play_"), stats: key("stats_") }
+        Keys {
+            publish: key("live_"),
+            play: key("play_"),
+            stats: key("stats_"),
+        }
     }
 
     fn texts(at: &Endpoints, keys: Option<&Keys>) -> Vec<String> {
         let clients = clients(SlotId::generate(), at, keys);
-        clients.into_iter().flat_map(|client| client.fields).map(|field| field.text).collect()
+        clients
+            .into_iter()
+            .flat_map(|client| client.fields)
+            .map(|field| field.text)
+            .collect()
     }
 
     #[test]
@@ -263,7 +307,10 @@ pub(crate) mod tests {
     #[test]
     fn without_the_keys_only_the_place_is_told() {
         let texts = texts(&endpoints(), None);
-        assert_eq!(texts[0], format!("srtla://relay.example.com:5000?streamid=live_{MASK}"));
+        assert_eq!(
+            texts[0],
+            format!("srtla://relay.example.com:5000?streamid=live_{MASK}")
+        );
         assert!(texts.iter().all(|text| !text.contains("5eC2e7")));
     }
 
@@ -278,7 +325,10 @@ pub(crate) mod tests {
 
     #[test]
     fn an_ipv6_address_stands_in_brackets() {
-        let at = Endpoints { host: "2001:db8::7".to_owned(), ..endpoints() };
+        let at = Endpoints {
+            host: "2001:db8::7".to_owned(),
+            ..endpoints()
+        };
         assert!(texts(&at, None)[0].starts_with("srtla://[2001:db8::7]:5000?"));
     }
 

@@ -36,7 +36,11 @@ impl Sparkline {
         let columns = to_columns(samples_kbps);
         let top = columns.iter().flatten().copied().max().unwrap_or(0).max(1);
         let summary = summarise(samples_kbps, period);
-        Self { svg: to_svg(&columns, top, &summary), summary, scale: bitrate(top) }
+        Self {
+            svg: to_svg(&columns, top, &summary),
+            summary,
+            scale: bitrate(top),
+        }
     }
 }
 
@@ -61,7 +65,11 @@ fn summarise(samples: &[Option<u32>], period: &str) -> String {
         return format!("No media in the last {period}");
     };
     let lowest = samples.iter().flatten().min().copied().unwrap_or(0);
-    format!("Last {period}: average {}, lowest {}", bitrate(average), bitrate(lowest))
+    format!(
+        "Last {period}: average {}, lowest {}",
+        bitrate(average),
+        bitrate(lowest)
+    )
 }
 
 fn to_svg(columns: &[Option<u32>], top: u32, summary: &str) -> Html {
@@ -124,7 +132,9 @@ fn height_of(kbps: u32, top: u32) -> u32 {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -164,9 +174,15 @@ mod tests {
     #[test]
     fn the_words_say_what_the_drawing_shows() {
         let sparkline = Sparkline::draw(&[Some(4100), None, Some(7700)], "5 min");
-        assert_eq!(sparkline.summary, "Last 5 min: average 5.9 Mbit/s, lowest 4.1 Mbit/s");
+        assert_eq!(
+            sparkline.summary,
+            "Last 5 min: average 5.9 Mbit/s, lowest 4.1 Mbit/s"
+        );
         assert!(sparkline.svg.as_str().contains(&sparkline.summary));
-        assert_eq!(Sparkline::draw(&[None], "5 min").summary, "No media in the last 5 min");
+        assert_eq!(
+            Sparkline::draw(&[None], "5 min").summary,
+            "No media in the last 5 min"
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! Invariant: a card for someone who may not see secrets has neither addresses nor actions.
 
 use askama::Template;
+use askama::filters::HtmlSafe;
 
 use super::addresses::Client;
 use super::sparkline::Sparkline;
@@ -101,7 +102,9 @@ impl SlotCard {
     /// Whether the keys are in this card.
     #[must_use]
     pub fn is_revealed(&self) -> bool {
-        self.addresses.as_ref().is_some_and(|addresses| addresses.is_revealed)
+        self.addresses
+            .as_ref()
+            .is_some_and(|addresses| addresses.is_revealed)
     }
 }
 
@@ -168,7 +171,11 @@ impl FigureItem {
     /// A figure that is as it should be.
     #[must_use]
     pub const fn new(label: &'static str, value: String) -> Self {
-        Self { label, value, warning: None }
+        Self {
+            label,
+            value,
+            warning: None,
+        }
     }
 
     /// With a word of warning, when there is one.
@@ -206,3 +213,12 @@ pub struct FirstPacketGuide {
     /// Whether the steps are shown, or one line only: for the first slot, not for its siblings.
     pub has_steps: bool,
 }
+
+// The templates of these parts escape what they are given, so a page takes them as they are.
+impl HtmlSafe for SlotCard {}
+impl HtmlSafe for SlotAddresses {}
+impl HtmlSafe for SlotFigures {}
+
+#[cfg(test)]
+#[path = "views_tests.rs"]
+pub(crate) mod tests;

@@ -58,8 +58,12 @@ impl Outcome {
         match self {
             Self::Approved => "Go back to OBS: it goes on by itself within a few seconds.",
             Self::Denied => "The plugin was not let in. Nothing else changed.",
-            Self::Expired => "A sign-in is good for a few minutes only. Press Sign in in OBS again.",
-            Self::AlreadyUsed => "Each sign-in is answered once. If OBS still asks, press Sign in there again.",
+            Self::Expired => {
+                "A sign-in is good for a few minutes only. Press Sign in in OBS again."
+            }
+            Self::AlreadyUsed => {
+                "Each sign-in is answered once. If OBS still asks, press Sign in there again."
+            }
         }
     }
 
@@ -81,3 +85,7 @@ pub struct OutcomePage {
     /// What came of it.
     pub outcome: Outcome,
 }
+
+#[cfg(test)]
+#[path = "views_tests.rs"]
+pub(crate) mod tests;

@@ -24,7 +24,9 @@ pub struct SetupPage {
 
 impl std::fmt::Debug for SetupPage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SetupPage").field("form", &self.form).finish_non_exhaustive()
+        f.debug_struct("SetupPage")
+            .field("form", &self.form)
+            .finish_non_exhaustive()
     }
 }
 
@@ -81,9 +83,12 @@ fn public_host(values: SetupValues<'_>) -> Field {
         .with_max_length(253)
         .with_value(values.public_host);
     if values.is_host_configured {
-        return field.with_hint("Set in the configuration; it is changed there.").read_only();
+        return field
+            .with_hint("Set in the configuration; it is changed there.")
+            .read_only();
     }
-    field.with_hint("Your phone and OBS connect to it. We found this one; change it if it is wrong.")
+    field
+        .with_hint("Your phone and OBS connect to it. We found this one; change it if it is wrong.")
 }
 
 /// Every page before the appliance has an owner, for a visitor without a good token.
@@ -111,3 +116,7 @@ pub struct ErrorPage {
     /// What to tell whoever runs the appliance.
     pub request_id: String,
 }
+
+#[cfg(test)]
+#[path = "views_tests.rs"]
+pub(crate) mod tests;
