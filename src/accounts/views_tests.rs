@@ -126,8 +126,8 @@ fn the_first_password_is_shown_where_a_user_was_added_and_never_in_debug_output(
 #[test]
 fn a_new_user_is_a_streamer_unless_chosen_otherwise() {
     let html = users(&[], None).render().unwrap();
-    assert!(html.contains("<option value=\"streamer\" selected>"));
-    assert_eq!(html.matches(" selected>").count(), 1);
+    assert!(html.contains("value=\"streamer\" required checked>"));
+    assert_eq!(html.matches(" checked>").count(), 1);
 }
 
 #[test]

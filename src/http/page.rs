@@ -46,7 +46,7 @@ impl Theme {
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
-            Self::Auto => "Like this device",
+            Self::Auto => "Auto",
             Self::Light => "Light",
             Self::Dark => "Dark",
         }

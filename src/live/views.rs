@@ -119,7 +119,7 @@ pub struct SlotAddresses {
     /// Whether the keys are shown.
     pub is_revealed: bool,
     /// Whether the list is unfolded although its keys are masked: for a slot that waits for its
-    /// first media.
+    /// first media, and for one without siblings.
     pub is_open: bool,
 }
 
