@@ -4,6 +4,8 @@
 //!
 //! Invariant: nobody else asks the engine for figures; everybody reads the hub.
 
+pub mod addresses;
+pub mod figures;
 mod hub;
 mod legacy;
 mod links;
@@ -11,7 +13,9 @@ mod metrics;
 mod model;
 mod poller;
 mod service;
+pub mod sparkline;
 mod store;
+pub mod views;
 
 pub use hub::{HISTORY_SECONDS, SlotStatus};
 pub use legacy::{flat, legacy};
