@@ -1,3 +1,6 @@
+//! Users, roles, passwords and sign-in.
+
+pub mod views;
 //! Users and the proofs of who is calling: passwords, browser sessions, the plugin's tokens.
 //!
 //! ```text
