@@ -1,6 +1,3 @@
-//! Users, roles, passwords and sign-in.
-
-pub mod views;
 //! Users and the proofs of who is calling: passwords, browser sessions, the plugin's tokens.
 //!
 //! ```text
@@ -23,6 +20,7 @@ pub mod store;
 pub mod api;
 pub mod extract;
 pub mod jobs;
+pub mod views;
 
 pub use model::{AccountsConfig, DisplayName, Email, NewUser, Password, PluginDevice, User};
 pub use service::AccountsService;

@@ -232,6 +232,14 @@ pub struct SignedIn {
     pub email: String,
 }
 
+impl SignedIn {
+    /// Whether the caller runs the appliance.
+    #[must_use]
+    pub fn is_operator(&self) -> bool {
+        self.actor.is_operator()
+    }
+}
+
 /// Where a browser signs in from.
 #[derive(Debug, Clone)]
 pub struct BrowserClient {

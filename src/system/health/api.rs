@@ -19,8 +19,11 @@ pub async fn get_liveness() -> axum::Json<Value> {
 /// The database takes writes and the relay carries media: 200, else 503 that says what is wrong.
 pub async fn get_readiness(State(health): State<HealthService>) -> Response {
     let readiness = health.readiness().await;
-    let status =
-        if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if readiness.is_ready() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, axum::Json(readiness)).into_response()
 }
 
@@ -44,7 +47,9 @@ pub async fn get_metrics(
 }
 
 fn bears_token(health: &HealthService, headers: &HeaderMap) -> bool {
-    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let header = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
     let token = header.and_then(|text| text.strip_prefix("Bearer "));
     token.is_some_and(|token| health.is_metrics_token(token.trim()))
 }

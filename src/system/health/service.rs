@@ -68,7 +68,14 @@ impl HealthService {
         access: MetricsAccess,
     ) -> Self {
         let last = Mutex::default();
-        Self(Arc::new(Inner { store, engine, clock, registry, access, last }))
+        Self(Arc::new(Inner {
+            store,
+            engine,
+            clock,
+            registry,
+            access,
+            last,
+        }))
     }
 
     /// Whether database and relay work. Asked at most once a second, whoever asks.
@@ -89,24 +96,35 @@ impl HealthService {
         let now = self.0.clock.now();
         // A real write: a transaction without one proves neither space nor permission.
         let written = self.0.store.write(move |tx| {
-            let sql = "INSERT INTO setting (key, value, updated_at_ms) VALUES ('ready_check', '', ?1)
+            let sql =
+                "INSERT INTO setting (key, value, updated_at_ms) VALUES ('ready_check', '', ?1)
                        ON CONFLICT (key) DO UPDATE SET updated_at_ms = ?1";
             tx.prepare_cached(sql)?.execute([now])?;
             Ok::<_, DbError>(())
         });
-        let database = written.await.map_or_else(|error| error.to_string(), |()| "ok".to_owned());
+        let database = written
+            .await
+            .map_or_else(|error| error.to_string(), |()| "ok".to_owned());
         let relay = match self.0.engine.health().await {
             EngineHealth::Ready => "ok".to_owned(),
             EngineHealth::Degraded(why) => why,
         };
         let is_ready = database == "ok" && relay == "ok";
-        Readiness { status: if is_ready { "ok" } else { "unavailable" }, database, relay }
+        Readiness {
+            status: if is_ready { "ok" } else { "unavailable" },
+            database,
+            relay,
+        }
     }
 
     /// Whether `token` is the configured bearer token of `/metrics`.
     #[must_use]
     pub fn is_metrics_token(&self, token: &str) -> bool {
-        self.0.access.token.as_ref().is_some_and(|expected| secrets_match(token, expected))
+        self.0
+            .access
+            .token
+            .as_ref()
+            .is_some_and(|expected| secrets_match(token, expected))
     }
 
     /// All figures in the OpenMetrics text form.
