@@ -60,8 +60,7 @@ impl fmt::Debug for CopyField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CopyField")
             .field("id", &self.id)
-            .field("text", &"***")
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -70,6 +70,9 @@ pub struct LivePage {
     pub cards: Vec<SlotCard>,
     /// Whether this is the first visit after the setup.
     pub is_welcome: bool,
+    /// Whether a reader without scripts asked for a page that does not load itself anew
+    /// (`?still=1`), to have time for a form.
+    pub is_still: bool,
 }
 
 impl LivePage {
@@ -139,6 +142,17 @@ pub struct SlotFigures {
     pub stream: Option<StreamFigures>,
     /// What to do to make the first media come; `None` once some has come.
     pub guide: Option<FirstPacketGuide>,
+}
+
+impl SlotFigures {
+    /// The data of the event `card`: `{"slot": "slt_...", "html": "..."}` in one line.
+    ///
+    /// # Errors
+    /// When the template cannot be rendered.
+    pub fn event_data(&self) -> askama::Result<String> {
+        let slot = self.slot_id.to_string();
+        Ok(serde_json::json!({ "slot": slot, "html": self.render()? }).to_string())
+    }
 }
 
 /// The figures of a stream, each already with its unit.
