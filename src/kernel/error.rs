@@ -323,3 +323,16 @@ impl std::error::Error for Error {
         self.0.cause.as_deref().map(|cause| cause as _)
     }
 }
+
+/// A failure and its causes, one after another.
+#[must_use]
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
