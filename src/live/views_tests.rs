@@ -1,6 +1,6 @@
 //! Sample cards, and what must hold for every card.
 
-use super::super::addresses::tests::{endpoints, keys};
+use super::super::addresses::tests::{LATENCY, address, keys};
 use super::super::{addresses, figures};
 use super::*;
 use crate::http::page::{SignedIn, Theme};
@@ -100,7 +100,7 @@ fn card(label: &str, state: SlotState, is_revealed: bool) -> SlotCard {
         figures: slot_figures(slot_id, state),
         addresses: Some(SlotAddresses {
             slot_id,
-            clients: addresses::clients(slot_id, &endpoints(), keys.as_ref()),
+            clients: addresses::clients(slot_id, &address(), keys.as_ref(), LATENCY),
             is_revealed,
             is_open: state == SlotState::Waiting,
         }),
