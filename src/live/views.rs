@@ -11,6 +11,7 @@ use askama::filters::HtmlSafe;
 
 use super::addresses::Client;
 use super::sparkline::Sparkline;
+use crate::http::moment::Moment;
 use crate::http::page::Shell;
 use crate::kernel::ids::SlotId;
 
@@ -49,15 +50,6 @@ impl SlotState {
             Self::Waiting => "waiting",
         }
     }
-}
-
-/// A moment in time. The page shows it in the reader's zone where it can.
-#[derive(Debug, Clone)]
-pub struct Moment {
-    /// RFC 3339 in UTC, such as `2026-11-21T14:02:09Z`.
-    pub rfc3339: String,
-    /// The same for a reader without scripts, such as `14:02 UTC`.
-    pub text: String,
 }
 
 /// The page.
