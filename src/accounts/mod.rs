@@ -1,6 +1,3 @@
-//! Users, roles, passwords and sign-in.
-
-pub mod views;
 //! Users and the proofs of who is calling: passwords, browser sessions, the plugin's tokens.
 //!
 //! ```text
@@ -19,6 +16,7 @@ mod token;
 pub mod model;
 pub mod service;
 pub mod store;
+pub mod views;
 
 pub mod api;
 pub mod extract;
