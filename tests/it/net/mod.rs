@@ -5,7 +5,7 @@
 //! and ends when it is dropped.
 
 pub(crate) mod background;
-// pub(crate) mod hostile;
+pub(crate) mod hostile;
 pub(crate) mod inbox;
 pub(crate) mod lossy;
 pub(crate) mod ports;
