@@ -4,8 +4,8 @@
 //! time-outs, so that setting the machine's clock cannot end a session.
 
 use std::fmt;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::time::UnixMillis;
@@ -26,7 +26,9 @@ impl Clock {
     /// The machine's clock.
     #[must_use]
     pub fn system() -> Self {
-        Self(Arc::new(SystemClock { started: Instant::now() }))
+        Self(Arc::new(SystemClock {
+            started: Instant::now(),
+        }))
     }
 
     /// A clock of another source, for tests.
@@ -54,9 +56,14 @@ struct SystemClock {
 }
 
 impl TimeSource for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the clock is the one place that asks the time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the clock is the one place that asks the time"
+    )]
     fn wall(&self) -> UnixMillis {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since_1970 = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         UnixMillis(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
     }
 
@@ -76,14 +83,18 @@ impl ManualClock {
     /// Starts at `wall`.
     #[must_use]
     pub fn starting_at(wall: UnixMillis) -> Arc<Self> {
-        Arc::new(Self { wall_ms: AtomicI64::new(wall.0), monotonic_ms: AtomicU64::new(0) })
+        Arc::new(Self {
+            wall_ms: AtomicI64::new(wall.0),
+            monotonic_ms: AtomicU64::new(0),
+        })
     }
 
     /// Lets time pass on both clocks.
     pub fn advance(&self, duration: Duration) {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         self.monotonic_ms.fetch_add(millis, Ordering::SeqCst);
-        self.wall_ms.fetch_add(i64::try_from(millis).unwrap_or(i64::MAX), Ordering::SeqCst);
+        self.wall_ms
+            .fetch_add(i64::try_from(millis).unwrap_or(i64::MAX), Ordering::SeqCst);
     }
 
     /// Sets the wall clock alone, as an operator or NTP may.

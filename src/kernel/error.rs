@@ -127,7 +127,11 @@ impl FieldError {
         code: &'static str,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { field, code, message: message.into() }
+        Self {
+            field,
+            code,
+            message: message.into(),
+        }
     }
 }
 
@@ -168,9 +172,11 @@ impl Error {
     /// Invalid fields; the message is that of the first.
     #[must_use]
     pub fn invalid_fields(fields: Vec<FieldError>) -> Self {
-        let message = fields.first().map_or(Cow::Borrowed("invalid input"), |field| {
-            Cow::Owned(format!("{}: {}", field.field, field.message))
-        });
+        let message = fields
+            .first()
+            .map_or(Cow::Borrowed("invalid input"), |field| {
+                Cow::Owned(format!("{}: {}", field.field, field.message))
+            });
         let mut error = Self::invalid(message);
         error.0.fields = fields;
         error
@@ -193,7 +199,11 @@ impl Error {
     /// The caller's role does not allow it.
     #[must_use]
     pub fn forbidden() -> Self {
-        Self::new(Kind::Forbidden, Code::Forbidden, "your role does not allow this")
+        Self::new(
+            Kind::Forbidden,
+            Code::Forbidden,
+            "your role does not allow this",
+        )
     }
 
     /// Unknown, or another tenant's.
@@ -215,8 +225,12 @@ impl Error {
     /// Too busy; the caller may come back.
     #[must_use]
     pub fn busy() -> Self {
-        Self::new(Kind::Unavailable, Code::Unavailable, "the appliance is busy, try again shortly")
-            .retry_after(Duration::from_secs(1))
+        Self::new(
+            Kind::Unavailable,
+            Code::Unavailable,
+            "the appliance is busy, try again shortly",
+        )
+        .retry_after(Duration::from_secs(1))
     }
 
     /// Our fault. The cause reaches the log only.
@@ -308,4 +322,17 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.cause.as_deref().map(|cause| cause as _)
     }
+}
+
+/// A failure and its causes, one after another.
+#[must_use]
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
 }

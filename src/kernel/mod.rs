@@ -13,5 +13,5 @@ pub mod time;
 
 pub use actor::{Actor, Role, Via};
 pub use clock::Clock;
-pub use error::{Code, Error, FieldError, Kind, Result};
+pub use error::{Code, Error, FieldError, Kind, Result, error_chain};
 pub use time::UnixMillis;

@@ -43,14 +43,20 @@ impl Vault {
     pub fn new(sealing_key: &[u8; 32]) -> Self {
         let cipher_key = derive(sealing_key, b"glb sealing v1");
         let lookup_key = derive(sealing_key, b"glb look-up v1");
-        Self { cipher: Aes256Gcm::new(&cipher_key.into()), lookup: keyed(&lookup_key) }
+        Self {
+            cipher: Aes256Gcm::new(&cipher_key.into()),
+            lookup: keyed(&lookup_key),
+        }
     }
 
     /// Seals `secret` for the place that `context` names, such as `slot.publish_key:slt_...`.
     #[must_use]
     pub fn seal(&self, secret: &SecretString, context: &str) -> Vec<u8> {
         let nonce: [u8; NONCE_BYTES] = random_bytes();
-        let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: context.as_bytes() };
+        let payload = Payload {
+            msg: secret.expose_secret().as_bytes(),
+            aad: context.as_bytes(),
+        };
         let sealed = self
             .cipher
             .encrypt(&Nonce::from(nonce), payload)
@@ -65,9 +71,17 @@ impl Vault {
     pub fn open(&self, sealed: &[u8], context: &str) -> Result<SecretString, Unsealable> {
         let rest = sealed.strip_prefix(&[VERSION]).ok_or(Unsealable)?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(Unsealable)?;
-        let payload = Payload { msg: sealed, aad: context.as_bytes() };
-        let plain = self.cipher.decrypt(&Nonce::from(*nonce), payload).map_err(|_| Unsealable)?;
-        String::from_utf8(plain).map(SecretString::from).map_err(|_| Unsealable)
+        let payload = Payload {
+            msg: sealed,
+            aad: context.as_bytes(),
+        };
+        let plain = self
+            .cipher
+            .decrypt(&Nonce::from(*nonce), payload)
+            .map_err(|_| Unsealable)?;
+        String::from_utf8(plain)
+            .map(SecretString::from)
+            .map_err(|_| Unsealable)
     }
 
     /// The keyed hash under which `secret` is found; useless without the sealing key.
@@ -101,7 +115,11 @@ mod tests {
         let opened = vault.open(&sealed, "slot.publish_key:slt_1").unwrap();
         assert_eq!(opened.expose_secret(), "live_abc");
         assert!(vault.open(&sealed, "slot.publish_key:slt_2").is_err());
-        assert!(Vault::new(&[8; 32]).open(&sealed, "slot.publish_key:slt_1").is_err());
+        assert!(
+            Vault::new(&[8; 32])
+                .open(&sealed, "slot.publish_key:slt_1")
+                .is_err()
+        );
     }
 
     #[test]

@@ -39,7 +39,12 @@ pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes
         .iter()
-        .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
+        .flat_map(|byte| {
+            [
+                DIGITS[usize::from(byte >> 4)],
+                DIGITS[usize::from(byte & 15)],
+            ]
+        })
         .map(char::from)
         .collect()
 }
@@ -47,7 +52,10 @@ pub fn hex(bytes: &[u8]) -> String {
 /// Whether two secrets are equal, in a time that depends on their lengths only.
 #[must_use]
 pub fn secrets_match(given: &str, expected: &SecretString) -> bool {
-    given.as_bytes().ct_eq(expected.expose_secret().as_bytes()).into()
+    given
+        .as_bytes()
+        .ct_eq(expected.expose_secret().as_bytes())
+        .into()
 }
 
 /// SHA-256 of an opaque random token: what the store keeps instead of it.
@@ -90,7 +98,10 @@ impl FromSql for TokenDigest {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         <[u8; 32]>::try_from(value.as_blob()?)
             .map(Self)
-            .map_err(|_| FromSqlError::InvalidBlobSize { expected_size: 32, blob_size: 0 })
+            .map_err(|_| FromSqlError::InvalidBlobSize {
+                expected_size: 32,
+                blob_size: 0,
+            })
     }
 }
 
@@ -103,13 +114,19 @@ mod tests {
         assert_eq!(random_token::<24>().expose_secret().len(), 32);
         assert_eq!(random_token::<32>().expose_secret().len(), 43);
         assert_eq!(random_hex::<16>().expose_secret().len(), 32);
-        assert_ne!(random_hex::<16>().expose_secret(), random_hex::<16>().expose_secret());
+        assert_ne!(
+            random_hex::<16>().expose_secret(),
+            random_hex::<16>().expose_secret()
+        );
     }
 
     #[test]
     fn a_secret_and_a_digest_do_not_print() {
         let token = SecretString::from("canary");
         assert!(!format!("{token:?}").contains("canary"));
-        assert_eq!(format!("{:?}", TokenDigest::of("canary")), "TokenDigest(***)");
+        assert_eq!(
+            format!("{:?}", TokenDigest::of("canary")),
+            "TokenDigest(***)"
+        );
     }
 }

@@ -86,7 +86,10 @@ mod tests {
 
     #[test]
     fn the_wire_form_is_rfc_3339_with_seconds() {
-        assert_eq!(UnixMillis(1_774_300_000_123).to_string(), "2026-03-23T21:06:40Z");
+        assert_eq!(
+            UnixMillis(1_774_300_000_123).to_string(),
+            "2026-03-23T21:06:40Z"
+        );
     }
 
     #[test]

@@ -1,3 +1,4 @@
 //! Relay sessions, the engine port and its engines.
 
+pub mod embedded;
 pub mod engine;

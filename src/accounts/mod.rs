@@ -1,0 +1,3 @@
+//! Users, roles, passwords and sign-in.
+
+pub mod views;

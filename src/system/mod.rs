@@ -1,0 +1,3 @@
+//! First run, and what concerns the appliance itself.
+
+pub mod views;
