@@ -155,7 +155,7 @@ impl Lines {
     fn line(&mut self, source: IpAddr) -> &mut Line {
         let profile = self
             .profile
-            .by_source
+            .lines
             .get(&source)
             .unwrap_or(&self.profile.line);
         self.by_source.entry(source).or_insert_with(|| Line {
