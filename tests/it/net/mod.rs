@@ -11,6 +11,7 @@ pub(crate) mod lossy;
 pub(crate) mod ports;
 pub(crate) mod program;
 pub(crate) mod random;
+mod relay;
 pub(crate) mod srt_player;
 pub(crate) mod srt_probe;
 pub(crate) mod srt_publisher;
