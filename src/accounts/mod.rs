@@ -16,6 +16,7 @@ mod token;
 pub mod model;
 pub mod service;
 pub mod store;
+pub mod views;
 
 pub mod api;
 pub mod extract;

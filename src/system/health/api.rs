@@ -37,7 +37,7 @@ pub async fn get_metrics(
     headers: HeaderMap,
     OptionalBrowserActor(actor): OptionalBrowserActor,
 ) -> Result<Response, ApiError> {
-    let is_operator = actor.is_some_and(|actor| actor.is_operator());
+    let is_operator = actor.is_some_and(|signed_in| signed_in.actor.is_operator());
     if !peer.is_local() && !is_operator && !bears_token(&health, &headers) {
         let message = "send metrics.token as a bearer token, or sign in as an operator";
         return Err(Error::unauthenticated(message).into());

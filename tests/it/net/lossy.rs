@@ -100,7 +100,7 @@ impl LossyProxy {
     /// The counters of all lines together.
     pub(crate) fn counters(&self) -> LossyCounters {
         let mut total = LossyCounters::default();
-        for line in self.lines().lines.values() {
+        for line in self.lines().by_source.values() {
             total.to_target.add(line.to_target.counters);
             total.to_client.add(line.to_client.counters);
         }
@@ -140,7 +140,7 @@ struct Line {
 struct Lines {
     profile: Profile,
     random: Random,
-    lines: HashMap<IpAddr, Line>,
+    by_source: HashMap<IpAddr, Line>,
 }
 
 impl Lines {
@@ -148,7 +148,7 @@ impl Lines {
         Self {
             random: Random::seeded(profile.seed),
             profile,
-            lines: HashMap::new(),
+            by_source: HashMap::new(),
         }
     }
 
@@ -158,7 +158,7 @@ impl Lines {
             .lines
             .get(&source)
             .unwrap_or(&self.profile.line);
-        self.lines.entry(source).or_insert_with(|| Line {
+        self.by_source.entry(source).or_insert_with(|| Line {
             profile: *profile,
             is_down: false,
             to_target: Direction::default(),

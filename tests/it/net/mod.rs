@@ -5,12 +5,13 @@
 //! and ends when it is dropped.
 
 pub(crate) mod background;
-// pub(crate) mod hostile;
+pub(crate) mod hostile;
 pub(crate) mod inbox;
 pub(crate) mod lossy;
 pub(crate) mod ports;
 pub(crate) mod program;
 pub(crate) mod random;
+mod relay;
 pub(crate) mod srt_player;
 pub(crate) mod srt_probe;
 pub(crate) mod srt_publisher;

@@ -152,11 +152,6 @@ impl Connection {
     pub(crate) fn peer_socket(&self) -> u32 {
         self.peer_socket
     }
-
-    /// Ends the connection the polite way.
-    pub(crate) fn shut_down(self) {
-        self.send_control(ControlKind::Shutdown, 0, &[]);
-    }
 }
 
 fn is_no_datagram(kind: ErrorKind) -> bool {

@@ -286,34 +286,38 @@ pub(crate) fn distance(from: u32, to: u32) -> i32 {
 /// The sequence numbers of a loss report, at most 65,536 of them.
 pub(crate) fn lost_sequences(body: &[u8]) -> Vec<u32> {
     const MOST: usize = 65_536;
-    let mut lost = Vec::new();
+    let mut sequences = Vec::new();
     let mut index = 0;
     while let Some(first) = word(body, index) {
         index += 1;
         if first & CONTROL_BIT == 0 {
-            lost.push(first);
+            sequences.push(first);
         } else {
             let Some(last) = word(body, index) else { break };
             index += 1;
             let first = first & SEQUENCE_MASK;
             let steps = u32::try_from(distance(first, last)).unwrap_or(0);
-            lost.extend((0..=steps).take(MOST).map(|step| after(first, step)));
+            sequences.extend((0..=steps).take(MOST).map(|step| after(first, step)));
         }
-        if lost.len() >= MOST {
-            lost.truncate(MOST);
+        if sequences.len() >= MOST {
+            sequences.truncate(MOST);
             break;
         }
     }
-    lost
+    sequences
 }
 
 /// The body of a loss report of ranges, first and last included.
 pub(crate) fn loss_report(ranges: &[(u32, u32)]) -> Vec<u8> {
-    let words = ranges.iter().flat_map(|(first, last)| match first == last {
-        true => vec![*first],
-        false => vec![first | CONTROL_BIT, *last],
-    });
-    to_bytes(&words.collect::<Vec<u32>>())
+    let mut words = Vec::new();
+    for (first, last) in ranges {
+        if first == last {
+            words.push(*first);
+        } else {
+            words.extend([first | CONTROL_BIT, *last]);
+        }
+    }
+    to_bytes(&words)
 }
 
 #[cfg(test)]

@@ -158,7 +158,7 @@ pub(crate) struct Continuity {
     pub(crate) sync_errors: usize,
     /// Jumps of a continuity counter that no discontinuity flag announced. A repeated
     /// packet, which the standard allows, counts too: a relay must not make one.
-    pub(crate) continuity_errors: usize,
+    pub(crate) counter_jumps: usize,
     /// Packets marked as damaged by whoever sent them.
     pub(crate) transport_errors: usize,
     /// Process ids with payload, the null packets' left out.
@@ -168,7 +168,7 @@ pub(crate) struct Continuity {
 impl Continuity {
     /// True when nothing is missing as far as headers show.
     pub(crate) fn is_clean(self) -> bool {
-        self.packets > 0 && self.sync_errors + self.continuity_errors + self.transport_errors == 0
+        self.packets > 0 && self.sync_errors + self.counter_jumps + self.transport_errors == 0
     }
 }
 
@@ -192,7 +192,7 @@ pub(crate) fn continuity(bytes: &[u8]) -> Continuity {
         let counter = packet[3] & 0x0F;
         if let Some(last) = last_counters.insert(pid, counter) {
             let is_next = counter == (last + 1) & 0x0F;
-            seen.continuity_errors += usize::from(!is_next && !is_announced);
+            seen.counter_jumps += usize::from(!is_next && !is_announced);
         }
     }
     seen.pids = last_counters.len();
@@ -238,7 +238,7 @@ mod tests {
             repeated: 0,
         };
         assert_eq!(compare(&stream(SENT_PACKETS), &received), expected);
-        assert_eq!(continuity(&received).continuity_errors, 1);
+        assert_eq!(continuity(&received).counter_jumps, 1);
     }
 
     #[test]

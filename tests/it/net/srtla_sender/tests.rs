@@ -207,7 +207,7 @@ fn what_comes_back_reaches_the_program_and_losses_count_for_the_link_that_lost()
     assert_eq!(buffer[..length], nak.encode());
     let losses = |ip: IpAddr| {
         let counters = sender.counters();
-        counters.links[if ip.to_string() == "127.0.0.2" { 0 } else { 1 }].lost_packets
+        counters.links[usize::from(ip.to_string() != "127.0.0.2")].lost_packets
     };
     assert_eq!((losses(carrier.unwrap().ip()), losses(other.ip())), (1, 0));
 }
