@@ -6,11 +6,22 @@
 //!
 //! Invariant: nothing here knows a capability.
 
+pub mod assets;
 mod body;
+#[cfg(test)]
+mod contrast;
 mod error;
 mod extract;
+pub mod form;
+pub mod html;
+pub mod moment;
 mod observe;
+pub mod page;
+#[cfg(test)]
+pub(crate) mod page_check;
 mod peer;
+#[cfg(test)]
+mod preview;
 mod protect;
 mod request_id;
 mod server;

@@ -7,6 +7,7 @@
 //! Invariant: an answer that was given survives kill -9; what only memory knows (leases, live slots) is
 //! rebuilt generously, so that a restart ends no session.
 
+pub mod embedded;
 pub mod engine;
 mod meter;
 pub mod model;

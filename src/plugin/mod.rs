@@ -1,0 +1,3 @@
+//! What only the OBS plugin speaks.
+
+pub mod views;

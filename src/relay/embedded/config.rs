@@ -1,0 +1,76 @@
+//! What an operator may set of the embedded relay, and its bounds.
+//!
+//! Invariant: [`EmbeddedConfig::default`] is a working configuration.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// Settings of the embedded relay.
+#[derive(Debug, Clone)]
+pub struct EmbeddedConfig {
+    /// UDP address for bonded (SRTLA) publishers; default `0.0.0.0:5000`. Port 0 takes any free one.
+    pub srtla_listen: SocketAddr,
+    /// UDP address for SRT publishers; default `0.0.0.0:4001`.
+    pub publish_listen: SocketAddr,
+    /// UDP address for SRT players; default `0.0.0.0:4000`.
+    pub play_listen: SocketAddr,
+    /// The least latency agreed with anyone; default 120 ms, which is libsrt's.
+    pub latency_min: Duration,
+    /// The most; a caller that wants more is refused. Default 15 s.
+    pub latency_max: Duration,
+    /// A second publisher is refused while the first delivered media within this; default 3 s.
+    pub takeover_after: Duration,
+    /// A publisher that was silent for so long is gone; default 6 s.
+    pub publisher_idle: Duration,
+    /// A player that was silent for so long is gone; default 6 s.
+    pub player_idle: Duration,
+    /// A publisher that sent no media within this and its latency is let go; default 15 s.
+    pub first_media: Duration,
+    /// Publishers at a time; default 256.
+    pub publishers_max: usize,
+    /// Players at a time, of all slots; default 512.
+    pub players_max: usize,
+    /// Media bytes that one publisher may make the relay hold; default 24 MB.
+    pub publisher_buffer_bytes: usize,
+    /// Media bytes that may wait for one player; default 16 MB. They are shared among players.
+    pub player_queue_bytes: usize,
+    /// SRT connection attempts per second and source address, after the cookie; default 20.
+    pub handshakes_per_second: u32,
+    /// SRTLA groups at a time; default 200.
+    pub srtla_groups_max: usize,
+    /// Links of one SRTLA group; default 16.
+    pub srtla_links_max: usize,
+    /// SRTLA registrations per second and source address; default 20.
+    pub registrations_per_second: u32,
+    /// Receive and send buffer asked of the kernel for each port; default 8 MB.
+    pub socket_buffer_bytes: usize,
+    /// Packets that come within this are handled together; default 2 ms. Longer saves CPU and adds delay.
+    pub wake_interval: Duration,
+}
+
+impl Default for EmbeddedConfig {
+    fn default() -> Self {
+        let any = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        Self {
+            srtla_listen: any(5000),
+            publish_listen: any(4001),
+            play_listen: any(4000),
+            latency_min: Duration::from_millis(120),
+            latency_max: Duration::from_secs(15),
+            takeover_after: Duration::from_secs(3),
+            publisher_idle: Duration::from_secs(6),
+            player_idle: Duration::from_secs(6),
+            first_media: Duration::from_secs(15),
+            publishers_max: 256,
+            players_max: 512,
+            publisher_buffer_bytes: 24_000_000,
+            player_queue_bytes: 16_000_000,
+            handshakes_per_second: 20,
+            srtla_groups_max: 200,
+            srtla_links_max: 16,
+            registrations_per_second: 20,
+            socket_buffer_bytes: 8_000_000,
+            wake_interval: Duration::from_millis(2),
+        }
+    }
+}

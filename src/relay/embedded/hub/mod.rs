@@ -1,0 +1,411 @@
+//! The whole relay without sockets: ports, slots, and the way of media from publisher to players.
+//!
+//! The reactor puts datagrams in with [`Hub::on_datagram`], calls [`Hub::advance`] after each batch and at
+//! [`Hub::next_deadline`], and sends what [`Hub::drain_outgoing`] gives.
+//!
+//! Invariant: a slot has at most one publisher; players of a slot outlive its publishers.
+
+mod keys;
+mod slot;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use self::keys::KeyTable;
+pub(crate) use self::keys::KeyTaken;
+use self::slot::Slot;
+use super::config::EmbeddedConfig;
+use super::listener::{
+    CloseCause, Closed, ConnectRequest, ConnectionEvent, ConnectionId, Listener, ListenerLimits,
+    Outgoing,
+};
+use super::receive::ReceiveLimits;
+use super::reject::RejectCode;
+use super::srtla::{Srtla, SrtlaLimits};
+use super::time::Micros;
+use super::wire::PAYLOAD_MAX_BYTES;
+use super::{Direction, Peer, Port, streamid};
+use crate::kernel::ids::SlotId;
+use crate::relay::engine::{Ended, EngineEvent, StreamSpec, Target};
+
+/// The relay without sockets.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    /// What happened to publishers since this was read last.
+    pub(crate) events: Vec<EngineEvent>,
+    publish: Listener,
+    play: Listener,
+    srtla: Srtla,
+    keys: KeyTable,
+    slots: HashMap<SlotId, Slot>,
+    latency_max: Micros,
+    takeover_after: Micros,
+}
+
+impl Hub {
+    /// A relay that admits nobody yet. `secret` is random and of this process only.
+    pub(crate) fn new(now: Micros, config: &EmbeddedConfig, secret: [u8; 32]) -> Self {
+        Self {
+            events: Vec::new(),
+            publish: Listener::new(now, Direction::Publish, publish_limits(config)),
+            play: Listener::new(now, Direction::Play, play_limits(config)),
+            srtla: Srtla::new(
+                now,
+                SrtlaLimits {
+                    groups_max: config.srtla_groups_max,
+                    links_max: config.srtla_links_max,
+                    registrations_per_second: config.registrations_per_second,
+                },
+            ),
+            keys: KeyTable::new(secret),
+            slots: HashMap::new(),
+            latency_max: config.latency_max.into(),
+            takeover_after: config.takeover_after.into(),
+        }
+    }
+
+    /// A datagram came on a port.
+    pub(crate) fn on_datagram(
+        &mut self,
+        now: Micros,
+        port: Port,
+        source: SocketAddr,
+        datagram: &[u8],
+    ) {
+        let (direction, peer) = match port {
+            Port::Srtla => match self.srtla.on_datagram(now, source, datagram) {
+                Some(group) => (Direction::Publish, Peer::Srtla(group)),
+                None => return,
+            },
+            Port::Publish => (Direction::Publish, Peer::Udp(source)),
+            Port::Play => (Direction::Play, Peer::Udp(source)),
+        };
+        let listener = self.listener(direction);
+        if let Some(request) = listener.on_datagram(now, peer, source.ip(), datagram) {
+            self.on_request(now, direction, request);
+        }
+    }
+
+    fn listener(&mut self, direction: Direction) -> &mut Listener {
+        match direction {
+            Direction::Publish => &mut self.publish,
+            Direction::Play => &mut self.play,
+        }
+    }
+
+    fn on_request(&mut self, now: Micros, direction: Direction, request: ConnectRequest) {
+        match self.admit(now, direction, &request) {
+            Ok(slot_id) => self.welcome(now, direction, request, slot_id),
+            Err(code) => {
+                tracing::debug!(
+                    ?direction,
+                    code = code.number(),
+                    "refused: {}",
+                    code.reason()
+                );
+                self.listener(direction).refuse(now, request, code);
+            }
+        }
+    }
+
+    /// Whose key it is comes first: only who has one learns anything else.
+    fn admit(
+        &mut self,
+        now: Micros,
+        direction: Direction,
+        request: &ConnectRequest,
+    ) -> Result<SlotId, RejectCode> {
+        let stream_id = request.handshake.stream_id.as_deref().unwrap_or_default();
+        let key = streamid::parse(stream_id, direction)?;
+        let slot_id = self
+            .keys
+            .find(direction, key)
+            .ok_or(RejectCode::Unauthorized)?;
+        let refusal = if request.handshake.has_key_material {
+            Some(RejectCode::Encryption)
+        } else if request.latency > self.latency_max {
+            Some(RejectCode::Unacceptable)
+        } else if !self.listener(direction).has_room() {
+            Some(RejectCode::Full)
+        } else if direction == Direction::Publish && self.has_fresh_publisher(now, slot_id) {
+            Some(RejectCode::Conflict)
+        } else {
+            None
+        };
+        match refusal {
+            Some(code) => {
+                tracing::info!(slot.id = %slot_id, ?direction, "refused: {}", code.reason());
+                Err(code)
+            }
+            None => Ok(slot_id),
+        }
+    }
+
+    fn has_fresh_publisher(&self, now: Micros, slot_id: SlotId) -> bool {
+        let publisher = self.slots.get(&slot_id).and_then(|slot| slot.publisher);
+        let last_media = publisher
+            .and_then(|id| self.publish.connection(id))
+            .and_then(super::listener::Connection::last_media);
+        last_media.is_some_and(|time| now - time < self.takeover_after)
+    }
+
+    fn welcome(
+        &mut self,
+        now: Micros,
+        direction: Direction,
+        request: ConnectRequest,
+        slot_id: SlotId,
+    ) {
+        let peer = request.peer;
+        let id = self.listener(direction).accept(now, request, slot_id);
+        let slot = self.slots.entry(slot_id).or_default();
+        tracing::debug!(slot.id = %slot_id, ?direction, "admitted");
+        match direction {
+            Direction::Play => slot.players.push(id),
+            Direction::Publish => {
+                // The slot has its new publisher before the old one's end is told, so that the end of
+                // the old one is not taken for the end of the stream.
+                if let Some(old) = slot.publisher.replace(id) {
+                    self.publish.close(now, old, CloseCause::Replaced);
+                }
+                if let Peer::Srtla(group) = peer {
+                    self.srtla.admit(group);
+                }
+            }
+        }
+    }
+
+    /// Does what is due: after a batch of datagrams, and when the deadline has come.
+    pub(crate) fn advance(&mut self, now: Micros) {
+        self.srtla.advance(now);
+        for group in std::mem::take(&mut self.srtla.gone) {
+            let peer = Peer::Srtla(group);
+            self.publish
+                .close_where(now, CloseCause::Lost, |connection| connection.peer == peer);
+        }
+        self.publish.advance(now);
+        self.dispatch(now, Direction::Publish);
+        self.play_tails(now);
+        self.play.advance(now);
+        self.dispatch(now, Direction::Play);
+    }
+
+    fn dispatch(&mut self, now: Micros, direction: Direction) {
+        let mut events = std::mem::take(&mut self.listener(direction).events);
+        for event in events.drain(..) {
+            match event {
+                ConnectionEvent::FirstMedia { id, slot_id } => self.on_first_media(id, slot_id),
+                ConnectionEvent::Media {
+                    id,
+                    slot_id,
+                    origin,
+                    payload,
+                } => self.on_media(now, id, slot_id, origin, payload),
+                ConnectionEvent::Closed(closed) => self.on_closed(direction, closed),
+            }
+        }
+        let listener = self.listener(direction);
+        // What came meanwhile stays; else the emptied vector goes back, to be filled again.
+        if listener.events.is_empty() {
+            listener.events = events;
+        }
+    }
+
+    fn on_first_media(&mut self, id: ConnectionId, slot_id: SlotId) {
+        let publisher = self.slots.get(&slot_id).and_then(|slot| slot.publisher);
+        if publisher == Some(id) {
+            self.events.push(EngineEvent::MediaStarted(slot_id));
+        }
+    }
+
+    fn on_media(
+        &mut self,
+        now: Micros,
+        id: ConnectionId,
+        slot_id: SlotId,
+        origin: Micros,
+        payload: Bytes,
+    ) {
+        let Some(slot) = self.slots.get_mut(&slot_id) else {
+            return;
+        };
+        if let Some((origin, payload)) = slot.take_in(now, id, origin, payload) {
+            hand_out(&mut self.play, now, slot, origin, &payload);
+        }
+    }
+
+    /// Hands out what ended publishers have left, when its time has come.
+    fn play_tails(&mut self, now: Micros) {
+        let play = &mut self.play;
+        for slot in self
+            .slots
+            .values_mut()
+            .filter(|slot| slot.tail_deadline() <= now)
+        {
+            while let Some((origin, payload)) = slot.next_of_tail(now) {
+                hand_out(play, now, slot, origin, &payload);
+            }
+        }
+    }
+
+    fn on_closed(&mut self, direction: Direction, closed: Closed) {
+        let Some(slot) = self.slots.get_mut(&closed.slot_id) else {
+            return;
+        };
+        match direction {
+            Direction::Play => {
+                slot.players.retain(|player| *player != closed.id);
+                slot.finished_bytes_out += closed.media_bytes;
+            }
+            Direction::Publish => {
+                slot.finished_bytes_in += closed.media_bytes;
+                if slot.publisher == Some(closed.id) {
+                    slot.publisher = None;
+                    let ended = ended(closed.cause);
+                    self.events
+                        .push(EngineEvent::PublisherGone(closed.slot_id, ended));
+                    if let Peer::Srtla(group) = closed.peer {
+                        self.srtla.dismiss(group);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Admits by these keys from now on; who used a key that changed is cut off.
+    pub(crate) fn register(&mut self, now: Micros, stream: &StreamSpec) -> Result<(), KeyTaken> {
+        let slot_id = stream.slot_id;
+        let changed = self
+            .keys
+            .register(slot_id, &stream.publish_key, &stream.play_key)?;
+        self.slots.entry(slot_id).or_default();
+        if changed.publish {
+            self.disconnect(now, slot_id, Target::Publisher);
+        }
+        if changed.play {
+            self.disconnect(now, slot_id, Target::Players);
+        }
+        Ok(())
+    }
+
+    /// Forgets a slot and cuts off who is connected.
+    pub(crate) fn drop_stream(&mut self, now: Micros, slot_id: SlotId) {
+        self.keys.forget(slot_id);
+        self.disconnect(now, slot_id, Target::Everyone);
+        self.slots.remove(&slot_id);
+    }
+
+    /// Cuts off; answers how many.
+    pub(crate) fn disconnect(&mut self, now: Micros, slot_id: SlotId, target: Target) -> usize {
+        let is_meant = |connection: &super::listener::Connection| connection.slot_id == slot_id;
+        let cause = CloseCause::Disconnected;
+        let mut closed = 0;
+        if matches!(target, Target::Publisher | Target::Everyone) {
+            closed += self.publish.close_where(now, cause, is_meant);
+            if let Some(slot) = self.slots.get_mut(&slot_id) {
+                slot.clear_tail();
+            }
+            self.dispatch(now, Direction::Publish);
+        }
+        if matches!(target, Target::Players | Target::Everyone) {
+            closed += self.play.close_where(now, cause, is_meant);
+            self.dispatch(now, Direction::Play);
+        }
+        closed
+    }
+
+    /// Says goodbye to everyone.
+    pub(crate) fn close_all(&mut self, now: Micros) {
+        self.publish
+            .close_where(now, CloseCause::Disconnected, |_| true);
+        self.dispatch(now, Direction::Publish);
+        self.play
+            .close_where(now, CloseCause::Disconnected, |_| true);
+        self.dispatch(now, Direction::Play);
+    }
+
+    /// When [`Hub::advance`] has something to do.
+    pub(crate) fn next_deadline(&self) -> Micros {
+        let listeners = self.publish.next_deadline().min(self.play.next_deadline());
+        let tails = self
+            .slots
+            .values()
+            .map(Slot::tail_deadline)
+            .min()
+            .unwrap_or(Micros::MAX);
+        listeners.min(self.srtla.next_deadline()).min(tails)
+    }
+
+    /// Gives every datagram that is to be sent, in order for each port: port, address, and its two parts,
+    /// the first of which may be empty.
+    pub(crate) fn drain_outgoing(&mut self, mut send: impl FnMut(Port, SocketAddr, &[u8], &[u8])) {
+        for (port, listener) in [
+            (Port::Publish, &mut self.publish),
+            (Port::Play, &mut self.play),
+        ] {
+            for outgoing in listener.outgoing.drain(..) {
+                match outgoing {
+                    Outgoing::Control(Peer::Udp(address), packet) => {
+                        send(port, address, &[], &packet);
+                    }
+                    Outgoing::Control(Peer::Srtla(group), packet) => {
+                        self.srtla.route(group, packet);
+                    }
+                    Outgoing::Data(Peer::Udp(address), header, payload) => {
+                        send(port, address, &header, &payload);
+                    }
+                    // Players are never bonded.
+                    Outgoing::Data(Peer::Srtla(_), _, _) => {}
+                }
+            }
+        }
+        for (address, packet) in self.srtla.outgoing.drain(..) {
+            send(Port::Srtla, address, &[], &packet);
+        }
+    }
+}
+
+fn hand_out(play: &mut Listener, now: Micros, slot: &mut Slot, origin: Micros, payload: &Bytes) {
+    let origin = slot.monotonic(origin);
+    for player in &slot.players {
+        play.push(now, *player, origin, payload.clone());
+    }
+}
+
+fn ended(cause: CloseCause) -> Ended {
+    match cause {
+        CloseCause::Shutdown => Ended::Clean,
+        CloseCause::Idle | CloseCause::Lost => Ended::Error,
+        CloseCause::Disconnected | CloseCause::Replaced => Ended::Disconnected,
+    }
+}
+
+fn publish_limits(config: &EmbeddedConfig) -> ListenerLimits {
+    ListenerLimits {
+        latency_min: config.latency_min.into(),
+        connections_max: config.publishers_max,
+        handshakes_per_second: config.handshakes_per_second,
+        idle: config.publisher_idle.into(),
+        first_media: config.first_media.into(),
+        receive: ReceiveLimits {
+            window_packets: u32::try_from(config.publisher_buffer_bytes / PAYLOAD_MAX_BYTES)
+                .unwrap_or(u32::MAX)
+                .clamp(1024, 65_536),
+            bytes: config.publisher_buffer_bytes,
+        },
+        queue_bytes: config.player_queue_bytes,
+    }
+}
+
+fn play_limits(config: &EmbeddedConfig) -> ListenerLimits {
+    ListenerLimits {
+        connections_max: config.players_max,
+        idle: config.player_idle.into(),
+        ..publish_limits(config)
+    }
+}

@@ -1,0 +1,129 @@
+//! When a packet is to be handed on: its timestamp, unwrapped, on our clock, plus the latency.
+//!
+//! Source: draft-sharabayko-srt-01, section 4.5 (timestamp-based packet delivery, drift).
+//!
+//! Invariant: a playout time is at most latency and one second ahead of now, whatever a timestamp says.
+
+use crate::relay::embedded::time::Micros;
+
+/// Packets whose quickest one tells how far the sender's clock has drifted.
+const DRIFT_SAMPLE: u32 = 1000;
+const DRIFT_STEP_MAX: Micros = Micros::from_millis(5);
+const DRIFT_MAX: Micros = Micros::from_millis(500);
+const AHEAD_MAX: Micros = Micros::from_secs(1);
+const WRAP: i64 = 1 << 32;
+
+/// The sender's clock as we know it.
+#[derive(Debug)]
+pub(super) struct PlayoutClock {
+    latency: Micros,
+    /// Our time when the sender's timestamp was 0.
+    base: Micros,
+    newest_timestamp: u32,
+    /// What full turns of the timestamp add.
+    turns: i64,
+    drift: Micros,
+    quickest: Micros,
+    sampled: u32,
+}
+
+impl PlayoutClock {
+    /// A clock that read `timestamp` when it was `now`.
+    pub(super) fn new(now: Micros, timestamp: u32, latency: Micros) -> Self {
+        Self {
+            latency,
+            base: now - Micros::new(i64::from(timestamp)),
+            newest_timestamp: timestamp,
+            turns: 0,
+            drift: Micros::ZERO,
+            quickest: Micros::MAX,
+            sampled: 0,
+        }
+    }
+
+    /// The playout time of a packet that came now. Repetitions say nothing about the clock.
+    pub(super) fn playout_time(
+        &mut self,
+        now: Micros,
+        timestamp: u32,
+        is_repeated: bool,
+    ) -> Micros {
+        let sent = self.unwrap(timestamp);
+        if !is_repeated {
+            self.follow_drift(now - self.base - sent);
+        }
+        let due = self.base + self.drift + sent + self.latency;
+        due.min(now + self.latency + AHEAD_MAX)
+    }
+
+    fn unwrap(&mut self, timestamp: u32) -> Micros {
+        let value = i64::from(timestamp);
+        let step = timestamp.wrapping_sub(self.newest_timestamp).cast_signed();
+        if step >= 0 {
+            if timestamp < self.newest_timestamp {
+                self.turns += WRAP;
+            }
+            self.newest_timestamp = timestamp;
+            return Micros::new(self.turns + value);
+        }
+        let is_before_the_wrap = timestamp > self.newest_timestamp;
+        Micros::new(self.turns + value - if is_before_the_wrap { WRAP } else { 0 })
+    }
+
+    fn follow_drift(&mut self, transit: Micros) {
+        self.quickest = self.quickest.min(transit);
+        self.sampled += 1;
+        if self.sampled < DRIFT_SAMPLE {
+            return;
+        }
+        let step =
+            (self.quickest - self.drift).clamp(Micros::ZERO - DRIFT_STEP_MAX, DRIFT_STEP_MAX);
+        self.drift = (self.drift + step).clamp(Micros::ZERO - DRIFT_MAX, DRIFT_MAX);
+        self.quickest = Micros::MAX;
+        self.sampled = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATENCY: Micros = Micros::from_millis(200);
+
+    #[test]
+    fn playout_time_goes_on_across_the_wrap_of_timestamps() {
+        let now = Micros::from_secs(100);
+        let mut clock = PlayoutClock::new(now, u32::MAX - 999, LATENCY);
+        let before = clock.playout_time(now, u32::MAX - 999, false);
+        let after = clock.playout_time(now + Micros::new(2000), 1000, false);
+        let late = clock.playout_time(now + Micros::new(2000), u32::MAX - 499, true);
+        assert_eq!(before, now + LATENCY);
+        assert_eq!(after - before, Micros::new(2000));
+        assert_eq!(late - before, Micros::new(500));
+    }
+
+    #[test]
+    fn a_timestamp_far_ahead_is_played_a_second_late_at_most() {
+        let now = Micros::from_secs(100);
+        let mut clock = PlayoutClock::new(now, 0, LATENCY);
+        let due = clock.playout_time(now, 1_000_000_000, false);
+        assert_eq!(due, now + LATENCY + AHEAD_MAX);
+    }
+
+    #[test]
+    fn the_clock_follows_a_sender_that_is_slow() {
+        let start = Micros::from_secs(100);
+        let mut clock = PlayoutClock::new(start, 0, LATENCY);
+        let mut delay = Micros::ZERO;
+        // 1000 ppm: after 60 s the sender is 60 ms behind.
+        for packet in 0..60_000i64 {
+            let now = start + Micros::new(packet * 1001);
+            let timestamp = u32::try_from(packet * 1000).unwrap();
+            delay = clock.playout_time(now, timestamp, false) - now;
+        }
+        assert!(
+            (delay - LATENCY).abs() < Micros::from_millis(5),
+            "{delay:?}"
+        );
+    }
+}

@@ -1,0 +1,314 @@
+//! The SRTLA receiver: groups of links in front of the publish port, without sockets.
+//!
+//! SRT packets are handed on in process under their group's name, so the publish port knows that they are
+//! bonded. What SRT answers comes back through [`Srtla::route`].
+//!
+//! Invariant: groups, links and registrations are bounded by [`SrtlaLimits`]; a stranger's packet costs a
+//! counter.
+
+mod group;
+mod packet;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use self::group::Group;
+use self::packet::{HALF_ID_BYTES, ID_BYTES, Packet, joined, no_group, opened, parse, refused};
+use super::GroupId;
+use super::limiter::AddressLimiter;
+use super::time::Micros;
+use crate::relay::engine::LinkStats;
+
+/// A link that was silent for so long is gone; so is a group without links.
+const LINK_TIMEOUT: Micros = Micros::from_secs(10);
+/// A group may take so long to get its stream admitted before it makes room for others.
+const ADMISSION_GRACE: Micros = Micros::from_secs(2);
+const SWEEP_INTERVAL: Micros = Micros::from_secs(1);
+/// First two bytes of an SRT ACK.
+const SRT_ACK: [u8; 2] = [0x80, 0x02];
+
+/// Bounds of the SRTLA port.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SrtlaLimits {
+    /// Groups at a time.
+    pub(crate) groups_max: usize,
+    /// Links of one group.
+    pub(crate) links_max: usize,
+    /// Registrations per second and source address.
+    pub(crate) registrations_per_second: u32,
+}
+
+/// What has happened on the SRTLA port.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SrtlaCounters {
+    /// Datagrams that are nothing a sender sends.
+    pub(crate) malformed: u64,
+    /// Packets from addresses that are no link.
+    pub(crate) stray: u64,
+    /// Registrations beyond the rate.
+    pub(crate) limited: u64,
+    /// Registrations refused: no room, or an address that is a link already.
+    pub(crate) refused: u64,
+    /// Joins of groups that are not there.
+    pub(crate) no_group: u64,
+    /// Groups opened.
+    pub(crate) opened: u64,
+}
+
+/// The SRTLA receiver.
+#[derive(Debug)]
+pub(crate) struct Srtla {
+    /// Figures.
+    pub(crate) counters: SrtlaCounters,
+    /// Datagrams to send, in order.
+    pub(crate) outgoing: Vec<(SocketAddr, Bytes)>,
+    /// Groups that are gone since this was read last.
+    pub(crate) gone: Vec<GroupId>,
+    limits: SrtlaLimits,
+    groups: HashMap<GroupId, Group>,
+    by_id: HashMap<Box<[u8; ID_BYTES]>, GroupId>,
+    by_address: HashMap<SocketAddr, GroupId>,
+    registrations: AddressLimiter,
+    last_group: u32,
+    next_sweep: Micros,
+}
+
+impl Srtla {
+    /// A receiver without groups.
+    pub(crate) fn new(now: Micros, limits: SrtlaLimits) -> Self {
+        Self {
+            counters: SrtlaCounters::default(),
+            outgoing: Vec::new(),
+            gone: Vec::new(),
+            limits,
+            groups: HashMap::new(),
+            by_id: HashMap::new(),
+            by_address: HashMap::new(),
+            registrations: AddressLimiter::new(limits.registrations_per_second),
+            last_group: 0,
+            next_sweep: now + SWEEP_INTERVAL,
+        }
+    }
+
+    /// A datagram came. Answers with the group when it is an SRT packet to be handed on.
+    pub(crate) fn on_datagram(
+        &mut self,
+        now: Micros,
+        source: SocketAddr,
+        datagram: &[u8],
+    ) -> Option<GroupId> {
+        let Some(packet) = parse(datagram) else {
+            self.counters.malformed += 1;
+            return None;
+        };
+        match packet {
+            Packet::Open(half) => self.on_open(now, source, half),
+            Packet::Join(id) => self.on_join(now, source, id),
+            Packet::Keepalive | Packet::SrtControl => {
+                return self.on_link_packet(now, source, datagram, None);
+            }
+            Packet::SrtData(sequence) => {
+                return self.on_link_packet(now, source, datagram, Some(sequence));
+            }
+        }
+        None
+    }
+
+    fn on_link_packet(
+        &mut self,
+        now: Micros,
+        source: SocketAddr,
+        datagram: &[u8],
+        sequence: Option<u32>,
+    ) -> Option<GroupId> {
+        let known = self.by_address.get(&source).copied();
+        let link = known
+            .and_then(|id| self.groups.get_mut(&id).map(|group| (id, group)))
+            .and_then(|(id, group)| {
+                group.last_address = source;
+                group.link(source).map(|link| (id, link))
+            });
+        let Some((group_id, link)) = link else {
+            self.counters.stray += 1;
+            return None;
+        };
+        link.last_heard = now;
+        let is_keepalive = datagram.first() == Some(&0x90);
+        if is_keepalive {
+            self.outgoing
+                .push((source, Bytes::copy_from_slice(datagram)));
+            return None;
+        }
+        link.count(now, datagram.len());
+        let full_batch = sequence.and_then(|sequence| link.note(now, sequence));
+        self.outgoing
+            .extend(full_batch.map(|packet| (source, packet)));
+        Some(group_id)
+    }
+
+    fn on_open(&mut self, now: Micros, source: SocketAddr, half: &[u8; HALF_ID_BYTES]) {
+        if !self.registrations.take(now, source.ip()) {
+            self.counters.limited += 1;
+            return;
+        }
+        let mut id = Box::new([0; ID_BYTES]);
+        id[..HALF_ID_BYTES].copy_from_slice(half);
+        let is_random = getrandom::fill(&mut id[HALF_ID_BYTES..]).is_ok();
+        if self.by_address.contains_key(&source) || !is_random || !self.make_room(now) {
+            self.refuse(source);
+            return;
+        }
+        self.last_group = self.last_group.wrapping_add(1);
+        let group_id = GroupId(self.last_group);
+        self.outgoing.push((source, opened(&id)));
+        self.by_id.insert(id.clone(), group_id);
+        self.groups.insert(group_id, Group::new(now, id, source));
+        self.counters.opened += 1;
+    }
+
+    /// When all places are taken, the oldest group without an admitted stream makes room.
+    fn make_room(&mut self, now: Micros) -> bool {
+        if self.groups.len() < self.limits.groups_max {
+            return true;
+        }
+        let idle = self
+            .groups
+            .iter()
+            .filter(|(_, group)| !group.is_admitted && now - group.opened > ADMISSION_GRACE)
+            .min_by_key(|(_, group)| group.opened)
+            .map(|(id, _)| *id);
+        let Some(idle) = idle else {
+            return false;
+        };
+        self.remove(idle);
+        true
+    }
+
+    fn on_join(&mut self, now: Micros, source: SocketAddr, id: &[u8; ID_BYTES]) {
+        let known = self.by_id.get(id).copied();
+        let Some((group_id, group)) =
+            known.and_then(|id| self.groups.get_mut(&id).map(|group| (id, group)))
+        else {
+            self.counters.no_group += 1;
+            self.outgoing.push((source, no_group()));
+            return;
+        };
+        if group.link(source).is_some() {
+            // Our answer was lost.
+            self.outgoing.push((source, joined()));
+            return;
+        }
+        let is_elsewhere = self.by_address.contains_key(&source);
+        if is_elsewhere || group.links.len() >= self.limits.links_max {
+            self.refuse(source);
+            return;
+        }
+        if !self.registrations.take(now, source.ip()) {
+            self.counters.limited += 1;
+            return;
+        }
+        group.join(now, source);
+        group.last_address = source;
+        self.by_address.insert(source, group_id);
+        self.outgoing.push((source, joined()));
+    }
+
+    fn refuse(&mut self, source: SocketAddr) {
+        self.counters.refused += 1;
+        self.outgoing.push((source, refused()));
+    }
+
+    /// Sends an SRT packet to a group. ACKs go to every link, because each judges itself by them; the
+    /// rest goes to the link heard last, which is the likeliest to work.
+    pub(crate) fn route(&mut self, group_id: GroupId, packet: Bytes) {
+        let Some(group) = self.groups.get(&group_id) else {
+            return;
+        };
+        if packet.starts_with(&SRT_ACK) {
+            let addresses = group.links.iter().map(|link| link.address);
+            self.outgoing
+                .extend(addresses.map(|address| (address, packet.clone())));
+        } else {
+            self.outgoing.push((group.last_address, packet));
+        }
+    }
+
+    /// The stream of a group was admitted.
+    pub(crate) fn admit(&mut self, group_id: GroupId) {
+        if let Some(group) = self.groups.get_mut(&group_id) {
+            group.is_admitted = true;
+        }
+    }
+
+    /// The stream of a group has ended.
+    pub(crate) fn dismiss(&mut self, group_id: GroupId) {
+        if let Some(group) = self.groups.get_mut(&group_id) {
+            group.is_admitted = false;
+        }
+    }
+
+    /// Figures of a group's links.
+    pub(crate) fn links(&self, now: Micros, group_id: GroupId) -> Vec<LinkStats> {
+        self.groups
+            .get(&group_id)
+            .map_or_else(Vec::new, |group| group.stats(now))
+    }
+
+    /// Does what is due now.
+    pub(crate) fn advance(&mut self, now: Micros) {
+        for link in self.groups.values_mut().flat_map(|group| &mut group.links) {
+            let address = link.address;
+            self.outgoing
+                .extend(link.flush(now).map(|packet| (address, packet)));
+        }
+        if self.next_sweep <= now {
+            self.next_sweep = now + SWEEP_INTERVAL;
+            self.sweep(now);
+        }
+    }
+
+    fn sweep(&mut self, now: Micros) {
+        let mut dead = Vec::new();
+        for (group_id, group) in &mut self.groups {
+            let by_address = &mut self.by_address;
+            group.links.retain(|link| {
+                let is_alive = now - link.last_heard <= LINK_TIMEOUT;
+                if !is_alive {
+                    by_address.remove(&link.address);
+                }
+                is_alive
+            });
+            if group.links.is_empty() && now - group.opened > LINK_TIMEOUT {
+                dead.push(*group_id);
+            }
+        }
+        for group_id in dead {
+            self.remove(group_id);
+        }
+    }
+
+    fn remove(&mut self, group_id: GroupId) {
+        let Some(group) = self.groups.remove(&group_id) else {
+            return;
+        };
+        self.by_id.remove(&group.id);
+        for link in &group.links {
+            self.by_address.remove(&link.address);
+        }
+        self.gone.push(group_id);
+    }
+
+    /// When [`Srtla::advance`] has something to do.
+    pub(crate) fn next_deadline(&self) -> Micros {
+        if self.groups.is_empty() {
+            return Micros::MAX;
+        }
+        let links = self.groups.values().flat_map(|group| &group.links);
+        let flushes = links.map(group::Link::flush_deadline);
+        flushes.min().unwrap_or(Micros::MAX).min(self.next_sweep)
+    }
+}
