@@ -21,7 +21,6 @@ pub mod views;
 pub mod api;
 pub mod extract;
 pub mod jobs;
-pub mod views;
 
 pub use model::{AccountsConfig, DisplayName, Email, NewUser, Password, PluginDevice, User};
 pub use service::AccountsService;
