@@ -27,7 +27,7 @@ fn link(share_percent: f64, since_last_packet: Duration) -> LinkStats {
         share_percent,
         bitrate_kbps: 3670,
         since_last_packet,
-        uptime: Duration::from_secs(60),
+        uptime: Duration::from_mins(1),
     }
 }
 
@@ -38,7 +38,7 @@ fn publisher_stats() -> PublisherStats {
             link(f64::NAN, Duration::from_secs(8)),
         ],
         is_bonded: true,
-        uptime: Duration::from_secs(60),
+        uptime: Duration::from_mins(1),
         since_last_media: Some(Duration::from_millis(10)),
         bitrate_1s_kbps: 5931,
         bitrate_5s_kbps: 5800,
@@ -59,7 +59,7 @@ fn publisher_stats() -> PublisherStats {
 }
 
 fn status(state: State, publisher: Option<PublisherStats>) -> SlotStatus {
-    let stats = StreamStats {
+    let stream = StreamStats {
         slot_id: SlotId::generate(),
         publisher,
         players: Vec::new(),
@@ -70,7 +70,7 @@ fn status(state: State, publisher: Option<PublisherStats>) -> SlotStatus {
         state,
         since: Some(NOW - Duration::from_mins(4)),
         broadcast_started_at: Some(NOW - Duration::from_secs(245)),
-        stats: Some(Arc::new(stats)),
+        stats: Some(Arc::new(stream)),
         stats_age: Duration::from_millis(60),
         history_kbps: vec![Some(5900); 300],
     }

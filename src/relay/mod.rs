@@ -7,8 +7,10 @@
 //! Invariant: an answer that was given survives kill -9; what only memory knows (leases, live slots) is
 //! rebuilt generously, so that a restart ends no session.
 
+pub mod api;
 pub mod embedded;
 pub mod engine;
+pub mod jobs;
 mod meter;
 pub mod model;
 mod presence;
