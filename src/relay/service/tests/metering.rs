@@ -110,7 +110,7 @@ async fn a_write_that_fails_loses_no_second() {
 #[tokio::test]
 async fn a_broadcast_past_the_plans_limit_ends_after_its_grace_never_before() {
     let config = RelayConfig {
-        max_session: Duration::from_secs(60),
+        max_session: Duration::from_mins(1),
         ..RelayConfig::default()
     };
     let fixture = Fixture::with(billing(), config.clone()).await;

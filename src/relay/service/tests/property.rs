@@ -12,6 +12,9 @@ use crate::relay::service::HeartbeatFrom;
 
 const SLOTS: usize = 3;
 
+/// A stored session, and whether it has an open assignment.
+type Found = (RelaySessionId, Status, Option<StopReason>, bool);
+
 #[derive(Debug, Clone)]
 enum Operation {
     Start(u8, Choice),
@@ -249,7 +252,6 @@ impl World {
         let sql = "SELECT id, status, stop_reason, EXISTS (SELECT 1 FROM assignment
                        WHERE session_id = relay_session.id AND released_at_ms IS NULL)
                    FROM relay_session";
-        type Found = (RelaySessionId, Status, Option<StopReason>, bool);
         let stored: Vec<Found> = self
             .fixture
             .store
@@ -279,7 +281,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn sessions_do_what_the_model_says(operations in prop::collection::vec(operation(), 1..60)) {
