@@ -27,6 +27,8 @@ mod socket;
 mod srtla;
 mod streamid;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 mod time;
 mod wire;
