@@ -5,6 +5,8 @@
 //!
 //! Invariant: a slot has at most one publisher; players of a slot outlive its publishers.
 
+#[cfg(test)]
+mod hostile_tests;
 mod keys;
 mod slot;
 mod stats;
