@@ -112,7 +112,7 @@ fn an_accepted_caller_learns_latency_and_socket_and_a_repetition_is_the_same_con
         (CONCLUSION, id, 1024)
     );
     // Header and fixed part, extension header, version, flags; then the two latencies.
-    assert_eq!(word(&answer, 16 + 48 + 4 + 8), Some(2000 << 16 | 2000));
+    assert_eq!(word(&answer, 16 + 48 + 4 + 8), Some(2000 * 0x1_0001));
 
     assert!(hear(&mut listener, ADDRESS, &datagram).is_none());
     assert_eq!(sent(&mut listener), [answer]);
