@@ -80,11 +80,22 @@ impl Caller {
         address: &str,
         handshake: Handshake,
     ) -> Result<Self, u32> {
-        let address = address.parse().unwrap();
         let port = match direction {
             Direction::Publish => Port::Publish,
             Direction::Play => Port::Play,
         };
+        Self::connect_on(hub, now, port, address, handshake)
+    }
+
+    /// The same on any port; on the SRTLA port the address must be a link.
+    pub(super) fn connect_on(
+        hub: &mut Hub,
+        now: Micros,
+        port: Port,
+        address: &str,
+        handshake: Handshake,
+    ) -> Result<Self, u32> {
+        let address = address.parse().unwrap();
         hub.on_datagram(now, port, address, &induction(handshake.socket_id));
         let answer = answer_to(&sent(hub), address).expect("inductions are answered");
         let handshake = Handshake {
