@@ -1,1 +1,9 @@
-fn main(){}
+//! The integration tests: one binary, a module per area.
+//!
+//! Invariant: everything is built for tests only; `cfg(test)` says so to the lints, which
+//! allow `unwrap`, `expect` and `panic` there.
+
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod net;

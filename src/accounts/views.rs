@@ -1,0 +1,270 @@
+//! The pages of sign-in, users and the own account.
+//!
+//! Invariant: the one password that a page ever shows is the initial one of a user just added.
+
+use std::fmt;
+
+use askama::Template;
+
+use crate::http::form::{Choice, Field};
+use crate::http::moment::Moment;
+use crate::http::page::Shell;
+use crate::kernel::ids::{AuthSessionId, BrowserSessionId};
+use crate::kernel::secret::{ExposeSecret, SecretString};
+use crate::kernel::{FieldError, Role};
+
+/// `GET /login`
+#[derive(Debug, Template)]
+#[template(path = "pages/accounts/sign_in.html")]
+pub struct SignInPage {
+    /// What is around the content.
+    pub shell: Shell,
+    /// `email`
+    pub email: Field,
+    /// `password`
+    pub password: Field,
+    /// Why the sign-in was refused; the same for a wrong address and a wrong password.
+    pub problem: Option<String>,
+    /// The path of ours to go to afterwards, sent as `next`.
+    pub next: String,
+}
+
+impl SignInPage {
+    /// The form, with the address typed before.
+    #[must_use]
+    pub fn new(shell: Shell, email: &str, problem: Option<String>, next: &str) -> Self {
+        Self {
+            shell,
+            email: Field::email("email", "E-mail").with_value(email),
+            password: Field::current_password("password", "Password"),
+            problem,
+            next: next.to_owned(),
+        }
+    }
+}
+
+/// `GET /users`
+#[derive(Template)]
+#[template(path = "pages/accounts/users.html")]
+pub struct UsersPage {
+    /// What is around the content.
+    pub shell: Shell,
+    /// All users.
+    pub users: Vec<UserRow>,
+    /// `email` of the form that adds one.
+    pub email: Field,
+    /// `display_name` of that form.
+    pub display_name: Field,
+    /// `role` of that form.
+    pub roles: Vec<Choice>,
+    /// The user just added; shown once.
+    pub added: Option<AddedUser>,
+}
+
+impl fmt::Debug for UsersPage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UsersPage")
+            .field("users", &self.users)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What stands in the form that adds a user.
+#[derive(Debug, Clone, Copy)]
+pub struct AddUserValues<'a> {
+    /// Their e-mail address.
+    pub email: &'a str,
+    /// Their display name.
+    pub display_name: &'a str,
+    /// Their role.
+    pub role: Role,
+}
+
+impl Default for AddUserValues<'_> {
+    fn default() -> Self {
+        Self {
+            email: "",
+            display_name: "",
+            role: Role::Streamer,
+        }
+    }
+}
+
+impl UsersPage {
+    /// The page with these values in its form and the messages that belong to the fields.
+    #[must_use]
+    pub fn new(
+        shell: Shell,
+        users: Vec<UserRow>,
+        values: AddUserValues<'_>,
+        errors: &[FieldError],
+        added: Option<AddedUser>,
+    ) -> Self {
+        Self {
+            shell,
+            users,
+            email: Field::email("email", "E-mail")
+                .with_autocomplete("off")
+                .with_value(values.email)
+                .with_error_among(errors),
+            display_name: Field::text("display_name", "Display name")
+                .with_max_length(100)
+                .with_value(values.display_name)
+                .with_error_among(errors),
+            roles: role_choices(values.role),
+            added,
+        }
+    }
+}
+
+fn role_choices(selected: Role) -> Vec<Choice> {
+    let choice = |role: Role| Choice {
+        value: role.as_str(),
+        label: role_label(role),
+        hint: role_hint(role),
+        is_selected: role == selected,
+    };
+    // The least mighty first: nobody becomes an owner by a slip of the thumb.
+    [Role::Streamer, Role::Viewer, Role::Operator, Role::Owner]
+        .map(choice)
+        .into()
+}
+
+/// A role as a person reads it.
+#[must_use]
+pub const fn role_label(role: Role) -> &'static str {
+    match role {
+        Role::Owner => "Owner",
+        Role::Operator => "Operator",
+        Role::Viewer => "Viewer",
+        Role::Streamer => "Streamer",
+    }
+}
+
+const fn role_hint(role: Role) -> &'static str {
+    match role {
+        Role::Owner => "Everything, users included",
+        Role::Operator => "Sees and controls every slot",
+        Role::Viewer => "Sees figures only, never a key",
+        Role::Streamer => "Sees and controls their own slots",
+    }
+}
+
+/// One user of the table.
+#[derive(Debug, Clone)]
+pub struct UserRow {
+    /// The name they gave themselves.
+    pub display_name: String,
+    /// What they sign in with.
+    pub email: String,
+    /// What they may do.
+    pub role: Role,
+    /// When they were added.
+    pub added: Moment,
+    /// Whether it is the reader.
+    pub is_self: bool,
+}
+
+impl UserRow {
+    /// The role as a person reads it.
+    #[must_use]
+    pub const fn role_label(&self) -> &'static str {
+        role_label(self.role)
+    }
+}
+
+/// A user just added, with the password to hand over.
+#[derive(Debug)]
+pub struct AddedUser {
+    /// What they sign in with.
+    pub email: String,
+    /// Their first password. It is shown on this page and never again.
+    pub initial_password: SecretString,
+}
+
+impl AddedUser {
+    fn password(&self) -> &str {
+        self.initial_password.expose_secret()
+    }
+}
+
+/// `GET /account`
+#[derive(Debug, Template)]
+#[template(path = "pages/accounts/account.html")]
+pub struct AccountPage {
+    /// What is around the content.
+    pub shell: Shell,
+    /// What the reader signs in with.
+    pub email: String,
+    /// Their browsers, the present one first.
+    pub browsers: Vec<BrowserRow>,
+    /// Their signed-in plugins, the latest first.
+    pub plugins: Vec<PluginRow>,
+    /// `current_password`
+    pub current_password: Field,
+    /// `new_password`
+    pub new_password: Field,
+}
+
+impl AccountPage {
+    /// The page with the messages that belong to the password form.
+    #[must_use]
+    pub fn new(
+        shell: Shell,
+        email: String,
+        browsers: Vec<BrowserRow>,
+        plugins: Vec<PluginRow>,
+        errors: &[FieldError],
+    ) -> Self {
+        Self {
+            shell,
+            email,
+            browsers,
+            plugins,
+            current_password: Field::current_password("current_password", "Current password")
+                .with_error_among(errors),
+            new_password: Field::new_password("new_password", "New password")
+                .with_hint("At least 8 characters of any kind; 15 or more are better.")
+                .with_error_among(errors),
+        }
+    }
+
+    fn role_label(&self) -> &'static str {
+        self.shell
+            .signed_in
+            .as_ref()
+            .map_or("", |user| role_label(user.role))
+    }
+}
+
+/// One signed-in browser.
+#[derive(Debug, Clone)]
+pub struct BrowserRow {
+    /// The session.
+    pub id: BrowserSessionId,
+    /// Browser and system, such as `Firefox on Linux`.
+    pub device: String,
+    /// The address it last came from.
+    pub address: String,
+    /// When it was last seen.
+    pub last_seen: Moment,
+    /// Whether it is the one that reads this page.
+    pub is_current: bool,
+}
+
+/// One signed-in plugin.
+#[derive(Debug, Clone)]
+pub struct PluginRow {
+    /// The session.
+    pub id: AuthSessionId,
+    /// What the plugin calls its device, such as `OBS Desktop`.
+    pub device: String,
+    /// The platform, such as `windows`.
+    pub platform: String,
+    /// When it was last seen.
+    pub last_seen: Moment,
+}
+
+#[cfg(test)]
+#[path = "views_tests.rs"]
+pub(crate) mod tests;

@@ -1,0 +1,92 @@
+//! The one table of keys: path, kind, and whether it is a secret.
+
+/// What a key's value must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KeyKind {
+    /// Any text.
+    Text,
+    /// One of a few words.
+    Choice(&'static [&'static str]),
+    /// `host:port` with a numeric host.
+    Address,
+    /// `Address`, or the word `off`.
+    AddressOrOff,
+    /// A whole number within bounds.
+    Number(i64, i64),
+    /// Texts.
+    List,
+    /// A secret of at least 32 characters, never shown.
+    Secret,
+}
+
+/// One key of `appliance.toml`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key {
+    pub(super) path: &'static str,
+    pub(super) kind: KeyKind,
+}
+
+const fn key(path: &'static str, kind: KeyKind) -> Key {
+    Key { path, kind }
+}
+
+const PORT: KeyKind = KeyKind::Number(0, 65_535);
+
+/// Every key, in the order of the file.
+pub(super) const KEYS: &[Key] = &[
+    key("listen", KeyKind::Address),
+    key("public_host", KeyKind::Text),
+    key("public_url", KeyKind::Text),
+    key("trusted_proxies", KeyKind::List),
+    key("relay_shared_key", KeyKind::Secret),
+    key("plugin_login_complete_key", KeyKind::Secret),
+    key("jwt_key", KeyKind::Secret),
+    key("sealing_key", KeyKind::Secret),
+    key("log.level", KeyKind::Text),
+    key("log.format", KeyKind::Choice(&["text", "json"])),
+    key("metrics.listen", KeyKind::Address),
+    key("metrics.token", KeyKind::Secret),
+    key("auth.access_token_minutes", KeyKind::Number(5, 43_200)),
+    key("auth.refresh_token_days", KeyKind::Number(1, 3_650)),
+    key("auth.plugin_login_minutes", KeyKind::Number(1, 60)),
+    key("auth.plugin_login_poll_seconds", KeyKind::Number(1, 60)),
+    key(
+        "relay.engine",
+        KeyKind::Choice(&["auto", "docker", "embedded", "external"]),
+    ),
+    key("relay.stats_listen", KeyKind::AddressOrOff),
+    key("relay.stats_port", PORT),
+    key("relay.embedded.srtla_listen", KeyKind::Address),
+    key("relay.embedded.publish_listen", KeyKind::Address),
+    key("relay.embedded.play_listen", KeyKind::Address),
+    key("relay.embedded.srtla_port", PORT),
+    key("relay.embedded.publish_port", PORT),
+    key("relay.embedded.play_port", PORT),
+    key("relay.embedded.latency_min_ms", KeyKind::Number(20, 10_000)),
+    key(
+        "relay.embedded.latency_max_ms",
+        KeyKind::Number(100, 30_000),
+    ),
+    key("relay.embedded.max_publishers", KeyKind::Number(1, 10_000)),
+    key("relay.embedded.max_players", KeyKind::Number(1, 10_000)),
+    key("telemetry.sample_days", KeyKind::Number(1, 3_650)),
+];
+
+/// The environment variable of a key.
+pub(super) fn variable_of(path: &str) -> String {
+    format!("GLB_{}", path.replace('.', "_").to_ascii_uppercase())
+}
+
+/// The key with this path.
+pub(super) fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// The name among `names` that `text` was probably meant to be.
+pub(super) fn nearest(text: &str, names: impl Iterator<Item = String>) -> Option<String> {
+    names
+        .map(|name| (strsim::jaro_winkler(text, &name), name))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}

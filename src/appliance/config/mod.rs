@@ -1,0 +1,448 @@
+//! The configuration: read once, here and nowhere else, then typed.
+//!
+//! `appliance.toml` at the top of the repository is documentation and defaults in one; it is embedded.
+
+mod keys;
+mod layers;
+mod secrets;
+mod values;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use layers::Layers;
+pub use layers::{ConfigError, DEFAULTS, Origin};
+use secrecy::SecretString;
+pub use secrets::{KeyFileError, write_private};
+
+use crate::http::TrustedProxies;
+use crate::settings::validate_host;
+
+/// Variables that are flags of commands and no keys.
+const COMMAND_VARIABLES: [&str; 2] = ["GLB_DATA_DIR", "GLB_CONFIG"];
+/// The data folder when nothing names one.
+const DEFAULT_DATA_DIR: &str = "glb-data";
+
+/// What the process was given: the only place that reads the environment.
+#[derive(Debug, Clone, Default)]
+pub struct Given {
+    /// The environment.
+    pub variables: BTreeMap<String, String>,
+    /// `--data-dir`.
+    pub data_dir: Option<PathBuf>,
+    /// `--config`.
+    pub config_file: Option<PathBuf>,
+    /// `--listen`.
+    pub listen: Option<String>,
+}
+
+impl Given {
+    /// With the process's environment. Variables that are not UTF-8 are none of ours.
+    #[must_use]
+    pub fn from_process() -> Self {
+        let pairs = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Self {
+            variables: pairs.collect(),
+            ..Self::default()
+        }
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        let variable = || self.variables.get("GLB_DATA_DIR").map(PathBuf::from);
+        self.data_dir
+            .clone()
+            .or_else(variable)
+            .unwrap_or_else(|| DEFAULT_DATA_DIR.into())
+    }
+
+    fn config_file(&self, data_dir: &Path) -> Option<PathBuf> {
+        let variable = || self.variables.get("GLB_CONFIG").map(PathBuf::from);
+        let beside = || Some(data_dir.join("appliance.toml")).filter(|path| path.exists());
+        self.config_file.clone().or_else(variable).or_else(beside)
+    }
+}
+
+/// Which relay engine carries the media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineChoice {
+    /// In this process.
+    Embedded,
+}
+
+/// `[relay.embedded]`.
+#[derive(Debug, Clone)]
+pub struct EmbeddedConfig {
+    /// Bonded publishers.
+    pub srtla_listen: SocketAddr,
+    /// Plain publishers.
+    pub publish_listen: SocketAddr,
+    /// Players.
+    pub play_listen: SocketAddr,
+    /// Advertised ports; 0 is the bound one.
+    pub srtla_port: u16,
+    /// See `srtla_port`.
+    pub publish_port: u16,
+    /// See `srtla_port`.
+    pub play_port: u16,
+    /// Bounds of the negotiated latency.
+    pub latency_min: Duration,
+    /// See `latency_min`.
+    pub latency_max: Duration,
+    /// Publishers at most.
+    pub max_publishers: usize,
+    /// Players at most.
+    pub max_players: usize,
+}
+
+/// The configuration, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The data folder.
+    pub data_dir: PathBuf,
+    /// The main listener.
+    pub listen: SocketAddr,
+    /// `public_host`.
+    pub public_host: Option<String>,
+    /// `public_url`, without a slash at its end.
+    pub public_url: Option<String>,
+    /// Whose forwarding headers count.
+    pub trusted_proxies: TrustedProxies,
+    /// Heartbeats with `X-Relay-Auth`.
+    pub relay_shared_key: Option<SecretString>,
+    /// `login/complete` with `X-Plugin-Login-Auth`.
+    pub plugin_login_complete_key: Option<SecretString>,
+    jwt_key: Option<SecretString>,
+    sealing_key: Option<SecretString>,
+    /// The log's filter.
+    pub log_level: String,
+    /// Whether the log is JSON.
+    pub log_is_json: bool,
+    /// A listener of its own for `/metrics`.
+    pub metrics_listen: Option<SocketAddr>,
+    /// A bearer token for `/metrics`.
+    pub metrics_token: Option<SecretString>,
+    /// Life of an access token.
+    pub access_token_life: Duration,
+    /// Life of a sign-in after its last refresh.
+    pub refresh_token_life: Duration,
+    /// Life of a plugin's attempt to sign in.
+    pub plugin_login_life: Duration,
+    /// How often the plugin polls.
+    pub plugin_login_poll: Duration,
+    /// The engine.
+    pub engine: EngineChoice,
+    /// The plain statistics listener.
+    pub stats_listen: Option<SocketAddr>,
+    /// Its advertised port; 0 is the bound one.
+    pub stats_port: u16,
+    /// The embedded relay.
+    pub embedded: EmbeddedConfig,
+    /// How long samples are kept.
+    pub sample_retention: Duration,
+}
+
+const MINUTE: u64 = 60;
+const DAY: u64 = 24 * 60 * MINUTE;
+
+impl Config {
+    /// Reads and checks everything. Touches no file but the configuration and `*_FILE` secrets.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first thing that is wrong.
+    pub fn load(given: &Given) -> Result<Self, ConfigError> {
+        let data_dir = given.data_dir();
+        let mut layers = Layers::defaults();
+        if let Some(file) = given.config_file(&data_dir) {
+            layers.add_file(&file)?;
+        }
+        layers.add_variables(&given.variables, &COMMAND_VARIABLES)?;
+        layers.add_flag("--listen", "listen", given.listen.clone());
+        Self::from_layers(data_dir, &layers)
+    }
+
+    fn from_layers(data_dir: PathBuf, layers: &Layers) -> Result<Self, ConfigError> {
+        let seconds = |path: &str, unit: u64| {
+            layers
+                .unsigned::<u64>(path)
+                .map(|number| Duration::from_secs(number * unit))
+        };
+        Ok(Self {
+            data_dir,
+            listen: layers.address("listen")?,
+            public_host: public_host(layers)?,
+            public_url: public_url(layers)?,
+            trusted_proxies: trusted_proxies(layers)?,
+            relay_shared_key: layers.secret("relay_shared_key")?,
+            plugin_login_complete_key: layers.secret("plugin_login_complete_key")?,
+            jwt_key: layers.secret("jwt_key")?,
+            sealing_key: sealing_key(layers)?,
+            log_level: log_level(layers)?,
+            log_is_json: layers.choice("log.format")? == "json",
+            metrics_listen: layers.optional_address("metrics.listen")?,
+            metrics_token: layers.secret("metrics.token")?,
+            access_token_life: seconds("auth.access_token_minutes", MINUTE)?,
+            refresh_token_life: seconds("auth.refresh_token_days", DAY)?,
+            plugin_login_life: seconds("auth.plugin_login_minutes", MINUTE)?,
+            plugin_login_poll: seconds("auth.plugin_login_poll_seconds", 1)?,
+            engine: engine(layers)?,
+            stats_listen: layers.address_or_off("relay.stats_listen")?,
+            stats_port: layers.unsigned("relay.stats_port")?,
+            embedded: embedded(layers)?,
+            sample_retention: seconds("telemetry.sample_days", DAY)?,
+        })
+    }
+
+    /// The key that signs access tokens, made when there is none.
+    ///
+    /// # Errors
+    /// [`KeyFileError`].
+    pub fn jwt_key(&self) -> Result<SecretString, KeyFileError> {
+        match &self.jwt_key {
+            Some(key) => Ok(key.clone()),
+            None => secrets::read_or_make(&self.data_dir.join("jwt.key")),
+        }
+    }
+
+    /// The key that seals stream keys, made when there is none.
+    ///
+    /// # Errors
+    /// [`KeyFileError`].
+    pub fn sealing_key(&self) -> Result<[u8; 32], KeyFileError> {
+        match &self.sealing_key {
+            Some(key) => secrets::sealing_bytes(key),
+            None => {
+                secrets::sealing_bytes(&secrets::read_or_make(&self.data_dir.join("sealing.key"))?)
+            }
+        }
+    }
+}
+
+fn public_host(layers: &Layers) -> Result<Option<String>, ConfigError> {
+    let Some(text) = layers.optional_text("public_host")? else {
+        return Ok(None);
+    };
+    let host = validate_host(&text);
+    host.map(Some)
+        .map_err(|error| layers.refuse("public_host", error.to_string()))
+}
+
+fn public_url(layers: &Layers) -> Result<Option<String>, ConfigError> {
+    let Some(text) = layers.optional_text("public_url")? else {
+        return Ok(None);
+    };
+    let is_base = url::Url::parse(&text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.host_str().is_some_and(|host| !host.is_empty())
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.path() == "/"
+            && url.username().is_empty()
+    });
+    if !is_base {
+        let remedy = "give the base of links such as https://relay.example.org, without a path";
+        return Err(layers.refuse("public_url", remedy));
+    }
+    Ok(Some(text.trim_end_matches('/').to_owned()))
+}
+
+fn trusted_proxies(layers: &Layers) -> Result<TrustedProxies, ConfigError> {
+    let entries = layers.list("trusted_proxies")?;
+    TrustedProxies::parse(&entries).map_err(|remedy| layers.refuse("trusted_proxies", remedy))
+}
+
+fn sealing_key(layers: &Layers) -> Result<Option<SecretString>, ConfigError> {
+    let Some(key) = layers.secret("sealing_key")? else {
+        return Ok(None);
+    };
+    match secrets::sealing_bytes(&key) {
+        Ok(_) => Ok(Some(key)),
+        Err(error) => Err(layers.refuse("sealing_key", error.to_string())),
+    }
+}
+
+fn log_level(layers: &Layers) -> Result<String, ConfigError> {
+    let level = layers.text("log.level")?;
+    match tracing_subscriber::EnvFilter::try_new(&level) {
+        Ok(_) => Ok(level),
+        Err(_) => Err(layers.refuse(
+            "log.level",
+            "give error, warn, info, debug, trace or a filter",
+        )),
+    }
+}
+
+fn engine(layers: &Layers) -> Result<EngineChoice, ConfigError> {
+    match layers.choice("relay.engine")?.as_str() {
+        "auto" | "embedded" => Ok(EngineChoice::Embedded),
+        other => {
+            let remedy = format!("the {other} engine is not in this version: use auto or embedded");
+            Err(layers.refuse("relay.engine", remedy))
+        }
+    }
+}
+
+fn embedded(layers: &Layers) -> Result<EmbeddedConfig, ConfigError> {
+    let millis = |path: &str| layers.unsigned::<u64>(path).map(Duration::from_millis);
+    let config = EmbeddedConfig {
+        srtla_listen: layers.address("relay.embedded.srtla_listen")?,
+        publish_listen: layers.address("relay.embedded.publish_listen")?,
+        play_listen: layers.address("relay.embedded.play_listen")?,
+        srtla_port: layers.unsigned("relay.embedded.srtla_port")?,
+        publish_port: layers.unsigned("relay.embedded.publish_port")?,
+        play_port: layers.unsigned("relay.embedded.play_port")?,
+        latency_min: millis("relay.embedded.latency_min_ms")?,
+        latency_max: millis("relay.embedded.latency_max_ms")?,
+        max_publishers: layers.unsigned("relay.embedded.max_publishers")?,
+        max_players: layers.unsigned("relay.embedded.max_players")?,
+    };
+    if config.latency_max < config.latency_min {
+        let remedy = "must not be less than relay.embedded.latency_min_ms";
+        return Err(layers.refuse("relay.embedded.latency_max_ms", remedy));
+    }
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let variables = variables
+            .iter()
+            .map(|&(k, v)| (k.to_owned(), v.to_owned()))
+            .collect();
+        Config::load(&Given {
+            variables,
+            ..Given::default()
+        })
+    }
+
+    #[test]
+    fn the_embedded_defaults_are_a_valid_configuration() {
+        let config = with(&[]).unwrap();
+        assert_eq!(config.listen.to_string(), "0.0.0.0:8080");
+        assert_eq!(config.stats_listen.unwrap().port(), 8090);
+        assert_eq!(config.embedded.srtla_listen.port(), 5000);
+        assert_eq!(config.access_token_life, Duration::from_hours(24));
+        assert!(config.relay_shared_key.is_none());
+    }
+
+    #[test]
+    fn every_key_stands_in_the_file_with_a_comment() {
+        for key in keys::KEYS {
+            let name = key.path.rsplit('.').next().unwrap();
+            let lines: Vec<_> = DEFAULTS.lines().collect();
+            let line = lines.iter().position(|line| {
+                line.starts_with(&format!("{name} =")) || line.starts_with(&format!("# {name} ="))
+            });
+            assert!(line.is_some(), "{} is missing in appliance.toml", key.path);
+        }
+        // And none without a value that nobody reads.
+        let active = DEFAULTS
+            .lines()
+            .filter(|l| l.contains(" = ") && !l.starts_with('#'))
+            .count();
+        let unset = DEFAULTS
+            .lines()
+            .filter(|l| l.starts_with("# ") && l.contains(" = \""))
+            .count();
+        assert_eq!(active + unset, keys::KEYS.len());
+    }
+
+    #[test]
+    fn the_layers_win_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("appliance.toml");
+        let text = "listen = \"127.0.0.1:1\"\n[relay.embedded]\nsrtla_port = 7\nplay_port = 8\n";
+        std::fs::write(&file, text).unwrap();
+        let mut given = Given {
+            data_dir: Some(folder.path().into()),
+            ..Given::default()
+        };
+        assert_eq!(Config::load(&given).unwrap().listen.port(), 1);
+        given
+            .variables
+            .insert("GLB_LISTEN".into(), "127.0.0.1:2".into());
+        given
+            .variables
+            .insert("GLB_RELAY_EMBEDDED_SRTLA_PORT".into(), "9".into());
+        given
+            .variables
+            .insert("GLB_TRUSTED_PROXIES".into(), "10.0.0.0/8, ::1".into());
+        let config = Config::load(&given).unwrap();
+        assert_eq!(
+            (config.embedded.srtla_port, config.embedded.play_port),
+            (9, 8)
+        );
+        assert_eq!(config.listen.port(), 2);
+        given.listen = Some("127.0.0.1:3".into());
+        assert_eq!(Config::load(&given).unwrap().listen.port(), 3);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_remedy() {
+        let complaint = |pairs: &[(&str, &str)]| with(pairs).unwrap_err().to_string();
+        let text = complaint(&[("GLB_LISTENN", "x")]);
+        assert!(
+            text.contains("GLB_LISTENN") && text.contains("did you mean \"GLB_LISTEN\""),
+            "{text}"
+        );
+        let text = complaint(&[("GLB_LISTEN", "eighty")]);
+        assert!(
+            text.contains("listen") && text.contains("eighty") && text.contains("such as"),
+            "{text}"
+        );
+        let text = complaint(&[("GLB_RELAY_SHARED_KEY", "planted-short")]);
+        assert!(
+            text.contains("relay_shared_key") && !text.contains("planted"),
+            "{text}"
+        );
+        assert!(complaint(&[("GLB_RELAY_SHARED_KEY", "")]).contains("32 characters"));
+        assert!(complaint(&[("GLB_RELAY_ENGINE", "docker")]).contains("not in this version"));
+        assert!(complaint(&[("GLB_RELAY_ENGINE", "x")]).contains("one of auto"));
+        assert!(complaint(&[("GLB_PUBLIC_URL", "relay.example.org")]).contains("https://"));
+        assert!(complaint(&[("GLB_TRUSTED_PROXIES", "10.0.0.0/99")]).contains("10.0.0.0/99"));
+        assert!(complaint(&[("GLB_TELEMETRY_SAMPLE_DAYS", "0")]).contains("from 1"));
+    }
+
+    #[test]
+    fn a_file_is_checked_as_strictly() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.toml");
+        let complaint = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            let given = Given {
+                config_file: Some(file.clone()),
+                ..Given::default()
+            };
+            Config::load(&given).unwrap_err().to_string()
+        };
+        assert!(complaint("[relay.embeded]\nsrtla_port = 1").contains("relay.embedded.srtla_port"));
+        assert!(complaint("[nothing]").contains("nothing"));
+        assert!(complaint("listen = 8080").contains("listen = 8080"));
+        let text = complaint("listen = \"a\"\njwt_key = \"planted\nx = 1");
+        assert!(
+            text.contains("line 2") && !text.contains("planted"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_secret_may_come_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        std::fs::write(&file, "0123456789abcdef0123456789abcdef\n").unwrap();
+        let path = file.to_str().unwrap();
+        let config = with(&[("GLB_RELAY_SHARED_KEY_FILE", path)]).unwrap();
+        assert!(config.relay_shared_key.is_some());
+        assert!(!format!("{config:?}").contains("0123456789"));
+        assert!(with(&[("GLB_LISTEN_FILE", path)]).is_err());
+        assert!(with(&[("GLB_JWT_KEY_FILE", "/nowhere")]).is_err());
+    }
+}

@@ -1,0 +1,485 @@
+//! The one writer: a thread that commits queued jobs in groups.
+//!
+//! While one group commits, the next collects itself, so the price of an fsync is shared by all who wait.
+//! A job is atomic: when it fails or panics, its savepoint is rolled back and its neighbours commit. The
+//! caller's future resolves only after COMMIT.
+//!
+//! Invariant: a job does SQL only. It holds everybody else, so no network, no hashing of passwords.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::metrics::DbMetrics;
+use super::{DbError, connection};
+
+/// Jobs that wait at most; one more is told to come back.
+const QUEUE: usize = 1024;
+/// Jobs in one commit at most.
+const GROUP: usize = 128;
+/// A job that takes longer holds everybody up: somebody must look.
+const SLOW_JOB: Duration = Duration::from_millis(50);
+
+type Hook = Box<dyn FnOnce() + Send>;
+type Finish = Box<dyn FnOnce(Result<(), DbError>) + Send>;
+
+/// A write transaction as a job sees it.
+pub struct Tx<'c> {
+    connection: &'c Connection,
+    after_commit: RefCell<Vec<Hook>>,
+}
+
+impl Tx<'_> {
+    /// Runs `hook` after COMMIT and before the caller is answered, even when the caller has gone away.
+    /// For invalidating caches; it must be quick and must not wait.
+    pub fn after_commit(&self, hook: impl FnOnce() + Send + 'static) {
+        self.after_commit.borrow_mut().push(Box::new(hook));
+    }
+}
+
+impl Deref for Tx<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection
+    }
+}
+
+impl fmt::Debug for Tx<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tx")
+    }
+}
+
+/// What running a job came to: whether its changes stay, and how to tell its caller.
+struct Ran {
+    keeps_changes: bool,
+    finish: Finish,
+}
+
+/// A queued job, its types erased.
+trait Job: Send {
+    /// Whether its caller has gone away.
+    fn is_abandoned(&self) -> bool;
+    /// Runs it inside the savepoint that the writer opened.
+    fn run(self: Box<Self>, connection: &Connection) -> Ran;
+    /// Tells its caller that it never ran.
+    fn refuse(self: Box<Self>, error: DbError);
+}
+
+struct Typed<T, E, F> {
+    job: F,
+    answer: oneshot::Sender<Result<T, E>>,
+}
+
+impl<T, E, F> Job for Typed<T, E, F>
+where
+    T: Send + 'static,
+    E: From<DbError> + Send + 'static,
+    F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+{
+    fn is_abandoned(&self) -> bool {
+        self.answer.is_closed()
+    }
+
+    fn run(self: Box<Self>, connection: &Connection) -> Ran {
+        let Self { job, answer } = *self;
+        let tx = Tx {
+            connection,
+            after_commit: RefCell::default(),
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(|| job(&tx)))
+            .unwrap_or_else(|_| Err(E::from(DbError::Panicked)));
+        let hooks = tx.after_commit.into_inner();
+        let keeps_changes = outcome.is_ok();
+        let finish: Finish = Box::new(move |committed| {
+            let outcome = outcome.and_then(|value| match committed {
+                Ok(()) => {
+                    for hook in hooks {
+                        hook();
+                    }
+                    Ok(value)
+                }
+                Err(error) => Err(E::from(error)),
+            });
+            // A caller that has gone away does not need the answer.
+            drop(answer.send(outcome));
+        });
+        Ran {
+            keeps_changes,
+            finish,
+        }
+    }
+
+    fn refuse(self: Box<Self>, error: DbError) {
+        drop(self.answer.send(Err(E::from(error))));
+    }
+}
+
+enum Message {
+    Job(Box<dyn Job>),
+    /// Outside any transaction, such as a checkpoint.
+    Maintenance(Box<dyn FnOnce(&Connection) + Send>),
+}
+
+/// A handle to the writer thread. Cheap to clone.
+#[derive(Clone)]
+pub struct Writer {
+    queue: mpsc::Sender<Message>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Writer")
+    }
+}
+
+impl Writer {
+    /// Starts the thread on `connection`.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub fn start(connection: Connection, metrics: DbMetrics) -> std::io::Result<Self> {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("sqlite-writer".into())
+            .spawn(move || work(&connection, jobs, &metrics))?;
+        Ok(Self {
+            queue,
+            thread: Arc::new(Mutex::new(Some(thread))),
+        })
+    }
+
+    /// Runs `job` in a transaction of its own and waits for the commit.
+    ///
+    /// # Errors
+    /// The job's own error, or [`DbError`] when the commit failed or the queue is full.
+    ///
+    /// # Cancel safety
+    /// Dropped before its turn, the job writes nothing; dropped later, it commits all the same.
+    pub async fn call<T, E>(
+        &self,
+        job: impl FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel::<Result<T, E>>();
+        let message = Message::Job(Box::new(Typed { job, answer }));
+        self.queue
+            .try_send(message)
+            .map_err(|error| E::from(queue_error(&error)))?;
+        answered
+            .await
+            .unwrap_or_else(|_| Err(E::from(DbError::Closed)))
+    }
+
+    /// Runs `task` on the writing connection between groups, outside a transaction.
+    ///
+    /// # Errors
+    /// The task's own error, or [`DbError::Closed`].
+    pub async fn maintain<T: Send + 'static>(
+        &self,
+        task: impl FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
+        let (answer, answered) = oneshot::channel();
+        let task = Box::new(move |connection: &Connection| {
+            // A caller that has gone away does not need the answer.
+            drop(answer.send(task(connection)));
+        });
+        self.queue
+            .try_send(Message::Maintenance(task))
+            .map_err(|error| queue_error(&error))?;
+        answered.await.unwrap_or(Err(DbError::Closed))
+    }
+
+    /// Jobs that wait now.
+    #[must_use]
+    pub fn queue_depth(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
+    /// Takes the thread to wait for, once; it ends when every handle is dropped.
+    #[must_use]
+    pub fn take_thread(&self) -> Option<JoinHandle<()>> {
+        self.thread
+            .lock()
+            .expect("the lock is held for one statement")
+            .take()
+    }
+}
+
+fn queue_error<T>(error: &mpsc::error::TrySendError<T>) -> DbError {
+    match error {
+        mpsc::error::TrySendError::Full(_) => DbError::Busy,
+        mpsc::error::TrySendError::Closed(_) => DbError::Closed,
+    }
+}
+
+fn work(connection: &Connection, mut queue: mpsc::Receiver<Message>, metrics: &DbMetrics) {
+    let mut messages = Vec::with_capacity(GROUP);
+    while queue.blocking_recv_many(&mut messages, GROUP) > 0 {
+        let mut group = Vec::with_capacity(messages.len());
+        for message in messages.drain(..) {
+            match message {
+                Message::Job(job) => group.push(job),
+                Message::Maintenance(task) => {
+                    commit_group(connection, std::mem::take(&mut group), metrics);
+                    task(connection);
+                }
+            }
+        }
+        commit_group(connection, group, metrics);
+    }
+    close(connection);
+}
+
+fn close(connection: &Connection) {
+    let result = connection
+        .execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);")
+        .map_err(DbError::from);
+    if let Err(error) = result {
+        tracing::warn!(error = %error, "the last checkpoint failed; the next start does it");
+    }
+}
+
+fn commit_group(connection: &Connection, mut group: Vec<Box<dyn Job>>, metrics: &DbMetrics) {
+    group.retain(|job| !job.is_abandoned());
+    if group.is_empty() {
+        return;
+    }
+    metrics
+        .group_size
+        .observe(f64::from(u32::try_from(group.len()).unwrap_or(u32::MAX)));
+    if let Err(error) = statement(connection, "BEGIN IMMEDIATE") {
+        tracing::error!(error = %error, "a group of writes could not begin");
+        return group
+            .into_iter()
+            .for_each(|job| job.refuse(error.for_neighbour()));
+    }
+    let mut finishes = Vec::with_capacity(group.len());
+    for job in group {
+        if connection.is_autocommit() {
+            // An earlier job met a full disk and SQLite ended the transaction: this one must not begin
+            // another by its savepoint.
+            job.refuse(rolled_back());
+            continue;
+        }
+        let started = Instant::now();
+        run_in_savepoint(connection, job, &mut finishes);
+        observe(metrics, started.elapsed());
+    }
+    let committed = finish_transaction(connection);
+    metrics.commits.inc();
+    for finish in finishes {
+        finish(committed.as_ref().copied().map_err(DbError::for_neighbour));
+    }
+}
+
+fn observe(metrics: &DbMetrics, elapsed: Duration) {
+    metrics.job_seconds.observe(elapsed.as_secs_f64());
+    if elapsed > SLOW_JOB {
+        tracing::warn!(
+            duration_ms = elapsed.as_millis(),
+            "a database job held up the writer"
+        );
+    }
+}
+
+/// Adds the job to `finishes` when its changes wait for the commit; else undoes it and tells its caller.
+fn run_in_savepoint(connection: &Connection, job: Box<dyn Job>, finishes: &mut Vec<Finish>) {
+    if let Err(error) = statement(connection, "SAVEPOINT job") {
+        return job.refuse(error);
+    }
+    let ran = job.run(connection);
+    let end = if ran.keeps_changes {
+        "RELEASE job"
+    } else {
+        "ROLLBACK TO job"
+    };
+    match statement(connection, end) {
+        Ok(()) if ran.keeps_changes => finishes.push(ran.finish),
+        Ok(()) => (ran.finish)(statement(connection, "RELEASE job")),
+        Err(error) => (ran.finish)(Err(error)),
+    }
+}
+
+fn rolled_back() -> DbError {
+    // SQLite does so by itself on a full disk, an I/O error or lack of memory.
+    DbError::NotCommitted {
+        reason: "an earlier write of the group filled the disk".into(),
+    }
+}
+
+fn statement(connection: &Connection, sql: &str) -> Result<(), DbError> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}
+
+fn finish_transaction(connection: &Connection) -> Result<(), DbError> {
+    if connection.is_autocommit() {
+        return Err(rolled_back());
+    }
+    let committed = statement(connection, "COMMIT");
+    if let Err(error) = &committed {
+        tracing::error!(error = %error, "a group of writes could not be committed");
+        drop(connection.execute_batch("ROLLBACK"));
+    }
+    committed
+}
+
+/// Opens `path` for writing and starts a writer on it.
+///
+/// # Errors
+/// When the file or the thread cannot be had.
+pub(super) fn open(
+    path: &std::path::Path,
+    durability: connection::Durability,
+    metrics: DbMetrics,
+) -> Result<Writer, DbError> {
+    let connection = connection::open_writer(path, durability)?;
+    Writer::start(connection, metrics).map_err(|error| DbError::NotCommitted {
+        reason: format!("no thread for the database writer: {error}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writer() -> (tempfile::TempDir, Writer) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.db");
+        let writer = open(&path, connection::Durability::Full, DbMetrics::default()).unwrap();
+        (folder, writer)
+    }
+
+    async fn execute(writer: &Writer, sql: &'static str) -> Result<(), DbError> {
+        writer.call(move |tx| Ok(tx.execute_batch(sql)?)).await
+    }
+
+    async fn count(writer: &Writer) -> i64 {
+        writer
+            .call(|tx| Ok::<_, DbError>(tx.query_row("SELECT count(*) FROM t", [], |r| r.get(0))?))
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_job_that_fails_or_panics_is_undone_alone() {
+        let (_folder, writer) = writer();
+        execute(&writer, "CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT")
+            .await
+            .unwrap();
+        let jobs = (0..10_i64).map(|n| {
+            let writer = writer.clone();
+            async move {
+                let job = move |tx: &Tx<'_>| {
+                    // Two of ten go wrong after they wrote.
+                    tx.execute("INSERT INTO t VALUES (?1)", [n])?;
+                    assert!(n != 3, "a planted panic");
+                    if n == 7 {
+                        tx.execute("INSERT INTO t VALUES (?1)", [n])?;
+                    }
+                    Ok::<_, DbError>(())
+                };
+                writer.call(job).await
+            }
+        });
+        let outcomes = futures_util::future::join_all(jobs).await;
+        assert!(matches!(outcomes[3], Err(DbError::Panicked)));
+        assert!(matches!(outcomes[7], Err(DbError::Conflict { .. })));
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 8);
+        assert_eq!(count(&writer).await, 8);
+    }
+
+    #[tokio::test]
+    async fn a_failed_commit_fails_its_jobs_and_the_writer_goes_on() {
+        let (_folder, writer) = writer();
+        let schema = "CREATE TABLE p (n INTEGER PRIMARY KEY) STRICT;
+             CREATE TABLE t (n INTEGER REFERENCES p (n) DEFERRABLE INITIALLY DEFERRED) STRICT";
+        execute(&writer, schema).await.unwrap();
+        let failed = execute(&writer, "INSERT INTO t VALUES (1)").await;
+        assert!(
+            matches!(failed, Err(DbError::NotCommitted { .. })),
+            "{failed:?}"
+        );
+        execute(&writer, "INSERT INTO t VALUES (NULL)")
+            .await
+            .unwrap();
+        assert_eq!(count(&writer).await, 1);
+    }
+
+    #[tokio::test]
+    async fn hooks_run_after_a_commit_only() {
+        let (_folder, writer) = writer();
+        execute(&writer, "CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT")
+            .await
+            .unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        for fails in [true, false] {
+            let tell = tell.clone();
+            let job = move |tx: &Tx<'_>| {
+                tx.after_commit(move || tell.send(fails).unwrap());
+                if fails { Err(DbError::Busy) } else { Ok(()) }
+            };
+            assert_eq!(writer.call(job).await.is_err(), fails);
+        }
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), [false]);
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_is_told_at_once() {
+        let (_folder, writer) = writer();
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let blocker = writer.call(move |_| {
+            held.recv().unwrap();
+            Ok::<_, DbError>(())
+        });
+        let mut blocker = Box::pin(blocker);
+        assert!(futures_util::poll!(&mut blocker).is_pending());
+        let mut waiting = Vec::new();
+        let refused = loop {
+            let mut call = Box::pin(writer.call(|_| Ok::<_, DbError>(())));
+            match futures_util::poll!(&mut call) {
+                std::task::Poll::Ready(outcome) => break outcome,
+                std::task::Poll::Pending => waiting.push(call),
+            }
+        };
+        assert!(matches!(refused, Err(DbError::Busy)));
+        assert!(waiting.len() <= QUEUE + GROUP);
+        release.send(()).unwrap();
+        blocker.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_left_before_its_turn_writes_nothing() {
+        let (_folder, writer) = writer();
+        execute(&writer, "CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT")
+            .await
+            .unwrap();
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let mut blocker = Box::pin(writer.call(move |_| {
+            held.recv().unwrap();
+            Ok::<_, DbError>(())
+        }));
+        assert!(futures_util::poll!(&mut blocker).is_pending());
+        {
+            let mut gone = Box::pin(execute(&writer, "INSERT INTO t VALUES (1)"));
+            assert!(futures_util::poll!(&mut gone).is_pending());
+        }
+        release.send(()).unwrap();
+        blocker.await.unwrap();
+        assert_eq!(count(&writer).await, 0);
+    }
+}

@@ -1,0 +1,36 @@
+//! HTTP without a feature: the error body, extractors, request ids, who the peer is, static files.
+//!
+//! Middleware order, outermost first: [`observe`] (request id, log, metrics), panic catching, security
+//! headers, time-out, CSRF. The body limit lives in the extractors, because a body that is too large is
+//! drained before it is refused, so that the client reads the answer instead of a reset.
+//!
+//! Invariant: nothing here knows a capability.
+
+pub mod assets;
+mod body;
+#[cfg(test)]
+mod contrast;
+mod error;
+mod extract;
+pub mod form;
+pub mod html;
+pub mod moment;
+mod observe;
+pub mod page;
+#[cfg(test)]
+pub(crate) mod page_check;
+mod peer;
+#[cfg(test)]
+mod preview;
+mod protect;
+mod request_id;
+mod server;
+
+pub use body::{BODY_LIMIT_BYTES, read_body};
+pub use error::{ApiError, method_not_allowed, status_of, unknown_path};
+pub use extract::{Form, Json, OptionalJson, Path, Query};
+pub use observe::{HttpMetrics, observe};
+pub use peer::{Peer, TrustedProxies, identify_peer};
+pub use protect::{catch_panics, csrf, limit_time, security_headers};
+pub use request_id::RequestId;
+pub use server::{BindError, Listening, bind, serve};

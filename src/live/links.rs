@@ -1,0 +1,53 @@
+//! `per_link` of `relay/active`: the links of a publisher, in the plugin's words.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::relay::engine::LinkStats;
+
+/// The links of a slot's publisher. `connections` is empty, never missing, when nobody publishes: the
+/// plugin keeps its old links for a key that vanished.
+#[derive(Debug, Clone, Serialize, PartialEq)]
+pub struct PerLink {
+    /// The publish key, as in `sender_url`.
+    pub stream_id: String,
+    /// The links.
+    pub connections: Vec<Link>,
+}
+
+/// One link.
+#[derive(Debug, Clone, Serialize, PartialEq)]
+pub struct Link {
+    /// Address and port that its packets come from.
+    pub addr: String,
+    /// The carrier's name; empty while unknown.
+    pub asn_org: String,
+    /// Bytes since it joined.
+    pub bytes: u64,
+    /// Packets since it joined.
+    pub pkts: u64,
+    /// Its current share, 0 to 100, with one decimal.
+    pub share_pct: f64,
+    /// Milliseconds since its last packet. The plugin shows "live" below 5,000.
+    pub last_ms_ago: u64,
+    /// Seconds since it joined.
+    pub uptime_s: u64,
+}
+
+impl Link {
+    /// From figures that are `age` old.
+    #[must_use]
+    pub fn new(link: &LinkStats, age: Duration) -> Self {
+        let silent = link.since_last_packet + age;
+        Self {
+            addr: link.address.to_string(),
+            asn_org: String::new(),
+            bytes: link.bytes,
+            pkts: link.packets,
+            share_pct: (link.share_percent * 10.0).round() / 10.0,
+            last_ms_ago: u64::try_from(silent.as_millis()).unwrap_or(u64::MAX),
+            uptime_s: (link.uptime + age).as_secs(),
+        }
+    }
+}

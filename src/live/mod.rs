@@ -1,0 +1,27 @@
+//! Which slots are live, and how well: one poller, an in-memory hub, samples, and who reads them.
+//!
+//! A slot is LIVE as soon as the engine tells of its first media and OFFLINE at most 10 s after its last.
+//!
+//! Invariant: nobody else asks the engine for figures; everybody reads the hub.
+
+pub mod addresses;
+pub mod figures;
+mod hub;
+mod legacy;
+mod links;
+mod metrics;
+mod model;
+mod poller;
+pub mod present;
+mod service;
+pub mod sparkline;
+mod store;
+pub mod views;
+
+pub use hub::{HISTORY_SECONDS, SlotStatus};
+pub use legacy::{flat, legacy};
+pub use links::{Link, PerLink};
+pub use metrics::RelayMetrics;
+pub use model::State;
+pub use poller::MediaListener;
+pub use service::LiveService;

@@ -1,0 +1,251 @@
+//! The one poller: the engine's events wake it, its tick of a second is only for figures.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::MissedTickBehavior;
+
+use super::hub::{HISTORY_SECONDS, Hub, Past, Step};
+use super::metrics::RelayMetrics;
+use super::model::{Change, ERROR_GRACE};
+use super::store::{self, Sample};
+use crate::db::{DbError, Store};
+use crate::kernel::ids::{EventId, SlotId};
+use crate::kernel::{Clock, UnixMillis};
+use crate::relay::engine::{Engine, EngineEvent, StreamStats};
+
+const TICK: Duration = Duration::from_secs(1);
+
+/// Whom the poller tells of media: the relay's sessions.
+#[async_trait]
+pub trait MediaListener: Send + Sync + std::fmt::Debug {
+    /// Media of a slot began or came back.
+    async fn media_arrived(&self, slot_id: SlotId);
+    /// A slot went offline.
+    async fn media_lost(&self, slot_id: SlotId);
+    /// Bytes flowed during the last `seconds`.
+    async fn media_seconds(&self, slot_id: SlotId, seconds: u32);
+}
+
+/// Everything the poller needs.
+#[derive(Debug)]
+pub(super) struct Poller {
+    pub(super) engine: Arc<dyn Engine>,
+    pub(super) listener: Arc<dyn MediaListener>,
+    pub(super) hub: Hub,
+    pub(super) telemetry: Store,
+    pub(super) clock: Clock,
+    pub(super) metrics: RelayMetrics,
+}
+
+/// What the poller keeps from one tick to the next.
+#[derive(Debug)]
+struct Previous {
+    at: Duration,
+    bytes_in: HashMap<SlotId, u64>,
+    bytes_out: HashMap<SlotId, u64>,
+}
+
+impl Poller {
+    /// Reads how the slots stood when the server stopped.
+    pub(super) async fn remember(&self) {
+        let past = self.telemetry.read(|conn| {
+            Ok::<_, DbError>((
+                store::broadcast_last_by_slot(conn)?,
+                store::sample_newest(conn)?,
+            ))
+        });
+        let (broadcasts, newest_sample) = match past.await {
+            Ok(past) => past,
+            Err(error) => return tracing::error!(error = %error, "past broadcasts cannot be read"),
+        };
+        let (now, wall) = (self.clock.monotonic(), self.clock.now());
+        let stopped_at = newest_sample.unwrap_or(wall);
+        for (slot_id, last) in broadcasts {
+            let past = match last.ended_at {
+                Some(ended_at) => Past::Ended(ended_at),
+                None if wall.since(stopped_at) <= ERROR_GRACE * 8 => {
+                    Past::Interrupted(last.id, last.started_at)
+                }
+                None => {
+                    self.end_broadcast(last.id, stopped_at).await;
+                    Past::Ended(stopped_at)
+                }
+            };
+            self.hub.remember(slot_id, past, now);
+            self.recall_history(slot_id, wall).await;
+        }
+    }
+
+    async fn recall_history(&self, slot_id: SlotId, wall: UnixMillis) {
+        let first = wall - TICK * u32::try_from(HISTORY_SECONDS).unwrap_or(u32::MAX);
+        let samples = self
+            .telemetry
+            .read(move |conn| store::sample_bitrates(conn, slot_id, first));
+        match samples.await {
+            Ok(samples) if samples.is_empty() => {}
+            Ok(samples) => {
+                let by_second: HashMap<_, _> = samples
+                    .into_iter()
+                    .map(|(at, kbps)| (at.seconds(), kbps))
+                    .collect();
+                let seconds = first.seconds() + 1..=wall.seconds();
+                self.hub.recall(
+                    slot_id,
+                    seconds.map(|second| by_second.get(&second).copied()),
+                );
+            }
+            Err(error) => tracing::warn!(error = %error, "past figures cannot be read"),
+        }
+    }
+
+    /// Runs until it is dropped.
+    pub(super) async fn run(&self) {
+        let mut events = self.engine.events();
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut previous = Previous {
+            at: self.clock.monotonic(),
+            bytes_in: HashMap::new(),
+            bytes_out: HashMap::new(),
+        };
+        loop {
+            tokio::select! {
+                event = events.recv() => match event {
+                    Ok(event) => self.on_event(event).await,
+                    // The next tick's figures make up for what was missed.
+                    Err(RecvError::Lagged(missed)) => tracing::warn!(missed, "engine events missed"),
+                    Err(RecvError::Closed) => return,
+                },
+                _ = ticks.tick() => self.on_tick(&mut previous).await,
+            }
+        }
+    }
+
+    async fn on_event(&self, event: EngineEvent) {
+        let (now, wall) = (self.clock.monotonic(), self.clock.now());
+        let step = match event {
+            EngineEvent::MediaStarted(slot_id) => self.hub.media(slot_id, now, wall),
+            EngineEvent::PublisherGone(slot_id, ended) => self.hub.gone(slot_id, ended, now, wall),
+        };
+        self.act(step, wall).await;
+    }
+
+    async fn on_tick(&self, previous: &mut Previous) {
+        let streams = match self.engine.stats().await {
+            Ok(streams) => streams,
+            Err(error) => {
+                tracing::warn!(error = %error, "no figures from the relay engine");
+                Vec::new()
+            }
+        };
+        let (now, wall) = (self.clock.monotonic(), self.clock.now());
+        let elapsed = now.saturating_sub(previous.at);
+        previous.at = now;
+        self.meter(&streams, previous, elapsed).await;
+        let samples: Vec<_> = streams
+            .iter()
+            .filter_map(|stream| sample_of(stream, wall))
+            .collect();
+        for step in self.hub.figures(streams, now, wall) {
+            self.act(step, wall).await;
+        }
+        self.metrics
+            .slots_on_air
+            .set(i64::try_from(self.hub.on_air()).unwrap_or(i64::MAX));
+        if !samples.is_empty() {
+            let stored = self
+                .telemetry
+                .write(move |tx| store::sample_insert_all(tx, &samples));
+            if let Err(error) = stored.await {
+                tracing::warn!(error = %error, "a second of figures could not be stored");
+            }
+        }
+    }
+
+    /// A second counts when bytes flowed in it.
+    async fn meter(&self, streams: &[StreamStats], previous: &mut Previous, elapsed: Duration) {
+        let seconds = u32::try_from((elapsed + TICK / 2).as_secs()).unwrap_or(u32::MAX);
+        for stream in streams {
+            let before = previous
+                .bytes_in
+                .insert(stream.slot_id, stream.bytes_in)
+                .unwrap_or(0);
+            let received = stream.bytes_in.saturating_sub(before);
+            let before = previous
+                .bytes_out
+                .insert(stream.slot_id, stream.bytes_out)
+                .unwrap_or(0);
+            self.metrics
+                .count_bytes(received, stream.bytes_out.saturating_sub(before));
+            if received > 0 && seconds > 0 {
+                self.listener.media_seconds(stream.slot_id, seconds).await;
+            }
+        }
+        let is_known = |slot_id: &SlotId| streams.iter().any(|stream| stream.slot_id == *slot_id);
+        previous.bytes_in.retain(|slot_id, _| is_known(slot_id));
+        previous.bytes_out.retain(|slot_id, _| is_known(slot_id));
+    }
+
+    async fn act(&self, step: Step, wall: UnixMillis) {
+        let slot_id = step.slot_id;
+        match step.change {
+            Change::None => {}
+            Change::Began => {
+                tracing::info!(slot.id = %slot_id, "slot is live");
+                if let Some(id) = step.broadcast {
+                    self.begin_broadcast(id, slot_id, wall).await;
+                }
+                self.listener.media_arrived(slot_id).await;
+            }
+            Change::Returned => {
+                tracing::info!(slot.id = %slot_id, "media came back, the broadcast goes on");
+                self.listener.media_arrived(slot_id).await;
+            }
+            Change::Stalled => tracing::info!(slot.id = %slot_id, "media stopped, waiting for it"),
+            Change::Ended => {
+                tracing::info!(slot.id = %slot_id, "slot is offline");
+                if let Some(id) = step.broadcast {
+                    self.end_broadcast(id, wall).await;
+                }
+                self.listener.media_lost(slot_id).await;
+            }
+        }
+    }
+
+    async fn begin_broadcast(&self, id: EventId, slot_id: SlotId, wall: UnixMillis) {
+        let stored = self
+            .telemetry
+            .write(move |tx| store::broadcast_insert(tx, id, slot_id, wall))
+            .await;
+        if let Err(error) = stored {
+            tracing::warn!(error = %error, "the begin of a broadcast could not be stored");
+        }
+    }
+
+    async fn end_broadcast(&self, id: EventId, wall: UnixMillis) {
+        let stored = self
+            .telemetry
+            .write(move |tx| store::broadcast_end(tx, id, wall))
+            .await;
+        if let Err(error) = stored {
+            tracing::warn!(error = %error, "the end of a broadcast could not be stored");
+        }
+    }
+}
+
+fn sample_of(stream: &StreamStats, at: UnixMillis) -> Option<Sample> {
+    let publisher = stream.publisher.as_ref()?;
+    Some(Sample {
+        slot_id: stream.slot_id,
+        at,
+        bitrate_kbps: publisher.bitrate_1s_kbps,
+        rtt_us: u64::try_from(publisher.rtt.as_micros()).unwrap_or(u64::MAX),
+        lost_packets: publisher.lost_packets,
+        dropped_packets: publisher.dropped_packets,
+        links: publisher.links.len(),
+    })
+}

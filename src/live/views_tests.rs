@@ -1,0 +1,289 @@
+//! Sample cards, and what must hold for every card.
+
+use super::super::addresses::tests::{LATENCY, address, keys};
+use super::super::{addresses, figures};
+use super::*;
+use crate::http::page::{SignedIn, Theme};
+use crate::http::page_check::{assert_sound_page, assert_sound_part};
+use crate::kernel::Role;
+
+/// A part of every key of the samples.
+const SECRET: &str = "5eC2e7";
+
+pub(crate) fn moment(text: &str) -> Moment {
+    Moment {
+        rfc3339: format!("2026-11-21T{text}:09Z"),
+        text: format!("{text} UTC"),
+    }
+}
+
+pub(crate) fn shell(title: &str, path: &str, role: Role) -> Shell {
+    let user = SignedIn {
+        display_name: "Ada Lovelace".to_owned(),
+        role,
+    };
+    Shell::signed_in(title, path, Theme::Auto, user)
+}
+
+fn samples() -> Vec<Option<u32>> {
+    let wave = |second: u32| 5900 + (second * 37 % 900) - (second * 91 % 700);
+    (0..300_u32)
+        .map(|second| match second {
+            90..108 => None,
+            108..130 => Some(wave(second) - 2400),
+            _ => Some(wave(second)),
+        })
+        .collect()
+}
+
+fn link(name: &str, address: &str, share: u8, rate: u32, age_ms: u64) -> LinkRow {
+    LinkRow {
+        name: name.to_owned(),
+        address: Some(address.to_owned()),
+        share_percent: share,
+        bitrate: figures::bitrate(rate),
+        last_packet: figures::ago(std::time::Duration::from_millis(age_ms)),
+        is_silent: age_ms > 3000,
+    }
+}
+
+fn stream() -> StreamFigures {
+    let (bitrate_number, bitrate_unit) = figures::bitrate_parts(5931);
+    StreamFigures {
+        bitrate_number,
+        bitrate_unit,
+        sparkline: Sparkline::draw(&samples(), "5 min"),
+        items: vec![
+            FigureItem::new("Round trip", figures::milliseconds(48)),
+            FigureItem::new("Lost", figures::percent_of_ppm(31_200)).with_warning(Some("high")),
+            FigureItem::new("Dropped", "0".to_owned()),
+            FigureItem::new("Buffer", figures::milliseconds(2000)),
+            FigureItem::new("Live for", "3 h 12 min".to_owned()),
+            FigureItem::new("Players", "1".to_owned()),
+        ],
+        links: vec![
+            link("T-Mobile", "203.0.113.9:51034", 62, 3670, 40),
+            link("Link 2", "[2001:db8:4:2::77]:40111", 38, 2261, 120),
+            link("Link 3", "198.51.100.4:38822", 0, 0, 8200),
+        ],
+    }
+}
+
+fn slot_figures(slot_id: SlotId, state: SlotState) -> SlotFigures {
+    let is_streaming = matches!(state, SlotState::Live | SlotState::Reconnecting);
+    let note = match state {
+        SlotState::Reconnecting => Some("No packet for 4 s. The broadcast goes on if they return."),
+        SlotState::Offline => Some("Last live for 2 h 4 min."),
+        SlotState::Live | SlotState::Waiting => None,
+    };
+    SlotFigures {
+        slot_id,
+        state,
+        since: (state != SlotState::Waiting).then(|| moment("14:02")),
+        note: note.map(str::to_owned),
+        stream: is_streaming.then(stream),
+        guide: (state == SlotState::Waiting).then_some(FirstPacketGuide {
+            srtla_port: 5000,
+            publish_port: 4001,
+            has_steps: true,
+        }),
+    }
+}
+
+fn card(label: &str, state: SlotState, is_revealed: bool) -> SlotCard {
+    let slot_id = SlotId::generate();
+    let keys = is_revealed.then(keys);
+    SlotCard {
+        slot_id,
+        label: label.to_owned(),
+        owner: None,
+        figures: slot_figures(slot_id, state),
+        addresses: Some(SlotAddresses {
+            slot_id,
+            clients: addresses::clients(slot_id, &address(), keys.as_ref(), LATENCY),
+            is_revealed,
+            is_open: state == SlotState::Waiting,
+        }),
+        can_control: true,
+    }
+}
+
+fn page(cards: Vec<SlotCard>) -> LivePage {
+    LivePage {
+        shell: shell("Live", "/live", Role::Owner),
+        cards,
+        is_welcome: false,
+        is_still: false,
+    }
+}
+
+fn several() -> LivePage {
+    let mut sibling = card("Spare", SlotState::Waiting, false);
+    sibling.figures.guide.as_mut().unwrap().has_steps = false;
+    sibling.addresses.as_mut().unwrap().is_open = false;
+    page(vec![
+        card("Main camera", SlotState::Live, false),
+        card("Second phone", SlotState::Reconnecting, false),
+        card("Studio", SlotState::Offline, false),
+        sibling,
+    ])
+}
+
+fn as_viewer() -> LivePage {
+    let mut live = card("Main camera", SlotState::Live, false);
+    live.addresses = None;
+    live.can_control = false;
+    live.owner = Some("Grace Hopper".to_owned());
+    LivePage {
+        shell: shell("Live", "/live", Role::Viewer),
+        ..page(vec![live])
+    }
+}
+
+fn welcome() -> LivePage {
+    let first = card("Slot 1", SlotState::Waiting, true);
+    let mut page = LivePage {
+        is_welcome: true,
+        ..page(vec![first])
+    };
+    page.shell.tls_warning = true;
+    page
+}
+
+/// Every variant of the page, by name.
+pub(crate) fn pages() -> Vec<(&'static str, String)> {
+    let named = [
+        ("live", several()),
+        (
+            "live-one",
+            page(vec![card("Main camera", SlotState::Live, true)]),
+        ),
+        ("live-viewer", as_viewer()),
+        ("live-welcome", welcome()),
+        ("live-empty", page(Vec::new())),
+    ];
+    named
+        .map(|(name, page)| (name, page.render().unwrap()))
+        .into()
+}
+
+#[test]
+fn every_variant_of_the_page_is_sound() {
+    for (_, html) in pages() {
+        assert_sound_page(&html);
+    }
+}
+
+#[test]
+fn a_card_alone_is_sound() {
+    for state in [
+        SlotState::Live,
+        SlotState::Reconnecting,
+        SlotState::Offline,
+        SlotState::Waiting,
+    ] {
+        assert_sound_part(&card("Main", state, false).render().unwrap());
+        assert_sound_part(&slot_figures(SlotId::generate(), state).render().unwrap());
+    }
+}
+
+#[test]
+fn no_key_is_in_a_card_before_it_is_revealed() {
+    let html = several().render().unwrap();
+    assert!(!html.contains(SECRET));
+    assert!(html.contains("srtla://relay.example.com:5000?streamid=live_••••"));
+    let html = card("Main", SlotState::Live, true).render().unwrap();
+    assert!(html.contains("srtla://relay.example.com:5000?streamid=live_5eC2e7"));
+}
+
+#[test]
+fn a_viewer_gets_neither_addresses_nor_actions() {
+    let html = as_viewer().render().unwrap();
+    assert!(!html.contains("streamid="));
+    assert!(!html.contains("/slots/"));
+    assert!(!html.contains("data-reveal"));
+}
+
+#[test]
+fn pushed_figures_are_one_element_that_the_page_has() {
+    let card = card("Main", SlotState::Live, false);
+    let figures = card.figures.render().unwrap();
+    assert!(figures.trim().starts_with("<section") && figures.trim().ends_with("</section>"));
+    assert!(card.render().unwrap().contains(figures.trim()));
+}
+
+#[test]
+fn an_event_is_one_line_that_names_its_slot() {
+    let figures = slot_figures(SlotId::generate(), SlotState::Live);
+    let data = figures.event_data().unwrap();
+    assert!(!data.contains('\n'), "a line break would end the event");
+    let event: serde_json::Value = serde_json::from_str(&data).unwrap();
+    assert_eq!(event["slot"], figures.slot_id.to_string());
+    assert_eq!(event["html"], figures.render().unwrap());
+}
+
+#[test]
+fn the_state_is_a_word_and_a_picture() {
+    for state in [
+        SlotState::Live,
+        SlotState::Reconnecting,
+        SlotState::Offline,
+        SlotState::Waiting,
+    ] {
+        let html = slot_figures(SlotId::generate(), state).render().unwrap();
+        let badge = html
+            .split("class=\"badge")
+            .nth(1)
+            .unwrap()
+            .split("</p>")
+            .next()
+            .unwrap();
+        assert!(
+            badge.contains(state.word()) && badge.contains("<svg"),
+            "{badge}"
+        );
+        assert!(
+            !badge.contains("icon-solid") || state == SlotState::Live,
+            "a picture of its own"
+        );
+    }
+}
+
+#[test]
+fn a_hostile_label_stays_text() {
+    let hostile = "\"><script>alert(1)</script><img src=x onerror=alert(1)>";
+    let mut card = card(hostile, SlotState::Live, false);
+    card.owner = Some(hostile.to_owned());
+    card.figures.note = Some(hostile.to_owned());
+    card.figures.stream.as_mut().unwrap().links[0].name = hostile.to_owned();
+    let html = page(vec![card]).render().unwrap();
+    assert_sound_page(&html);
+    assert!(!html.contains("<script>") && !html.contains("<img"));
+}
+
+#[test]
+fn without_scripts_the_page_loads_itself_anew() {
+    let masked = several().render().unwrap();
+    assert!(masked.contains("<noscript><meta http-equiv=\"refresh\" content=\"10\"></noscript>"));
+    let still = LivePage {
+        is_still: true,
+        ..several()
+    };
+    assert!(
+        !still.render().unwrap().contains("http-equiv=\"refresh\""),
+        "time for a form"
+    );
+    let revealed = welcome().render().unwrap();
+    assert!(
+        revealed.contains("content=\"60;url=/live\""),
+        "time to copy, then hidden"
+    );
+}
+
+#[test]
+fn figures_pushed_each_second_are_small() {
+    let html = slot_figures(SlotId::generate(), SlotState::Live)
+        .render()
+        .unwrap();
+    assert!(html.len() < 8 * 1024, "{} bytes", html.len());
+}

@@ -1,0 +1,180 @@
+//! Values that can change at run time. One that the configuration sets wins, and a page shows it read-only.
+//!
+//! So far there is one: the public host, under which phones and OBS reach this appliance.
+
+mod public_address;
+mod store;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+pub use public_address::{AdvertisedPorts, InvalidHost, PublicAddress, validate_host};
+
+use crate::db::Store;
+use crate::kernel::{Clock, Error, Result};
+
+const PUBLIC_HOST: &str = "public_host";
+
+/// What the configuration and the machine say about our address.
+#[derive(Debug, Clone)]
+pub struct AddressSources {
+    /// `public_host`, when it is configured.
+    pub configured_host: Option<String>,
+    /// `public_url`, when it is configured, without a slash at its end.
+    pub configured_url: Option<String>,
+    /// The IPv4 address of the default route.
+    pub detected: Ipv4Addr,
+    /// The port of the main listener.
+    pub http_port: u16,
+    /// The ports that clients are told.
+    pub ports: AdvertisedPorts,
+}
+
+/// The settings. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Settings(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    clock: Clock,
+    sources: AddressSources,
+    address: ArcSwap<PublicAddress>,
+}
+
+impl Settings {
+    /// Reads the stored settings.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn load(store: Store, clock: Clock, sources: AddressSources) -> Result<Self> {
+        let stored = store
+            .read(|conn| store::setting_get(conn, PUBLIC_HOST))
+            .await?;
+        let address = ArcSwap::from_pointee(PublicAddress::new(&sources, stored.as_deref()));
+        let settings = Self(Arc::new(Inner {
+            store,
+            clock,
+            sources,
+            address,
+        }));
+        settings.resolve_public_host().await;
+        Ok(settings)
+    }
+
+    /// How clients reach us now.
+    #[must_use]
+    pub fn public_address(&self) -> Arc<PublicAddress> {
+        self.0.address.load_full()
+    }
+
+    /// Whether the configuration sets the public host, so that [`Self::set_public_host`] refuses.
+    #[must_use]
+    pub fn is_public_host_fixed(&self) -> bool {
+        self.0.sources.configured_host.is_some()
+    }
+
+    /// Changes the public host: a name or an IPv4 address, without port or path.
+    ///
+    /// # Errors
+    /// `Invalid` for anything else, `Conflict` when the configuration sets it.
+    pub async fn set_public_host(&self, host: &str) -> Result<()> {
+        let host = validate_host(host).map_err(|error| {
+            Error::invalid_field("public_host", "invalid_host", error.to_string())
+        })?;
+        if self.is_public_host_fixed() {
+            let message = "the public host is set by the configuration; change it there";
+            return Err(Error::conflict(message));
+        }
+        let (stored, now) = (host.clone(), self.0.clock.now());
+        self.0
+            .store
+            .write(move |tx| store::setting_put(tx, PUBLIC_HOST, &stored, now))
+            .await?;
+        self.0
+            .address
+            .store(Arc::new(PublicAddress::new(&self.0.sources, Some(&host))));
+        self.resolve_public_host().await;
+        Ok(())
+    }
+
+    /// Looks the public host up, because the plugin needs an IPv4 address. What does not resolve keeps the
+    /// last known address.
+    pub async fn resolve_public_host(&self) {
+        let current = self.public_address();
+        if current.host.parse::<IpAddr>().is_ok() {
+            return;
+        }
+        match tokio::net::lookup_host((current.host.as_str(), 0)).await {
+            Ok(found) => {
+                let mut ipv4 = found.filter_map(|address| match address.ip() {
+                    IpAddr::V4(ip) => Some(ip),
+                    IpAddr::V6(_) => None,
+                });
+                if let Some(ip) = ipv4.next() {
+                    self.0.address.store(Arc::new(PublicAddress {
+                        ipv4: ip,
+                        ..(*current).clone()
+                    }));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(host = current.host, error = %error, "the public host does not resolve");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::testing::main_store;
+
+    fn sources() -> AddressSources {
+        AddressSources {
+            configured_host: None,
+            configured_url: None,
+            detected: Ipv4Addr::new(203, 0, 113, 7),
+            http_port: 8080,
+            ports: AdvertisedPorts {
+                srtla: 5000,
+                srt_publish: 4001,
+                srt_play: 4000,
+                stats: 8090,
+            },
+        }
+    }
+
+    #[tokio::test]
+    async fn the_detected_address_is_used_until_one_is_set_and_that_is_kept() {
+        let (_folder, store) = main_store();
+        let load = || Settings::load(store.clone(), Clock::system(), sources());
+        let settings = load().await.unwrap();
+        assert_eq!(settings.public_address().host, "203.0.113.7");
+        assert_eq!(settings.public_address().url, "http://203.0.113.7:8080");
+        settings.set_public_host("198.51.100.4").await.unwrap();
+        assert_eq!(
+            load().await.unwrap().public_address().url,
+            "http://198.51.100.4:8080"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_configured_host_wins_and_is_read_only() {
+        let (_folder, store) = main_store();
+        let configured = AddressSources {
+            configured_host: Some("localhost".into()),
+            configured_url: Some("https://relay.example.org".into()),
+            ..sources()
+        };
+        let settings = Settings::load(store, Clock::system(), configured)
+            .await
+            .unwrap();
+        let address = settings.public_address();
+        assert_eq!(address.host, "localhost");
+        assert_eq!(address.url, "https://relay.example.org");
+        assert_eq!(address.ipv4, Ipv4Addr::LOCALHOST);
+        assert!(settings.set_public_host("198.51.100.4").await.is_err());
+    }
+}

@@ -1,0 +1,117 @@
+//! The URLs that people type or scan into their programs.
+//!
+//! Two units of latency meet here: SRT URLs of most programs take milliseconds, OBS and ffmpeg take
+//! microseconds (Source: <https://ffmpeg.org/ffmpeg-protocols.html#srt>, read 2026-11). SRTLA senders have
+//! a setting of their own.
+//!
+//! Invariant: a URL here holds exactly one key, and a player never gets the publish key.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::model::SlotKeys;
+use crate::kernel::secret::ExposeSecret;
+use crate::settings::PublicAddress;
+
+/// `srtla://host:port?streamid=live_...`, the wire's `sender_url`.
+#[must_use]
+pub fn sender_url(address: &PublicAddress, keys: &SlotKeys) -> String {
+    let key = keys.publish.expose_secret();
+    format!(
+        "srtla://{}:{}?streamid={key}",
+        address.host, address.ports.srtla
+    )
+}
+
+/// `srt://host:port?streamid=play_...`, the wire's `media_source_url`.
+#[must_use]
+pub fn media_source_url(address: &PublicAddress, keys: &SlotKeys) -> String {
+    let key = keys.play.expose_secret();
+    format!(
+        "srt://{}:{}?streamid={key}",
+        address.host, address.ports.srt_play
+    )
+}
+
+/// One URL per kind of client. All of them hold a key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClientUrls {
+    /// For bonding apps (Moblin, IRL Pro, BELABOX): SRTLA.
+    pub srtla: String,
+    /// For SRT encoders that count latency in milliseconds.
+    pub srt: String,
+    /// For OBS or ffmpeg as the encoder: latency in microseconds.
+    pub obs_publish: String,
+    /// For OBS or ffmpeg as the player: latency in microseconds.
+    pub obs: String,
+    /// The shortest form for an OBS media source.
+    pub media_source: String,
+}
+
+impl ClientUrls {
+    /// The URLs of a slot with these keys.
+    #[must_use]
+    pub fn new(address: &PublicAddress, keys: &SlotKeys, latency: Duration) -> Self {
+        let (publish, play) = (keys.publish.expose_secret(), keys.play.expose_secret());
+        let ports = address.ports;
+        let srt = |port: u16, latency: u128, key: &str| {
+            let host = &address.host;
+            format!("srt://{host}:{port}?mode=caller&latency={latency}&streamid={key}")
+        };
+        Self {
+            srtla: sender_url(address, keys),
+            srt: srt(ports.srt_publish, latency.as_millis(), publish),
+            obs_publish: srt(ports.srt_publish, latency.as_micros(), publish),
+            obs: srt(ports.srt_play, latency.as_micros(), play),
+            media_source: media_source_url(address, keys),
+        }
+    }
+}
+
+impl fmt::Debug for ClientUrls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientUrls(***)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::kernel::secret::SecretString;
+    use crate::settings::AdvertisedPorts;
+
+    #[test]
+    fn the_urls_have_the_form_that_the_dock_takes_apart() {
+        let keys = SlotKeys {
+            publish: SecretString::from("live_aa"),
+            play: SecretString::from("play_bb"),
+            stats: SecretString::from("stats_cc"),
+        };
+        let address = PublicAddress {
+            host: "relay.example.net".to_owned(),
+            url: "http://relay.example.net:8080".to_owned(),
+            ipv4: Ipv4Addr::LOCALHOST,
+            ports: AdvertisedPorts {
+                srtla: 5000,
+                srt_publish: 4001,
+                srt_play: 4000,
+                stats: 8090,
+            },
+        };
+        let urls = ClientUrls::new(&address, &keys, Duration::from_secs(2));
+        assert_eq!(
+            urls.srtla,
+            "srtla://relay.example.net:5000?streamid=live_aa"
+        );
+        assert_eq!(
+            urls.media_source,
+            "srt://relay.example.net:4000?streamid=play_bb"
+        );
+        assert!(urls.srt.contains(":4001?") && urls.srt.contains("latency=2000&"));
+        assert!(urls.obs.contains(":4000?") && urls.obs.contains("latency=2000000&"));
+        assert!(!urls.obs.contains("live_"));
+        assert!(!format!("{urls:?}").contains("live_aa"));
+    }
+}

@@ -1,0 +1,184 @@
+//! The embedded relay under the tools: plain, bonded, lossy and under hostile traffic.
+//!
+//! Invariant: the relay is used through its public interface and its ports alone.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use glb::kernel::ids::SlotId;
+use glb::relay::embedded::{EmbeddedConfig, EmbeddedRelay};
+use glb::relay::engine::{Engine, StreamSpec};
+use secrecy::SecretString;
+
+use super::hostile::{self, Attack, Kind};
+use super::lossy::{LineProfile, LossyProxy, Profile};
+use super::srt_player::Player;
+use super::srt_probe::{self, Call, Connection};
+use super::srt_publisher::Publisher;
+use super::srtla_sender::{SenderConfig, SrtlaSender};
+use crate::harness::eventually::eventually_blocking;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const LATENCY: Duration = Duration::from_secs(2);
+/// Two seconds at 6 Mbit/s.
+const COUNT: u64 = 1_140;
+const PAUSE: Duration = Duration::from_micros(1_755);
+/// Not authorised.
+const UNAUTHORISED: u32 = 2_401;
+/// Somebody else publishes.
+const CONFLICT: u32 = 2_409;
+
+/// A relay on free ports that knows one slot.
+fn relay() -> EmbeddedRelay {
+    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let config = EmbeddedConfig {
+        srtla_listen: free,
+        publish_listen: free,
+        play_listen: free,
+        ..EmbeddedConfig::default()
+    };
+    let relay = EmbeddedRelay::start(&config).unwrap();
+    let stream = StreamSpec {
+        slot_id: SlotId::generate(),
+        publish_key: SecretString::from("live_key"),
+        play_key: SecretString::from("play_key"),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(relay.register(stream)).unwrap();
+    relay
+}
+
+fn connect(listener: SocketAddr, stream_id: &str) -> Connection {
+    let call = Call {
+        latency: LATENCY,
+        timeout: PATIENCE,
+        ..Call::new(listener, stream_id)
+    };
+    srt_probe::call(&call).accepted()
+}
+
+/// Publishes to one address, plays from another, and sees every packet arrive.
+fn carries_everything(publish: SocketAddr, play: SocketAddr, while_it_runs: impl FnOnce()) {
+    let player = Player::start(connect(play, "play_key"));
+    let publisher = Publisher::start(connect(publish, "live_key"));
+    publisher.send(COUNT, PAUSE);
+    while_it_runs();
+    eventually_blocking(PATIENCE, "the last packet arrives", || {
+        player.counters().last_number == Some(COUNT - 1) && player.counters().awaited == 0
+    });
+    let counters = player.counters();
+    assert!(counters.is_whole(), "{counters:?}");
+    assert_eq!((counters.first_number, counters.received), (Some(0), COUNT));
+    publisher.close();
+    player.close();
+}
+
+fn line(loss_percent: f64, delay_ms: u64, jitter_ms: u64) -> LineProfile {
+    LineProfile {
+        loss_percent,
+        delay: Duration::from_millis(delay_ms),
+        jitter: Duration::from_millis(jitter_ms),
+        ..LineProfile::default()
+    }
+}
+
+#[test]
+fn a_plain_publisher_reaches_a_player_whole() {
+    let relay = relay();
+    let addresses = relay.addresses();
+    carries_everything(addresses.publish, addresses.play, || {});
+}
+
+#[test]
+fn five_percent_loss_and_fifty_milliseconds_each_way_lose_nothing_on_either_side() {
+    let relay = relay();
+    let addresses = relay.addresses();
+    let publish = LossyProxy::start(addresses.publish, Profile::uniform(5, line(5.0, 50, 0)));
+    let play = LossyProxy::start(addresses.play, Profile::uniform(6, line(5.0, 50, 0)));
+    carries_everything(publish.address(), play.address(), || {});
+    assert!(
+        publish.counters().to_target.lost > 20,
+        "{:?}",
+        publish.counters()
+    );
+    assert!(play.counters().to_client.lost > 20, "{:?}", play.counters());
+}
+
+#[test]
+fn three_unlike_links_with_one_dying_carry_a_bonded_publisher_whole() {
+    let relay = relay();
+    let addresses = relay.addresses();
+    let source = |last| IpAddr::from(Ipv4Addr::new(127, 0, 0, last));
+    let lines = HashMap::from([
+        (source(2), line(1.0, 40, 15)),
+        (source(3), line(2.0, 60, 20)),
+        (source(4), line(3.0, 90, 30)),
+    ]);
+    let proxy = LossyProxy::start(
+        addresses.srtla,
+        Profile {
+            seed: 9,
+            lines,
+            ..Profile::default()
+        },
+    );
+    let sender = SrtlaSender::start(&SenderConfig::over_links(proxy.address(), 3));
+    eventually_blocking(PATIENCE, "all links have joined", || {
+        sender.counters().registered_links() == 3
+    });
+    carries_everything(sender.local_address(), addresses.play, || {
+        eventually_blocking(PATIENCE, "every link carries media", || {
+            sender
+                .counters()
+                .links
+                .iter()
+                .all(|link| link.acknowledged_packets > 50)
+        });
+        sender.set_enabled(2, false);
+    });
+    assert!(
+        sender
+            .counters()
+            .links
+            .iter()
+            .all(|link| link.received_packets > 0)
+    );
+}
+
+#[test]
+fn a_stranger_and_a_second_publisher_are_refused_by_code() {
+    let relay = relay();
+    let addresses = relay.addresses();
+    let ask = |listener, stream_id| srt_probe::call(&Call::new(listener, stream_id)).rejection();
+    assert_eq!(ask(addresses.publish, "live_other"), Some(UNAUTHORISED));
+    assert_eq!(ask(addresses.play, "live_key"), Some(UNAUTHORISED));
+    let publisher = Publisher::start(connect(addresses.publish, "live_key"));
+    publisher.send(COUNT, PAUSE);
+    eventually_blocking(PATIENCE, "the first media are acknowledged", || {
+        publisher.counters().acknowledged > 0
+    });
+    assert_eq!(ask(addresses.publish, "live_key"), Some(CONFLICT));
+    assert!(!publisher.counters().is_closed);
+}
+
+#[test]
+fn hostile_datagrams_on_every_port_do_not_touch_a_stream() {
+    let relay = relay();
+    let addresses = relay.addresses();
+    carries_everything(addresses.publish, addresses.play, || {
+        for target in [addresses.publish, addresses.play, addresses.srtla] {
+            for kind in Kind::ALL {
+                let attack = Attack {
+                    count: 300,
+                    rate: 3_000,
+                    ..Attack::new(kind, target)
+                };
+                assert_eq!(hostile::run(&attack).datagrams, 300);
+            }
+        }
+    });
+}
