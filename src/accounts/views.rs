@@ -7,11 +7,11 @@ use std::fmt;
 use askama::Template;
 
 use crate::http::form::{Choice, Field};
+use crate::http::moment::Moment;
 use crate::http::page::Shell;
 use crate::kernel::ids::{AuthSessionId, BrowserSessionId};
 use crate::kernel::secret::{ExposeSecret, SecretString};
 use crate::kernel::{FieldError, Role};
-use crate::live::views::Moment;
 
 /// `GET /login`
 #[derive(Debug, Template)]

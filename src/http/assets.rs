@@ -111,24 +111,25 @@ pub fn asset_url(path: &str) -> &'static str {
 }
 
 /// `GET /static/{file}`: a file of ours, to be kept for ever; 404 for any other name.
+#[expect(clippy::unused_async, reason = "the router takes futures")]
 pub async fn asset(Path(file): Path<String>, headers: HeaderMap) -> Response {
-    match CATALOG.by_name.get(&file) {
-        Some(asset) => answer(asset, FOR_EVER, &headers),
-        None => StatusCode::NOT_FOUND.into_response(),
-    }
+    answer(&file, FOR_EVER, &headers)
 }
 
 /// `GET /favicon.ico`: the icon, for what asks for it without reading the page.
+#[expect(clippy::unused_async, reason = "the router takes futures")]
 pub async fn favicon(headers: HeaderMap) -> Response {
-    let name = asset_url(FAVICON).trim_start_matches("/static/");
-    let asset = CATALOG
-        .by_name
-        .get(name)
-        .expect("an address leads to its file");
-    answer(asset, ONE_DAY, &headers)
+    answer(
+        asset_url(FAVICON).trim_start_matches("/static/"),
+        ONE_DAY,
+        &headers,
+    )
 }
 
-fn answer(asset: &Asset, cache: &'static str, headers: &HeaderMap) -> Response {
+fn answer(name: &str, cache: &'static str, headers: &HeaderMap) -> Response {
+    let Some(asset) = CATALOG.by_name.get(name) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     let fields = [(CACHE_CONTROL, cache), (ETAG, asset.etag.as_str())];
     if is_known(asset, headers) {
         return (StatusCode::NOT_MODIFIED, fields).into_response();

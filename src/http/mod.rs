@@ -14,6 +14,7 @@ mod error;
 mod extract;
 pub mod form;
 pub mod html;
+pub mod moment;
 mod observe;
 pub mod page;
 #[cfg(test)]

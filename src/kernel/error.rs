@@ -144,7 +144,7 @@ struct Inner {
     kind: Kind,
     code: Code,
     message: Cow<'static, str>,
-    reason_code: Option<&'static str>,
+    reason_code: Option<Cow<'static, str>>,
     fields: Vec<FieldError>,
     retry_after: Option<Duration>,
     cause: Option<Cause>,
@@ -245,8 +245,8 @@ impl Error {
 
     /// Adds a machine-readable reason.
     #[must_use]
-    pub fn reason(mut self, reason_code: &'static str) -> Self {
-        self.0.reason_code = Some(reason_code);
+    pub fn reason(mut self, reason_code: impl Into<Cow<'static, str>>) -> Self {
+        self.0.reason_code = Some(reason_code.into());
         self
     }
 
@@ -284,8 +284,8 @@ impl Error {
 
     /// The machine-readable reason, when there is more to say than the code.
     #[must_use]
-    pub fn reason_code(&self) -> Option<&'static str> {
-        self.0.reason_code
+    pub fn reason_code(&self) -> Option<&str> {
+        self.0.reason_code.as_deref()
     }
 
     /// The invalid fields.

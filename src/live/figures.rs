@@ -78,7 +78,7 @@ mod tests {
     fn a_duration_shows_two_units() {
         assert_eq!(duration(Duration::from_millis(900)), "0 s");
         assert_eq!(duration(Duration::from_secs(245)), "4 min 5 s");
-        assert_eq!(duration(Duration::from_secs(11_520)), "3 h 12 min");
+        assert_eq!(duration(Duration::from_mins(192)), "3 h 12 min");
         assert_eq!(duration(Duration::from_secs(200_000)), "2 d 7 h");
     }
 

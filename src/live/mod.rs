@@ -12,6 +12,7 @@ mod links;
 mod metrics;
 mod model;
 mod poller;
+pub mod present;
 mod service;
 pub mod sparkline;
 mod store;

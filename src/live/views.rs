@@ -11,6 +11,7 @@ use askama::filters::HtmlSafe;
 
 use super::addresses::Client;
 use super::sparkline::Sparkline;
+use crate::http::moment::Moment;
 use crate::http::page::Shell;
 use crate::kernel::ids::SlotId;
 
@@ -51,15 +52,6 @@ impl SlotState {
     }
 }
 
-/// A moment in time. The page shows it in the reader's zone where it can.
-#[derive(Debug, Clone)]
-pub struct Moment {
-    /// RFC 3339 in UTC, such as `2026-11-21T14:02:09Z`.
-    pub rfc3339: String,
-    /// The same for a reader without scripts, such as `14:02 UTC`.
-    pub text: String,
-}
-
 /// The page.
 #[derive(Debug, Template)]
 #[template(path = "pages/live/live.html")]
@@ -70,6 +62,9 @@ pub struct LivePage {
     pub cards: Vec<SlotCard>,
     /// Whether this is the first visit after the setup.
     pub is_welcome: bool,
+    /// Whether a reader without scripts asked for a page that does not load itself anew
+    /// (`?still=1`), to have time for a form.
+    pub is_still: bool,
 }
 
 impl LivePage {
@@ -139,6 +134,17 @@ pub struct SlotFigures {
     pub stream: Option<StreamFigures>,
     /// What to do to make the first media come; `None` once some has come.
     pub guide: Option<FirstPacketGuide>,
+}
+
+impl SlotFigures {
+    /// The data of the event `card`: `{"slot": "slt_...", "html": "..."}` in one line.
+    ///
+    /// # Errors
+    /// When the template cannot be rendered.
+    pub fn event_data(&self) -> askama::Result<String> {
+        let slot = self.slot_id.to_string();
+        Ok(serde_json::json!({ "slot": slot, "html": self.render()? }).to_string())
+    }
 }
 
 /// The figures of a stream, each already with its unit.

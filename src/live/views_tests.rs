@@ -1,6 +1,6 @@
 //! Sample cards, and what must hold for every card.
 
-use super::super::addresses::tests::{endpoints, keys};
+use super::super::addresses::tests::{LATENCY, address, keys};
 use super::super::{addresses, figures};
 use super::*;
 use crate::http::page::{SignedIn, Theme};
@@ -100,7 +100,7 @@ fn card(label: &str, state: SlotState, is_revealed: bool) -> SlotCard {
         figures: slot_figures(slot_id, state),
         addresses: Some(SlotAddresses {
             slot_id,
-            clients: addresses::clients(slot_id, &endpoints(), keys.as_ref()),
+            clients: addresses::clients(slot_id, &address(), keys.as_ref(), LATENCY),
             is_revealed,
             is_open: state == SlotState::Waiting,
         }),
@@ -113,6 +113,7 @@ fn page(cards: Vec<SlotCard>) -> LivePage {
         shell: shell("Live", "/live", Role::Owner),
         cards,
         is_welcome: false,
+        is_still: false,
     }
 }
 
@@ -212,6 +213,16 @@ fn pushed_figures_are_one_element_that_the_page_has() {
 }
 
 #[test]
+fn an_event_is_one_line_that_names_its_slot() {
+    let figures = slot_figures(SlotId::generate(), SlotState::Live);
+    let data = figures.event_data().unwrap();
+    assert!(!data.contains('\n'), "a line break would end the event");
+    let event: serde_json::Value = serde_json::from_str(&data).unwrap();
+    assert_eq!(event["slot"], figures.slot_id.to_string());
+    assert_eq!(event["html"], figures.render().unwrap());
+}
+
+#[test]
 fn the_state_is_a_word_and_a_picture() {
     for state in [
         SlotState::Live,
@@ -254,6 +265,14 @@ fn a_hostile_label_stays_text() {
 fn without_scripts_the_page_loads_itself_anew() {
     let masked = several().render().unwrap();
     assert!(masked.contains("<noscript><meta http-equiv=\"refresh\" content=\"10\"></noscript>"));
+    let still = LivePage {
+        is_still: true,
+        ..several()
+    };
+    assert!(
+        !still.render().unwrap().contains("http-equiv=\"refresh\""),
+        "time for a form"
+    );
     let revealed = welcome().render().unwrap();
     assert!(
         revealed.contains("content=\"60;url=/live\""),

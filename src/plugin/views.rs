@@ -5,9 +5,9 @@
 
 use askama::Template;
 
+use crate::http::moment::Moment;
 use crate::http::page::Shell;
 use crate::kernel::ids::LoginAttemptId;
-use crate::live::views::Moment;
 
 /// `GET /login/plugin?attempt=...`: approve or deny.
 #[derive(Debug, Template)]

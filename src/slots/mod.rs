@@ -3,6 +3,8 @@
 //! Invariant: a key is stored sealed and found by its keyed hash; it leaves this capability only as a
 //! [`SecretString`](crate::kernel::secret::SecretString) inside [`SlotKeys`].
 
+pub mod api;
+pub mod jobs;
 pub mod model;
 pub mod service;
 pub mod store;

@@ -3,7 +3,7 @@
 //! Invariant: the three keys of a slot are drawn independently, 128 bits each, so that none tells another.
 
 use crate::kernel::ids::{SlotId, UserId};
-use crate::kernel::secret::{ExposeSecret, SecretString, random_hex};
+use crate::kernel::secret::{ExposeSecret, SecretString, random_hex, secrets_match};
 use crate::kernel::{Error, Result, UnixMillis};
 
 /// Random bytes in a key: 32 hexadecimal characters.
@@ -126,6 +126,12 @@ impl StreamToken {
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
+    }
+
+    /// Whether both are the same token, in constant time.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        secrets_match(self.expose(), &other.0)
     }
 
     /// The whole play key.

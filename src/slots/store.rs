@@ -167,6 +167,17 @@ pub fn slot_id_by_number(
         .optional()
 }
 
+/// Whose slot it is.
+///
+/// # Errors
+/// When the statement fails.
+pub fn slot_owner(connection: &Connection, id: SlotId) -> rusqlite::Result<Option<UserId>> {
+    connection
+        .prepare_cached("SELECT user_id FROM stream_slot WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))
+        .optional()
+}
+
 /// Every slot of `user_id` by number, identities only.
 ///
 /// # Errors

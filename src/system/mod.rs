@@ -1,3 +1,4 @@
 //! First run, and what concerns the appliance itself.
 
+pub mod health;
 pub mod views;

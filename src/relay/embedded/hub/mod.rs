@@ -6,6 +6,7 @@
 //! Invariant: a slot has at most one publisher; players of a slot outlive its publishers.
 
 mod keys;
+mod slot;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 
 use self::keys::KeyTable;
 pub(crate) use self::keys::KeyTaken;
+use self::slot::Slot;
 use super::config::EmbeddedConfig;
 use super::listener::{
     CloseCause, Closed, ConnectRequest, ConnectionEvent, ConnectionId, Listener, ListenerLimits,
@@ -30,19 +32,6 @@ use super::wire::PAYLOAD_MAX_BYTES;
 use super::{Direction, Peer, Port, streamid};
 use crate::kernel::ids::SlotId;
 use crate::relay::engine::{Ended, EngineEvent, StreamSpec, Target};
-
-/// One slot's media.
-#[derive(Debug, Default)]
-struct Slot {
-    publisher: Option<ConnectionId>,
-    players: Vec<ConnectionId>,
-    /// Media bytes of publishers that are gone.
-    finished_bytes_in: u64,
-    /// Media bytes to players that are gone.
-    finished_bytes_out: u64,
-    /// The moment of the newest media, so that players see no time run backwards over a takeover.
-    last_origin: Micros,
-}
 
 /// The relay without sockets.
 #[derive(Debug)]
@@ -201,6 +190,7 @@ impl Hub {
         }
         self.publish.advance(now);
         self.dispatch(now, Direction::Publish);
+        self.play_tails(now);
         self.play.advance(now);
         self.dispatch(now, Direction::Play);
     }
@@ -211,10 +201,11 @@ impl Hub {
             match event {
                 ConnectionEvent::FirstMedia { id, slot_id } => self.on_first_media(id, slot_id),
                 ConnectionEvent::Media {
+                    id,
                     slot_id,
                     origin,
                     payload,
-                } => self.on_media(now, slot_id, origin, &payload),
+                } => self.on_media(now, id, slot_id, origin, payload),
                 ConnectionEvent::Closed(closed) => self.on_closed(direction, closed),
             }
         }
@@ -232,14 +223,33 @@ impl Hub {
         }
     }
 
-    fn on_media(&mut self, now: Micros, slot_id: SlotId, origin: Micros, payload: &Bytes) {
+    fn on_media(
+        &mut self,
+        now: Micros,
+        id: ConnectionId,
+        slot_id: SlotId,
+        origin: Micros,
+        payload: Bytes,
+    ) {
         let Some(slot) = self.slots.get_mut(&slot_id) else {
             return;
         };
-        slot.last_origin = origin.max(slot.last_origin);
-        for player in &slot.players {
-            self.play
-                .push(now, *player, slot.last_origin, payload.clone());
+        if let Some((origin, payload)) = slot.take_in(now, id, origin, payload) {
+            hand_out(&mut self.play, now, slot, origin, &payload);
+        }
+    }
+
+    /// Hands out what ended publishers have left, when its time has come.
+    fn play_tails(&mut self, now: Micros) {
+        let play = &mut self.play;
+        for slot in self
+            .slots
+            .values_mut()
+            .filter(|slot| slot.tail_deadline() <= now)
+        {
+            while let Some((origin, payload)) = slot.next_of_tail(now) {
+                hand_out(play, now, slot, origin, &payload);
+            }
         }
     }
 
@@ -297,6 +307,9 @@ impl Hub {
         let mut closed = 0;
         if matches!(target, Target::Publisher | Target::Everyone) {
             closed += self.publish.close_where(now, cause, is_meant);
+            if let Some(slot) = self.slots.get_mut(&slot_id) {
+                slot.clear_tail();
+            }
             self.dispatch(now, Direction::Publish);
         }
         if matches!(target, Target::Players | Target::Everyone) {
@@ -319,7 +332,13 @@ impl Hub {
     /// When [`Hub::advance`] has something to do.
     pub(crate) fn next_deadline(&self) -> Micros {
         let listeners = self.publish.next_deadline().min(self.play.next_deadline());
-        listeners.min(self.srtla.next_deadline())
+        let tails = self
+            .slots
+            .values()
+            .map(Slot::tail_deadline)
+            .min()
+            .unwrap_or(Micros::MAX);
+        listeners.min(self.srtla.next_deadline()).min(tails)
     }
 
     /// Gives every datagram that is to be sent, in order for each port: port, address, and its two parts,
@@ -348,6 +367,13 @@ impl Hub {
         for (address, packet) in self.srtla.outgoing.drain(..) {
             send(Port::Srtla, address, &[], &packet);
         }
+    }
+}
+
+fn hand_out(play: &mut Listener, now: Micros, slot: &mut Slot, origin: Micros, payload: &Bytes) {
+    let origin = slot.monotonic(origin);
+    for player in &slot.players {
+        play.push(now, *player, origin, payload.clone());
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a connection hears only its own peer, by address and by socket id.
 
-use super::{Closed, ConnectionEvent, ConnectionId, Outgoing};
+use super::{CloseCause, Closed, ConnectionEvent, ConnectionId, Outgoing};
 use crate::kernel::ids::SlotId;
 use crate::relay::embedded::Peer;
 use crate::relay::embedded::handshake::{Handshake, append_response};
@@ -153,7 +153,7 @@ impl Connection {
         let flow_deadline = match &mut self.flow {
             Flow::In(receiver) => {
                 receiver.poll(now, &mut scratch.control);
-                deliver(receiver, now, self.slot_id, events);
+                deliver(receiver, now, (self.id, self.slot_id), events);
                 receiver.next_deadline()
             }
             Flow::Out(sender) => {
@@ -184,11 +184,14 @@ impl Connection {
         }
     }
 
-    /// Hands on at once what a publisher has left, and says what became of the connection.
-    pub(super) fn finish(&mut self, cause: super::CloseCause, events: &mut Vec<ConnectionEvent>) {
+    /// Hands on what a publisher has left, and says what became of the connection. Of one that was cut
+    /// off nothing more is handed on.
+    pub(super) fn finish(&mut self, cause: CloseCause, events: &mut Vec<ConnectionEvent>) {
         let media_bytes = match &mut self.flow {
             Flow::In(receiver) => {
-                deliver(receiver, Micros::MAX, self.slot_id, events);
+                if cause != CloseCause::Disconnected {
+                    deliver(receiver, Micros::MAX, (self.id, self.slot_id), events);
+                }
                 receiver.counters.bytes
             }
             Flow::Out(sender) => sender.counters.bytes,
@@ -224,11 +227,12 @@ impl Connection {
 fn deliver(
     receiver: &mut Receiver,
     until: Micros,
-    slot_id: SlotId,
+    (id, slot_id): (ConnectionId, SlotId),
     events: &mut Vec<ConnectionEvent>,
 ) {
     while let Some((origin, payload)) = receiver.pop(until) {
         events.push(ConnectionEvent::Media {
+            id,
             slot_id,
             origin,
             payload,

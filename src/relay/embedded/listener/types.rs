@@ -65,9 +65,11 @@ pub(crate) enum ConnectionEvent {
     },
     /// Media are to be handed to the players.
     Media {
+        /// Of which connection they came.
+        id: ConnectionId,
         /// Whose they are.
         slot_id: SlotId,
-        /// The moment they belong to.
+        /// The moment they belong to. It lies ahead for what a publisher left when it ended.
         origin: Micros,
         /// The media.
         payload: Bytes,

@@ -1,1 +1,409 @@
+//! The receiver by itself, and against our own sender over a simulated bad network.
 
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::relay::embedded::send::{OutgoingData, Sender, SenderSetup};
+use crate::relay::embedded::wire::{Packet, loss_ranges, parse, word};
+
+const MS: Micros = Micros::from_millis(1);
+const LATENCY: Micros = Micros::from_millis(500);
+const LIMITS: ReceiveLimits = ReceiveLimits {
+    window_packets: 16_384,
+    bytes: 24_000_000,
+};
+
+fn receiver(is_bonded: bool, limits: ReceiveLimits) -> Receiver {
+    Receiver::new(ReceiverSetup {
+        now: Micros::ZERO,
+        timestamp: 0,
+        initial: Sequence::new(0),
+        latency: LATENCY,
+        limits,
+        is_bonded,
+        ignores_early_repeats: true,
+    })
+}
+
+fn data(sequence: u32, at: Micros, is_retransmitted: bool) -> DataPacket<'static> {
+    DataPacket {
+        sequence: Sequence::new(sequence),
+        key_flags: 0,
+        is_retransmitted,
+        timestamp: at.timestamp(),
+        destination: 1,
+        payload: &[7; 100],
+    }
+}
+
+fn naks(receiver: &mut Receiver, now: Micros) -> Vec<(u32, u32)> {
+    let mut out = Vec::new();
+    receiver.poll(now, &mut out);
+    out.iter()
+        .filter(|message| message.kind == ControlKind::Nak)
+        .flat_map(|message| loss_ranges(&message.body).collect::<Vec<_>>())
+        .map(|(first, last)| (first.get(), last.get()))
+        .collect()
+}
+
+#[test]
+fn media_are_handed_on_in_order_when_their_time_has_come() {
+    let mut receiver = receiver(false, LIMITS);
+    for sequence in [0, 2, 1] {
+        receiver.on_data(MS, &data(sequence, MS * i64::from(sequence), false));
+    }
+    assert!(receiver.pop(LATENCY - MS).is_none());
+    let dues: Vec<_> = std::iter::from_fn(|| receiver.pop(LATENCY + MS * 2))
+        .map(|x| x.0)
+        .collect();
+    assert_eq!(dues, [LATENCY, LATENCY + MS, LATENCY + MS * 2]);
+    assert_eq!(
+        (receiver.counters.reordered, receiver.counters.lost),
+        (1, 0)
+    );
+}
+
+#[test]
+fn a_gap_is_reported_at_once_on_one_path_and_held_back_on_bonded_links() {
+    let (mut plain, mut bonded) = (receiver(false, LIMITS), receiver(true, LIMITS));
+    for receiver in [&mut plain, &mut bonded] {
+        receiver.on_data(MS, &data(0, MS, false));
+        receiver.on_data(MS, &data(4, MS, false));
+    }
+    assert_eq!(naks(&mut plain, MS), [(1, 3)]);
+    assert!(naks(&mut bonded, MS * 100).is_empty());
+    assert_eq!(naks(&mut bonded, MS * 101), [(1, 3)]);
+}
+
+#[test]
+fn what_came_only_as_a_repetition_was_lost() {
+    let mut receiver = receiver(false, LIMITS);
+    receiver.on_data(MS, &data(0, MS, false));
+    receiver.on_data(MS, &data(3, MS, false));
+    receiver.on_data(MS * 50, &data(1, MS, true));
+    receiver.on_data(MS * 50, &data(2, MS, false));
+    assert_eq!(
+        (receiver.counters.lost, receiver.counters.reordered),
+        (1, 1)
+    );
+    assert_eq!(receiver.counters.retransmitted, 1);
+}
+
+#[test]
+fn a_gap_is_given_up_when_what_follows_is_due_and_the_reason_is_told() {
+    let mut receiver = receiver(false, LIMITS);
+    receiver.on_data(MS, &data(0, MS, false));
+    receiver.on_data(MS, &data(3, MS * 3, false));
+    assert!(receiver.pop(LATENCY + MS).is_some());
+    assert!(receiver.pop(LATENCY + MS * 2).is_none());
+    assert!(receiver.pop(LATENCY + MS * 3).is_some());
+    assert_eq!(receiver.counters.dropped, 2);
+    assert_eq!(receiver.dropped_bytes(), 200);
+    assert!(
+        receiver.last_drop().starts_with("2 packets too late"),
+        "{}",
+        receiver.last_drop()
+    );
+    receiver.on_data(LATENCY * 2, &data(1, MS, true));
+    assert!(
+        receiver.pop(Micros::MAX).is_none(),
+        "it is too late for this one"
+    );
+}
+
+#[test]
+fn a_drop_request_ends_the_asking_and_moves_the_acknowledgement_on() {
+    let mut receiver = receiver(false, LIMITS);
+    receiver.on_data(MS, &data(0, MS, false));
+    receiver.on_data(MS, &data(9, MS, false));
+    receiver.on_drop_request(Sequence::new(3), Sequence::new(5));
+    assert_eq!(naks(&mut receiver, MS), [(1, 2), (6, 8)]);
+    receiver.on_drop_request(Sequence::new(0), Sequence::new(8));
+    let mut out = Vec::new();
+    receiver.poll(MS * 500, &mut out);
+    assert_eq!(out.len(), 1);
+    assert_eq!(word(&out[0].body, 0), Some(10));
+}
+
+#[test]
+fn the_buffer_is_bounded_in_bytes_and_in_packets() {
+    let limits = ReceiveLimits {
+        window_packets: 50,
+        bytes: 1_000,
+    };
+    let mut full = receiver(false, limits);
+    for sequence in 1..40 {
+        full.on_data(MS, &data(sequence, MS, false));
+    }
+    assert_eq!(full.held_bytes, 1_000);
+    full.on_data(MS, &data(0, MS, false));
+    assert_eq!(
+        full.held_bytes, 1_100,
+        "the packet that makes room is let in"
+    );
+    let mut lost = receiver(false, limits);
+    for _ in 0..=FAR_AHEAD_MAX {
+        lost.on_data(MS, &data(1_000_000, MS, false));
+    }
+    assert_eq!(lost.held_packets(), 0);
+    assert!(lost.has_lost_track());
+}
+
+/// A network with loss, repetition, delay and jitter; the same for the same seed.
+#[derive(Debug, Clone, Copy)]
+struct Weather {
+    loss_percent: u64,
+    duplicate_percent: u64,
+    delay: Micros,
+    jitter_us: u64,
+    seed: u64,
+}
+
+impl Weather {
+    fn random(&mut self, below: u64) -> u64 {
+        // xorshift64*, good enough for weather
+        self.seed ^= self.seed >> 12;
+        self.seed ^= self.seed << 25;
+        self.seed ^= self.seed >> 27;
+        (self.seed.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % below.max(1)
+    }
+
+    fn arrivals(&mut self, now: Micros) -> Vec<Micros> {
+        let mut arrivals = Vec::new();
+        if self.random(100) >= self.loss_percent {
+            arrivals.push(self.arrival(now));
+        }
+        if self.random(100) < self.duplicate_percent {
+            arrivals.push(self.arrival(now));
+        }
+        arrivals
+    }
+
+    fn arrival(&mut self, now: Micros) -> Micros {
+        let jitter = self.random(self.jitter_us + 1);
+        now + self.delay + Micros::new(i64::try_from(jitter).unwrap())
+    }
+}
+
+enum Flying {
+    Data(OutgoingData),
+    ToSender(ControlMessage),
+    ToReceiver(ControlMessage),
+}
+
+struct Simulation {
+    now: Micros,
+    sender: Sender,
+    receiver: Receiver,
+    weather: Weather,
+    air: BTreeMap<(Micros, u64), Flying>,
+    launched: u64,
+    delivered: Vec<u64>,
+}
+
+impl Simulation {
+    fn new(weather: Weather, initial: u32, start: Micros, is_bonded: bool) -> Self {
+        let initial = Sequence::new(initial);
+        let setup = ReceiverSetup {
+            now: start + weather.delay,
+            timestamp: start.timestamp(),
+            initial,
+            latency: Micros::from_secs(1),
+            limits: LIMITS,
+            is_bonded,
+            ignores_early_repeats: true,
+        };
+        let sender = Sender::new(SenderSetup {
+            now: Micros::ZERO,
+            initial,
+            destination: 1,
+            latency: Micros::from_secs(1),
+            window_packets: 8192,
+            queue_bytes: 16_000_000,
+        });
+        Self {
+            now: start,
+            sender,
+            receiver: Receiver::new(setup),
+            weather,
+            air: BTreeMap::new(),
+            launched: 0,
+            delivered: Vec::new(),
+        }
+    }
+
+    fn launch(&mut self, make: impl Fn() -> Flying) {
+        for arrival in self.weather.arrivals(self.now) {
+            self.launched += 1;
+            self.air.insert((arrival, self.launched), make());
+        }
+    }
+
+    fn launch_data(&mut self, out: Vec<OutgoingData>) {
+        for (header, payload) in out {
+            self.launch(|| Flying::Data((header, payload.clone())));
+        }
+    }
+
+    fn land(&mut self) {
+        while let Some(entry) = self.air.first_entry() {
+            if entry.key().0 > self.now {
+                return;
+            }
+            match entry.remove() {
+                Flying::Data((header, payload)) => {
+                    self.land_data(&[&header, &payload[..]].concat())
+                }
+                Flying::ToReceiver(message) => self.land_at_receiver(&message),
+                Flying::ToSender(message) => self.land_at_sender(&message),
+            }
+        }
+    }
+
+    fn land_data(&mut self, datagram: &[u8]) {
+        let Some(Packet::Data(packet)) = parse(datagram) else {
+            panic!("the sender sends data packets");
+        };
+        self.receiver.on_data(self.now, &packet);
+    }
+
+    fn land_at_receiver(&mut self, message: &ControlMessage) {
+        if message.kind == ControlKind::AckAck {
+            self.receiver.on_ackack(self.now, message.info);
+        } else {
+            let (first, last) = (
+                word(&message.body, 0).unwrap(),
+                word(&message.body, 4).unwrap(),
+            );
+            self.receiver
+                .on_drop_request(Sequence::new(first), Sequence::new(last));
+        }
+    }
+
+    fn land_at_sender(&mut self, message: &ControlMessage) {
+        let mut out = Vec::new();
+        let answers = if message.kind == ControlKind::Ack {
+            let answer = self
+                .sender
+                .on_ack(self.now, message.info, &message.body, &mut out);
+            answer.into_iter().collect()
+        } else {
+            self.sender.on_nak(self.now, &message.body, &mut out)
+        };
+        self.launch_data(out);
+        for answer in answers {
+            self.launch(|| Flying::ToReceiver(answer.clone()));
+        }
+    }
+
+    /// One millisecond, in which a packet with this number is sent.
+    fn step(&mut self, number: Option<u64>) {
+        self.now += MS;
+        let mut out = Vec::new();
+        if let Some(number) = number {
+            let payload = Bytes::copy_from_slice(&number.to_be_bytes());
+            self.sender.push(self.now, self.now, payload, &mut out);
+        }
+        self.sender.poll(self.now, &mut out);
+        self.launch_data(out);
+        self.land();
+        let mut control = Vec::new();
+        self.receiver.poll(self.now, &mut control);
+        for message in control {
+            self.launch(|| Flying::ToSender(message.clone()));
+        }
+        while let Some((_, payload)) = self.receiver.pop(self.now) {
+            self.delivered
+                .push(u64::from_be_bytes(payload[..].try_into().unwrap()));
+        }
+    }
+
+    /// Sends `count` packets, one every two milliseconds, and waits for the rest of them.
+    fn run(&mut self, count: u64) {
+        for number in 0..count {
+            self.step(Some(number));
+            self.step(None);
+        }
+        for _ in 0..3000 {
+            self.step(None);
+        }
+    }
+}
+
+fn weather(loss_percent: std::ops::Range<u64>) -> impl Strategy<Value = Weather> {
+    (
+        loss_percent,
+        0u64..10,
+        1i64..60,
+        0u64..60_000,
+        1u64..u64::MAX,
+    )
+        .prop_map(
+            |(loss_percent, duplicate_percent, delay_ms, jitter_us, seed)| Weather {
+                loss_percent,
+                duplicate_percent,
+                delay: Micros::from_millis(delay_ms),
+                jitter_us,
+                seed,
+            },
+        )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn under_tolerable_loss_every_packet_comes_through_in_order(
+        weather in weather(0..11), initial in any::<u32>(), is_bonded: bool,
+    ) {
+        let mut simulation = Simulation::new(weather, initial, Micros::ZERO, is_bonded);
+        simulation.run(800);
+        prop_assert_eq!(&simulation.delivered, &(0..800).collect::<Vec<_>>());
+        prop_assert_eq!(simulation.receiver.counters.dropped, 0);
+    }
+
+    #[test]
+    fn under_any_loss_packets_come_in_order_once_or_are_counted_as_dropped(
+        weather in weather(0..95), is_bonded: bool,
+    ) {
+        let mut simulation = Simulation::new(weather, 0x7FFF_FF00, Micros::ZERO, is_bonded);
+        simulation.run(600);
+        prop_assert!(simulation.delivered.is_sorted_by(|a, b| a < b));
+        let newest = simulation.delivered.last().map_or(0, |number| number + 1);
+        let counters = simulation.receiver.counters;
+        prop_assert_eq!(counters.delivered + counters.dropped, newest);
+        prop_assert_eq!(simulation.receiver.held_packets(), 0);
+        prop_assert_eq!(simulation.receiver.held_bytes, 0);
+    }
+
+    #[test]
+    fn nothing_is_lost_over_the_wrap_of_timestamps_and_sequence_numbers(weather in weather(0..6)) {
+        let start = Micros::new((1 << 32) - 700_000);
+        let mut simulation = Simulation::new(weather, 0x7FFF_FF00, start, false);
+        simulation.run(700);
+        prop_assert_eq!(&simulation.delivered, &(0..700).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn no_packet_order_breaks_the_bounds(
+        packets in proptest::collection::vec((any::<u32>(), any::<u32>(), any::<bool>()), 1..300),
+    ) {
+        let limits = ReceiveLimits { window_packets: 64, bytes: 3_000 };
+        let mut receiver = receiver(true, limits);
+        let mut now = Micros::ZERO;
+        for (sequence, timestamp, is_retransmitted) in packets {
+            now += MS;
+            let sequence = if sequence % 4 == 0 { sequence } else { sequence % 100 };
+            let packet = DataPacket { timestamp, ..data(sequence, now, is_retransmitted) };
+            receiver.on_data(now, &packet);
+            receiver.on_drop_request(Sequence::new(timestamp), Sequence::new(sequence));
+            let mut out = Vec::new();
+            receiver.poll(now, &mut out);
+            receiver.pop(now);
+            prop_assert!(receiver.held_bytes <= limits.bytes + 100);
+            prop_assert!(receiver.held_packets() <= 64);
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Upkeep of sessions, for the table of jobs.
+
+use super::service::AccountsService;
+
+/// Writes when sessions were last heard of. Once a minute.
+///
+/// # Errors
+/// The store's.
+pub async fn write_last_seen(accounts: &AccountsService) -> anyhow::Result<String> {
+    let rows = accounts.write_last_seen().await?;
+    Ok(format!("{rows} sessions seen"))
+}
+
+/// Deletes sessions, token pairs and failed sign-ins that are over. Every ten minutes.
+///
+/// # Errors
+/// The store's.
+pub async fn delete_ended_sessions(accounts: &AccountsService) -> anyhow::Result<String> {
+    let rows = accounts.delete_ended().await?;
+    Ok(format!("{rows} rows deleted"))
+}

@@ -1,0 +1,240 @@
+//! Use cases of accounts.
+
+mod browser;
+mod plugin;
+mod users;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+pub use plugin::{Expiry, Issued, Refreshed};
+pub use users::{PluginSessions, create_user_in};
+
+use super::limits::AddressLimit;
+use super::model::AccountsConfig;
+use super::password::Hasher;
+use super::seen::LastSeen;
+use super::store::{self, AuthSessionRow, BrowserSessionRow};
+use super::token::AccessTokens;
+use crate::db::{Cache, Store, Tx};
+use crate::kernel::ids::{AuthSessionId, BrowserSessionId};
+use crate::kernel::seal::Vault;
+use crate::kernel::secret::TokenDigest;
+use crate::kernel::{Clock, Error, Result, UnixMillis};
+
+/// Sessions of one kind that are kept in memory.
+const CACHED_SESSIONS: usize = 4096;
+/// How long sessions that are over stay in the store: their owner's list never shows them, but a reused
+/// refresh token is told from an unknown one.
+const KEEP_ENDED: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long failed sign-ins are remembered.
+const KEEP_FAILURES: Duration = Duration::from_secs(24 * 3600);
+
+/// Users, sessions and tokens. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct AccountsService(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    clock: Clock,
+    vault: Arc<Vault>,
+    tokens: AccessTokens,
+    config: AccountsConfig,
+    hasher: Hasher,
+    address_limit: AddressLimit,
+    browsers: Cache<TokenDigest, Arc<BrowserSessionRow>>,
+    plugins: Cache<AuthSessionId, AuthSessionRow>,
+    browsers_seen: LastSeen<BrowserSessionId>,
+    plugins_seen: LastSeen<AuthSessionId>,
+    has_owner: AtomicBool,
+}
+
+impl AccountsService {
+    /// Makes the service. It starts no task and reads nothing.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        vault: Arc<Vault>,
+        tokens: AccessTokens,
+        config: AccountsConfig,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            address_limit: AddressLimit::new(clock.clone()),
+            clock,
+            vault,
+            tokens,
+            config,
+            hasher: Hasher::new(),
+            browsers: Cache::with_capacity(CACHED_SESSIONS),
+            plugins: Cache::with_capacity(CACHED_SESSIONS),
+            browsers_seen: LastSeen::default(),
+            plugins_seen: LastSeen::default(),
+            has_owner: AtomicBool::new(false),
+        }))
+    }
+
+    /// How long proofs last.
+    #[must_use]
+    pub fn config(&self) -> &AccountsConfig {
+        &self.0.config
+    }
+
+    /// Whether somebody owns this appliance. Once it is so it stays so, and costs nothing to ask.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn has_owner(&self) -> Result<bool> {
+        if self.0.has_owner.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        let exists = self.0.store.read(store::owner_exists).await?;
+        if exists {
+            self.0.has_owner.store(true, Ordering::Relaxed);
+        }
+        Ok(exists)
+    }
+
+    /// Writes when sessions were last heard of; returns how many rows.
+    ///
+    /// # Errors
+    /// The store's; then the next call tries again.
+    pub async fn write_last_seen(&self) -> Result<usize> {
+        let now = self.0.clock.now();
+        let browsers = self.0.browsers_seen.take_changes(now);
+        let plugins = self.0.plugins_seen.take_changes(now);
+        let count = browsers.len() + plugins.len();
+        if count == 0 {
+            return Ok(0);
+        }
+        let rows = (browsers.clone(), plugins.clone());
+        let written = self
+            .0
+            .store
+            .write(move |tx| write_seen(tx, &rows.0, &rows.1));
+        if let Err(error) = written.await {
+            self.0.browsers_seen.put_back(&browsers);
+            self.0.plugins_seen.put_back(&plugins);
+            return Err(error);
+        }
+        Ok(count)
+    }
+
+    /// Deletes what is over: sessions, sealed token pairs that were used, old failed sign-ins. Returns how
+    /// many rows.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn delete_ended(&self) -> Result<usize> {
+        // Else a browser whose last sign of life is only in memory would look idle.
+        self.write_last_seen().await?;
+        let (now, config) = (self.0.clock.now(), self.0.config);
+        let idle_since = now - config.browser.idle.max(config.operator_browser.idle);
+        let job = move |tx: &Tx<'_>| {
+            let browsers = store::browser_sessions_delete_old(tx, now, idle_since)?;
+            let plugins = store::auth_sessions_delete_old(tx, now - KEEP_ENDED)?;
+            let pairs = store::successors_wipe(tx, now - config.retry_window)?;
+            let throttles = store::throttles_delete_old(tx, now - KEEP_FAILURES)?;
+            Ok::<_, Error>(browsers + plugins + pairs + throttles)
+        };
+        let deleted = self.0.store.write(job).await?;
+        Ok(deleted)
+    }
+}
+
+fn write_seen(
+    tx: &Tx<'_>,
+    browsers: &[(BrowserSessionId, UnixMillis)],
+    plugins: &[(AuthSessionId, UnixMillis)],
+) -> Result<()> {
+    for (id, at) in browsers {
+        store::browser_session_seen(tx, *id, *at)?;
+    }
+    for (id, at) in plugins {
+        store::auth_session_seen(tx, *id, *at)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! A service on a fresh database with a clock that the test moves.
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::accounts::model::{DisplayName, Email, NewUser, Password, User};
+    use crate::db::testing::main_store;
+    use crate::kernel::Role;
+    use crate::kernel::clock::ManualClock;
+    use crate::kernel::secret::SecretString;
+
+    /// 2026-03-23T21:06:40Z.
+    pub(crate) const START: UnixMillis = UnixMillis(1_774_300_000_000);
+    pub(crate) const PASSWORD: &str = "correct horse battery";
+
+    pub(crate) struct World {
+        pub(crate) accounts: AccountsService,
+        pub(crate) store: Store,
+        pub(crate) vault: Arc<Vault>,
+        pub(crate) clock: Arc<ManualClock>,
+        pub(crate) folder: TempDir,
+    }
+
+    impl World {
+        pub(crate) fn new() -> Self {
+            let (folder, store) = main_store();
+            let clock = ManualClock::starting_at(START);
+            let vault = Arc::new(Vault::new(&[7; 32]));
+            let accounts = accounts_on(&store, &clock, &vault);
+            Self {
+                accounts,
+                store,
+                vault,
+                clock,
+                folder,
+            }
+        }
+
+        /// The same store in another process's memory, as after a restart.
+        pub(crate) fn restarted(&self) -> AccountsService {
+            accounts_on(&self.store, &self.clock, &self.vault)
+        }
+
+        pub(crate) async fn user(&self, email: &str, role: Role) -> User {
+            self.accounts
+                .create_user(new_user(email, role))
+                .await
+                .unwrap()
+        }
+
+        pub(crate) async fn sql(&self, sql: &'static str) {
+            let job = move |tx: &Tx<'_>| Ok::<_, Error>(tx.execute_batch(sql)?);
+            self.store.write(job).await.unwrap();
+        }
+    }
+
+    fn accounts_on(store: &Store, clock: &Arc<ManualClock>, vault: &Arc<Vault>) -> AccountsService {
+        let secret = SecretString::from("a signing secret for tests, 32 or more");
+        AccountsService::new(
+            store.clone(),
+            Clock::from_source(Arc::clone(clock) as _),
+            Arc::clone(vault),
+            AccessTokens::new(&secret).unwrap(),
+            AccountsConfig::default(),
+        )
+    }
+
+    pub(crate) fn new_user(email: &str, role: Role) -> NewUser {
+        let email = Email::parse(email).unwrap();
+        NewUser {
+            display_name: DisplayName::from_email(&email),
+            email,
+            role,
+            password: Password::parse(SecretString::from(PASSWORD)).unwrap(),
+        }
+    }
+}

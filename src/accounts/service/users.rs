@@ -1,0 +1,326 @@
+//! Making users, and their passwords.
+
+use std::sync::atomic::Ordering;
+
+use super::AccountsService;
+use crate::accounts::limits::too_many_tries;
+use crate::accounts::model::{Email, NewUser, Password, User};
+use crate::accounts::password::{PasswordHash, Verdict};
+use crate::accounts::store;
+use crate::db::{DbError, Tx};
+use crate::kernel::ids::UserId;
+use crate::kernel::seal::Vault;
+use crate::kernel::secret::SecretString;
+use crate::kernel::{Actor, Error, Result, Role, UnixMillis, Via};
+use crate::plans::model::Tier;
+use crate::{plans, slots};
+
+/// Slots of a new user: what the tier `internal` has, which without billing is everybody's.
+const FIRST_SLOTS: u32 = 4;
+
+/// What a new password means for the user's signed-in plugins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PluginSessions {
+    /// They stay: OBS goes on streaming.
+    Keep,
+    /// They are signed out, as after a theft.
+    Revoke,
+}
+
+/// Makes a user with plan and slots: all of it or nothing. The hash is made before, outside of the
+/// transaction, by [`AccountsService::hash_password`].
+///
+/// # Errors
+/// `Conflict` when the address is taken.
+pub fn create_user_in(
+    tx: &Tx<'_>,
+    vault: &Vault,
+    new: &NewUser,
+    hash: &PasswordHash,
+    now: UnixMillis,
+) -> Result<User> {
+    let id = store::user_insert(tx, new, hash, now).map_err(taken)?;
+    plans::store::plan_insert(tx, id, Tier::Free, now)?;
+    slots::store::slot_insert_defaults(tx, vault, id, FIRST_SLOTS, now)?;
+    Ok(User {
+        id,
+        email: new.email.to_string(),
+        display_name: new.display_name.as_str().to_owned(),
+        role: new.role,
+        created_at: now,
+    })
+}
+
+fn taken(error: DbError) -> Error {
+    match error {
+        DbError::Conflict { .. } => {
+            Error::conflict("a user with this e-mail address exists already")
+        }
+        other => other.into(),
+    }
+}
+
+impl AccountsService {
+    /// Hashes a new password, outside of any transaction.
+    ///
+    /// # Errors
+    /// `Unavailable` when too many wait for their turn.
+    pub async fn hash_password(&self, password: &Password) -> Result<PasswordHash> {
+        self.0.hasher.hash(password).await
+    }
+
+    /// Makes a user with plan and slots. The caller is the command line or the setup.
+    ///
+    /// # Errors
+    /// `Conflict` when the address is taken.
+    pub async fn create_user(&self, new: NewUser) -> Result<User> {
+        let hash = self.hash_password(&new.password).await?;
+        let (service, now) = (self.clone(), self.0.clock.now());
+        let job = move |tx: &Tx<'_>| {
+            let user = create_user_in(tx, &service.0.vault, &new, &hash, now)?;
+            service.note_owner(tx, new.role);
+            Ok(user)
+        };
+        self.0.store.write(job).await
+    }
+
+    /// Remembers after the commit that there is an owner now.
+    pub fn note_owner(&self, tx: &Tx<'_>, role: Role) {
+        if role == Role::Owner {
+            let service = self.clone();
+            tx.after_commit(move || service.0.has_owner.store(true, Ordering::Relaxed));
+        }
+    }
+
+    /// Makes a user for an owner.
+    ///
+    /// # Errors
+    /// `Forbidden` for everybody but an owner, `Conflict` when the address is taken.
+    pub async fn add_user(&self, actor: &Actor, new: NewUser) -> Result<User> {
+        require_owner(actor)?;
+        self.create_user(new).await
+    }
+
+    /// All users, oldest first.
+    ///
+    /// # Errors
+    /// `Forbidden` for everybody but an owner.
+    pub async fn list_users(&self, actor: &Actor) -> Result<Vec<User>> {
+        require_owner(actor)?;
+        Ok(self.0.store.read(store::user_list).await?)
+    }
+
+    /// One user.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn user(&self, id: UserId) -> Result<User> {
+        let user = self
+            .0
+            .store
+            .read(move |conn| store::user_by_id(conn, id))
+            .await?;
+        user.ok_or_else(|| Error::not_found("user"))
+    }
+
+    /// Changes the caller's own password and signs their other browsers out.
+    ///
+    /// # Errors
+    /// `Invalid` for a wrong current password, `LimitReached` after too many of them.
+    pub async fn change_password(
+        &self,
+        actor: &Actor,
+        current: SecretString,
+        new: &Password,
+        plugins: PluginSessions,
+    ) -> Result<()> {
+        let (id, now) = (actor.user_id, self.0.clock.now());
+        let account = self.0.vault.lookup(&format!("password:{id}"));
+        let job = move |tx: &Tx<'_>| {
+            let wait = store::throttle_count(tx, account, now)?;
+            Ok::<_, Error>((wait, store::user_credentials(tx, id)?))
+        };
+        let (wait, stored) = self.0.store.write(job).await?;
+        if let Some(wait) = wait {
+            return Err(too_many_tries(wait));
+        }
+        if self.0.hasher.verify(current, stored).await? == Verdict::Wrong {
+            let message = "this is not your current password";
+            return Err(Error::invalid_field(
+                "current_password",
+                "wrong_password",
+                message,
+            ));
+        }
+        let hash = self.hash_password(new).await?;
+        let kept = match actor.via {
+            Via::Browser(session) => Some(session),
+            Via::Plugin(_) | Via::System => None,
+        };
+        let (service, now) = (self.clone(), self.0.clock.now());
+        let job = move |tx: &Tx<'_>| {
+            store::throttle_clear(tx, account)?;
+            store::user_set_password(tx, id, &hash, now)?;
+            store::browser_session_delete_others(tx, id, kept)?;
+            service.end_plugins(tx, id, plugins, now)
+        };
+        self.0.store.write(job).await
+    }
+
+    /// Sets the password of the user with this address and signs all their browsers out. For the command
+    /// line, whose caller owns the machine.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown address.
+    pub async fn reset_password(
+        &self,
+        email: Email,
+        new: &Password,
+        plugins: PluginSessions,
+    ) -> Result<User> {
+        let hash = self.hash_password(new).await?;
+        let (service, now) = (self.clone(), self.0.clock.now());
+        let job = move |tx: &Tx<'_>| {
+            let user = store::user_by_email(tx, &email)?.ok_or_else(|| Error::not_found("user"))?;
+            store::throttle_clear(tx, service.login_account(email.as_str()))?;
+            store::user_set_password(tx, user.id, &hash, now)?;
+            store::browser_session_delete_others(tx, user.id, None)?;
+            service.end_plugins(tx, user.id, plugins, now)?;
+            Ok(user)
+        };
+        self.0.store.write(job).await
+    }
+
+    fn end_plugins(
+        &self,
+        tx: &Tx<'_>,
+        id: UserId,
+        plugins: PluginSessions,
+        now: UnixMillis,
+    ) -> Result<()> {
+        if plugins == PluginSessions::Revoke {
+            store::auth_session_revoke_all(tx, id, now)?;
+        }
+        let service = self.clone();
+        tx.after_commit(move || {
+            service.0.browsers.clear();
+            service.0.plugins.clear();
+        });
+        Ok(())
+    }
+}
+
+fn require_owner(actor: &Actor) -> Result<()> {
+    match actor.role {
+        Role::Owner => Ok(()),
+        Role::Operator | Role::Viewer | Role::Streamer => Err(Error::forbidden()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{PASSWORD, World, new_user};
+    use super::*;
+    use crate::kernel::Kind;
+
+    fn count(world: &World, table: &'static str) -> impl Future<Output = i64> {
+        let sql = format!("SELECT count(*) FROM {table}");
+        let read = move |conn: &rusqlite::Connection| {
+            Ok::<_, Error>(conn.query_row(&sql, [], |row| row.get(0))?)
+        };
+        let store = world.store.clone();
+        async move { store.read(read).await.unwrap() }
+    }
+
+    fn actor(user: &User) -> Actor {
+        Actor {
+            user_id: user.id,
+            role: user.role,
+            via: Via::System,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_user_comes_with_plan_and_slots_or_not_at_all() {
+        let world = World::new();
+        assert!(!world.accounts.has_owner().await.unwrap());
+        world.user("one@example.org", Role::Streamer).await;
+        assert_eq!(
+            (
+                count(&world, "plan").await,
+                count(&world, "stream_slot").await
+            ),
+            (1, 4)
+        );
+        let again = world
+            .accounts
+            .create_user(new_user(" One@Example.org", Role::Owner))
+            .await;
+        assert_eq!(again.unwrap_err().kind(), Kind::Conflict);
+        world
+            .sql("CREATE TRIGGER t BEFORE INSERT ON stream_slot BEGIN SELECT RAISE(FAIL, 'x'); END")
+            .await;
+        let broken = world
+            .accounts
+            .create_user(new_user("two@example.org", Role::Owner))
+            .await;
+        assert_eq!(broken.unwrap_err().kind(), Kind::Internal);
+        assert_eq!(
+            (count(&world, "user").await, count(&world, "plan").await),
+            (1, 1)
+        );
+        assert!(!world.accounts.has_owner().await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn the_first_owner_claims_and_only_owners_add_and_list() {
+        let world = World::new();
+        let owner = world.user("owner@example.org", Role::Owner).await;
+        assert!(world.accounts.has_owner().await.unwrap());
+        assert!(world.restarted().has_owner().await.unwrap());
+        for role in [Role::Operator, Role::Viewer, Role::Streamer] {
+            let email = format!("{role}@example.org");
+            let added = world
+                .accounts
+                .add_user(&actor(&owner), new_user(&email, role))
+                .await;
+            let added = added.unwrap();
+            let refused = world
+                .accounts
+                .add_user(&actor(&added), new_user("x@example.org", role))
+                .await;
+            assert_eq!(refused.unwrap_err().kind(), Kind::Forbidden);
+            let refused = world.accounts.list_users(&actor(&added)).await;
+            assert_eq!(refused.unwrap_err().kind(), Kind::Forbidden);
+        }
+        assert_eq!(
+            world
+                .accounts
+                .list_users(&actor(&owner))
+                .await
+                .unwrap()
+                .len(),
+            4
+        );
+    }
+
+    #[tokio::test]
+    async fn a_password_changes_only_with_the_current_one() {
+        let world = World::new();
+        let user = world.user("one@example.org", Role::Streamer).await;
+        let new = Password::parse(SecretString::from("another sentence")).unwrap();
+        let change = async |current: &str| {
+            let current = SecretString::from(current);
+            let plugins = PluginSessions::Keep;
+            world
+                .accounts
+                .change_password(&actor(&user), current, &new, plugins)
+                .await
+        };
+        let wrong = change("guess").await.unwrap_err();
+        assert_eq!(wrong.fields()[0].field, "current_password");
+        change(PASSWORD).await.unwrap();
+        assert!(change(PASSWORD).await.is_err(), "the old one is void");
+        change("another sentence").await.unwrap();
+    }
+}

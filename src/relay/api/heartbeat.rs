@@ -1,0 +1,97 @@
+//! `relay/health`: a plugin with its token, or whoever knows the shared key.
+
+use axum::extract::{FromRef, FromRequestParts, State};
+use axum::response::IntoResponse;
+use http::request::Parts;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::sessions::session_id;
+use crate::accounts::AccountsService;
+use crate::accounts::extract::LenientPluginActor;
+use crate::http::{ApiError, Json};
+use crate::kernel::Error;
+use crate::relay::RelayService;
+use crate::relay::service::HeartbeatFrom;
+
+/// A week; more is a broken clock.
+const LONGEST_UPTIME_SECONDS: u64 = 604_800;
+
+/// The proved sender of a heartbeat.
+#[derive(Debug, Clone, Copy)]
+pub struct HeartbeatCaller(pub HeartbeatFrom);
+
+impl<S> FromRequestParts<S> for HeartbeatCaller
+where
+    AccountsService: FromRef<S>,
+    RelayService: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let relay = RelayService::from_ref(state);
+        let by_key = parts
+            .headers
+            .get("x-relay-auth")
+            .map(|given| relay.check_shared_key(given.to_str().unwrap_or_default()));
+        if let Some(Ok(from)) = by_key {
+            return Ok(Self(from));
+        }
+        match (
+            LenientPluginActor::from_request_parts(parts, state).await,
+            by_key,
+        ) {
+            (Ok(LenientPluginActor(actor)), _) => Ok(Self(HeartbeatFrom::User(actor))),
+            (Err(_), Some(Err(wrong_key))) => Err(wrong_key.into()),
+            (Err(rejection), _) => Err(rejection),
+        }
+    }
+}
+
+/// A sign of life. Only `session_id` is needed; what else is known is checked for sense and not kept.
+#[derive(Debug, Deserialize)]
+pub struct HeartbeatBody {
+    session_id: String,
+    session_uptime_seconds: Option<u64>,
+    observed_at: Option<String>,
+}
+
+impl HeartbeatBody {
+    fn check(&self) -> Result<(), Error> {
+        if self.session_id.is_empty() {
+            let message = "name the session";
+            return Err(Error::invalid_field("session_id", "required", message));
+        }
+        if self.session_uptime_seconds.unwrap_or(0) > LONGEST_UPTIME_SECONDS {
+            let message = "use 0 to 604800";
+            let field = "session_uptime_seconds";
+            return Err(Error::invalid_field(field, "out_of_range", message));
+        }
+        let observed_at = self.observed_at.as_deref().unwrap_or_default();
+        if !observed_at.is_empty() && observed_at.parse::<jiff::Timestamp>().is_err() {
+            let message = "use RFC 3339, such as 2026-02-21T21:15:00Z";
+            return Err(Error::invalid_field(
+                "observed_at",
+                "invalid_format",
+                message,
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Keeps a session alive.
+///
+/// # Errors
+/// 404 when it is unknown or over for good.
+pub async fn heartbeat(
+    State(relay): State<RelayService>,
+    HeartbeatCaller(from): HeartbeatCaller,
+    Json(body): Json<HeartbeatBody>,
+) -> Result<impl IntoResponse, ApiError> {
+    body.check()?;
+    let id = session_id(Some(&body.session_id))?;
+    relay.heartbeat(from, id).await?;
+    Ok(axum::Json(json!({ "ok": true })))
+}

@@ -1,0 +1,12 @@
+//! The plugin's calls about relay sessions and keys.
+//!
+//! Invariant: the released plugin's fields, types and status codes; unknown fields are ignored.
+
+mod heartbeat;
+mod keys;
+mod session_view;
+mod sessions;
+
+pub use heartbeat::{HeartbeatCaller, heartbeat};
+pub use keys::{regenerate_token, rotate_key};
+pub use sessions::{active, start, stop, usage};

@@ -1,0 +1,63 @@
+//! Upkeep of relay sessions, for the table of jobs.
+
+use super::service::RelayService;
+
+/// Ends sessions whose lease or grace ran out. Every five seconds.
+///
+/// # Errors
+/// The store's.
+pub async fn expire(relay: &RelayService) -> anyhow::Result<String> {
+    let expired = relay.expire().await?;
+    Ok(format!(
+        "{} leases and {} grace windows were over",
+        expired.leases, expired.graces
+    ))
+}
+
+/// Takes up sessions that were being brought up when the server stopped. At the start and every minute.
+///
+/// # Errors
+/// The store's.
+pub async fn sweep_provisioning(relay: &RelayService) -> anyhow::Result<String> {
+    let count = relay.sweep_provisioning().await?;
+    Ok(format!("{count} sessions taken up"))
+}
+
+/// Tells the relay of every slot again, for those it did not take before. Every minute.
+///
+/// # Errors
+/// The store's.
+pub async fn register_slots(relay: &RelayService) -> anyhow::Result<String> {
+    let total = relay.register_all().await?;
+    Ok(format!(
+        "{} slots registered, {} dropped, {} failed",
+        total.registered, total.dropped, total.failed
+    ))
+}
+
+/// Writes counted seconds of ingest. Every ten seconds.
+///
+/// # Errors
+/// The store's.
+pub async fn write_usage(relay: &RelayService) -> anyhow::Result<String> {
+    let slots = relay.flush().await?;
+    Ok(format!("{slots} slots had seconds"))
+}
+
+/// Writes when leases end. Every minute.
+///
+/// # Errors
+/// The store's.
+pub async fn write_leases(relay: &RelayService) -> anyhow::Result<String> {
+    let leases = relay.write_leases().await?;
+    Ok(format!("{leases} leases renewed"))
+}
+
+/// Deletes idempotency keys that expired. Every five minutes.
+///
+/// # Errors
+/// The store's.
+pub async fn delete_expired_idempotency(relay: &RelayService) -> anyhow::Result<String> {
+    let rows = relay.delete_expired_idempotency().await?;
+    Ok(format!("{rows} keys deleted"))
+}

@@ -1,0 +1,172 @@
+//! Seconds of ingest that are counted but not written yet.
+//!
+//! A second is *waiting*, then *in flight* while a transaction writes it, then gone; when the transaction
+//! comes to nothing it waits again. So none is lost or written twice, whoever else settles meanwhile.
+//!
+//! Invariant: what [`Meter::shown`] answers for a session never decreases.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use crate::kernel::UnixMillis;
+use crate::kernel::ids::{RelaySessionId, SlotId};
+
+/// A pause between two seconds that begins a new stretch, so that usage is split at the right boundary.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Seconds without a pause between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stretch {
+    /// When the last second ended.
+    pub(super) ended_at: UnixMillis,
+    /// How many.
+    pub(super) seconds: u64,
+}
+
+/// The counted seconds of all slots. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Meter(Arc<Mutex<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    waiting: HashMap<SlotId, Vec<Stretch>>,
+    shown: HashMap<RelaySessionId, u64>,
+}
+
+impl Meter {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0
+            .lock()
+            .expect("nothing panics while it holds the meter")
+    }
+
+    /// Counts `seconds` that ended at `ended_at`.
+    pub(super) fn add(&self, slot_id: SlotId, seconds: u64, ended_at: UnixMillis) {
+        let mut inner = self.inner();
+        let stretches = inner.waiting.entry(slot_id).or_default();
+        if let Some(last) = stretches.last_mut() {
+            let began_at = ended_at - Duration::from_secs(seconds);
+            let is_set_back = ended_at < last.ended_at;
+            if !is_set_back && began_at.since(last.ended_at) <= PAUSE {
+                last.seconds += seconds;
+                last.ended_at = ended_at;
+                return;
+            }
+        }
+        stretches.push(Stretch { ended_at, seconds });
+    }
+
+    /// The slots that have seconds waiting.
+    pub(super) fn slots(&self) -> Vec<SlotId> {
+        self.inner().waiting.keys().copied().collect()
+    }
+
+    /// Takes the waiting seconds of a slot to write them.
+    pub(super) fn take(&self, slot_id: SlotId) -> Option<InFlight> {
+        let stretches = self.inner().waiting.remove(&slot_id)?;
+        Some(InFlight {
+            meter: self.clone(),
+            slot_id,
+            stretches,
+        })
+    }
+
+    /// What to show for a session of which `written` seconds are in the store.
+    pub(super) fn shown(&self, session_id: RelaySessionId, slot_id: SlotId, written: u64) -> u64 {
+        let mut inner = self.inner();
+        let waiting: u64 = inner
+            .waiting
+            .get(&slot_id)
+            .map_or(0, |stretches| stretches.iter().map(|s| s.seconds).sum());
+        if written + waiting == 0 {
+            return 0;
+        }
+        // A second in flight is in neither; it was shown before.
+        let shown = inner.shown.entry(session_id).or_default();
+        *shown = (*shown).max(written + waiting);
+        *shown
+    }
+
+    /// Forgets a session that is over.
+    pub(super) fn forget(&self, session_id: RelaySessionId) {
+        self.inner().shown.remove(&session_id);
+    }
+}
+
+/// Seconds that a transaction writes. Dropped without [`InFlight::written`], they wait again.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    meter: Meter,
+    slot_id: SlotId,
+    stretches: Vec<Stretch>,
+}
+
+impl InFlight {
+    pub(super) fn stretches(&self) -> &[Stretch] {
+        &self.stretches
+    }
+
+    /// The transaction committed.
+    pub(super) fn written(mut self) {
+        self.stretches.clear();
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if self.stretches.is_empty() {
+            return;
+        }
+        let mut inner = self.meter.inner();
+        let waiting = inner.waiting.entry(self.slot_id).or_default();
+        let newer = std::mem::replace(waiting, std::mem::take(&mut self.stretches));
+        waiting.extend(newer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn total(in_flight: &InFlight) -> u64 {
+        in_flight.stretches().iter().map(|s| s.seconds).sum()
+    }
+
+    #[test]
+    fn seconds_that_were_not_written_wait_again_and_are_taken_once() {
+        let (meter, slot) = (Meter::default(), SlotId::generate());
+        meter.add(slot, 1, UnixMillis(1_000));
+        let first = meter.take(slot).unwrap();
+        assert!(meter.take(slot).is_none());
+        meter.add(slot, 1, UnixMillis(2_000));
+        drop(first);
+        let second = meter.take(slot).unwrap();
+        assert_eq!(total(&second), 2);
+        second.written();
+        assert!(meter.take(slot).is_none());
+    }
+
+    #[test]
+    fn a_pause_or_a_clock_set_back_begins_a_new_stretch() {
+        let (meter, slot) = (Meter::default(), SlotId::generate());
+        for end in [1_000, 2_000, 60_000, 5_000] {
+            meter.add(slot, 1, UnixMillis(end));
+        }
+        let taken = meter.take(slot).unwrap();
+        let seconds: Vec<_> = taken.stretches().iter().map(|s| s.seconds).collect();
+        assert_eq!(seconds, [2, 1, 1]);
+    }
+
+    #[test]
+    fn what_is_shown_does_not_dip_while_seconds_are_in_flight() {
+        let (meter, slot) = (Meter::default(), SlotId::generate());
+        let session = RelaySessionId::generate();
+        meter.add(slot, 3, UnixMillis(3_000));
+        assert_eq!(meter.shown(session, slot, 0), 3);
+        let in_flight = meter.take(slot).unwrap();
+        assert_eq!(meter.shown(session, slot, 0), 3);
+        in_flight.written();
+        assert_eq!(meter.shown(session, slot, 3), 3);
+    }
+}

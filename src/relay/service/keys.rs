@@ -1,0 +1,212 @@
+//! Whom the relay admits: registration of slots, rotation of keys, disconnection.
+//!
+//! Invariant: on the appliance's own relay a slot's keys admit as long as the plan entitles its owner to a
+//! relay, whether or not a session is open. Only rotation, disconnection and the end of the plan cut off.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::RelayService;
+use crate::kernel::ids::{SlotId, UserId};
+use crate::kernel::secret::SecretString;
+use crate::kernel::{Actor, Error, Result};
+use crate::plans::store as plans;
+use crate::relay::engine::{EngineError, Target};
+use crate::relay::model::StopReason;
+use crate::slots::{KeyKind, Slot, store as slots};
+
+/// How long a person waits for the relay.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What registering all slots came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Registered {
+    /// Slots that the relay admits.
+    pub registered: usize,
+    /// Slots that it forgot because their owner's plan does not cover a relay.
+    pub dropped: usize,
+    /// Slots for which it did not answer; the next run tries again.
+    pub failed: usize,
+}
+
+impl RelayService {
+    /// Tells the relay of every slot. At the start, and as a job that makes good what failed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn register_all(&self) -> Result<Registered> {
+        let (rules, now) = (self.0.deps.plans.rules(), self.now());
+        let users = self
+            .0
+            .deps
+            .store
+            .read(move |connection| Ok::<_, Error>(plans::plan_list(connection)?))
+            .await?;
+        let mut total = Registered::default();
+        for plan in users {
+            let is_entitled = plan.entitlement(&rules, now).is_enabled();
+            self.sync_slots(plan.user_id, is_entitled, &mut total)
+                .await?;
+        }
+        Ok(total)
+    }
+
+    /// Tells the relay of a user's slots, after the user was made or the plan changed. Without entitlement
+    /// the slots are dropped and open sessions end.
+    ///
+    /// # Errors
+    /// When the store fails, or there is no such user.
+    pub async fn sync_user(&self, user_id: UserId) -> Result<Registered> {
+        let is_entitled = self.0.deps.plans.entitlement(user_id).await?.is_enabled();
+        self.0.sessions.invalidate(&user_id);
+        let mut total = Registered::default();
+        self.sync_slots(user_id, is_entitled, &mut total).await?;
+        if !is_entitled {
+            self.stop_all(user_id, StopReason::EntitlementEnded).await?;
+        }
+        Ok(total)
+    }
+
+    async fn sync_slots(
+        &self,
+        user_id: UserId,
+        is_entitled: bool,
+        total: &mut Registered,
+    ) -> Result<()> {
+        for slot in self.0.deps.slots.list(user_id).await?.iter() {
+            let outcome = if is_entitled {
+                self.register_patiently(slot).await
+            } else {
+                self.drop_slot(slot.id).await
+            };
+            match outcome {
+                Ok(()) if is_entitled => total.registered += 1,
+                Ok(()) => total.dropped += 1,
+                Err(error) => {
+                    total.failed += 1;
+                    tracing::warn!(slot.id = %slot.id, error = %error, "the relay did not take a slot");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn register_patiently(&self, slot: &Slot) -> Result<()> {
+        let registered = self.register_slot(slot.user_id, slot.id);
+        match tokio::time::timeout(PATIENCE, registered).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(unavailable()),
+        }
+    }
+
+    async fn drop_slot(&self, slot_id: SlotId) -> Result<()> {
+        let dropped = async {
+            let _turn = self.registering(slot_id).lock().await;
+            self.confirmed().remove(&slot_id);
+            self.0.deps.engine.drop_stream(slot_id).await
+        };
+        match tokio::time::timeout(PATIENCE, dropped).await {
+            Ok(answer) => answer.map_err(engine_error),
+            Err(_) => Err(unavailable()),
+        }
+    }
+
+    /// Draws a new key of a slot and answers it. The old one admits nobody from now on, and whoever
+    /// uses it is cut off.
+    ///
+    /// # Errors
+    /// As [`Actor::require_control`]; `Unavailable` when the relay does not answer: the key is new then, and
+    /// the relay learns it as soon as it answers.
+    pub async fn rotate_key(
+        &self,
+        actor: &Actor,
+        slot_id: SlotId,
+        kind: KeyKind,
+    ) -> Result<SecretString> {
+        let mut keys = self.rotate(actor, slot_id, vec![kind]).await?;
+        keys.pop()
+            .ok_or_else(|| Error::internal("no key was drawn"))
+    }
+
+    /// Draws new publish and play keys of a slot and answers the play key.
+    ///
+    /// # Errors
+    /// As [`Self::rotate_key`].
+    pub async fn regenerate_token(&self, actor: &Actor, slot_id: SlotId) -> Result<SecretString> {
+        let kinds = vec![KeyKind::Publish, KeyKind::Play];
+        let mut keys = self.rotate(actor, slot_id, kinds).await?;
+        keys.pop()
+            .ok_or_else(|| Error::internal("no key was drawn"))
+    }
+
+    async fn rotate(
+        &self,
+        actor: &Actor,
+        slot_id: SlotId,
+        kinds: Vec<KeyKind>,
+    ) -> Result<Vec<SecretString>> {
+        let slot = Arc::new(self.0.deps.slots.get(actor, slot_id).await?);
+        actor.require_control(slot.user_id, "stream slot")?;
+        let is_admitting = kinds.iter().any(|kind| *kind != KeyKind::Stats);
+        let user_id = slot.user_id;
+        let caches = self.0.deps.slots.caches();
+        let keys = self
+            .write(move |relay, tx| {
+                // Anew: another rotation may have come first.
+                let slot = slots::slot_get(tx, relay.vault(), slot_id)?
+                    .ok_or_else(|| Error::not_found("stream slot"))?;
+                caches.forget_after(tx, user_id);
+                relay.changed_after(tx, user_id);
+                let now = relay.now();
+                let mut keys = Vec::with_capacity(kinds.len());
+                for kind in kinds {
+                    keys.push(slots::key_replace(tx, relay.vault(), &slot, kind, now)?);
+                }
+                Ok(keys)
+            })
+            .await?;
+        tracing::info!(slot.id = %slot_id, user.id = %user_id, "slot keys rotated");
+        if is_admitting && self.0.deps.plans.entitlement(user_id).await?.is_enabled() {
+            self.register_patiently(&slot).await?;
+        }
+        Ok(keys)
+    }
+
+    /// Cuts off who is connected to a slot; they may come back. Answers how many connections were closed.
+    ///
+    /// # Errors
+    /// As [`Actor::require_control`]; `Unavailable` when the relay does not answer.
+    pub async fn disconnect(
+        &self,
+        actor: &Actor,
+        slot_id: SlotId,
+        target: Target,
+    ) -> Result<usize> {
+        let slot = self.0.deps.slots.get(actor, slot_id).await?;
+        actor.require_control(slot.user_id, "stream slot")?;
+        let closed = self.0.deps.engine.disconnect(slot_id, target);
+        match tokio::time::timeout(PATIENCE, closed).await {
+            Ok(answer) => answer.map_err(engine_error),
+            Err(_) => Err(unavailable()),
+        }
+    }
+
+    /// Job: forgets idempotency keys that expired. Answers how many.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delete_expired_idempotency(&self) -> Result<usize> {
+        self.write(|relay, tx| Ok(super::store::idempotency::delete_expired(tx, relay.now())?))
+            .await
+    }
+}
+
+fn engine_error(error: EngineError) -> Error {
+    super::provision::RegisterError::from(error).into()
+}
+
+fn unavailable() -> Error {
+    engine_error(EngineError::Unavailable)
+}

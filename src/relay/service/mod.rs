@@ -1,0 +1,273 @@
+//! The use cases of relay sessions, one file each.
+//!
+//! Invariant: a decision and all its rows are one transaction; memory follows in `after_commit`, so before
+//! the caller is answered.
+
+mod active;
+mod expiry;
+mod heartbeat;
+mod keys;
+mod media;
+mod provision;
+mod start;
+mod stop;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+pub use active::UserSessions;
+pub use expiry::Expired;
+pub use heartbeat::HeartbeatFrom;
+pub use keys::Registered;
+pub use start::Started;
+pub use stop::{StopTarget, Stopped};
+use tokio::task::JoinSet;
+
+use super::engine::Engine;
+use super::meter::Meter;
+use super::model::{Session, SessionSnapshot, SlotSession, Status, StopReason};
+use super::presence::Presence;
+use super::store;
+use crate::db::{Cache, Store, Tx};
+use crate::kernel::ids::{RelaySessionId, SlotId, UserId};
+use crate::kernel::seal::Vault;
+use crate::kernel::secret::SecretString;
+use crate::kernel::{Clock, Error, Result, UnixMillis};
+use crate::plans::{PlansService, store as plans};
+use crate::settings::{PublicAddress, Settings};
+use crate::slots::{SlotsService, store as slots};
+
+/// Users whose sessions are kept in memory.
+const CACHED_USERS: usize = 4096;
+
+/// What configuration says about sessions.
+#[derive(Debug, Clone)]
+pub struct RelayConfig {
+    /// What `X-Relay-Auth` must say; `None` turns that way in off.
+    pub shared_key: Option<SecretString>,
+    /// The region that the appliance's own relay reports.
+    pub region: String,
+    /// Sessions that it takes.
+    pub capacity: u32,
+    /// How long a session lives without a sign of life.
+    pub lease: Duration,
+    /// How long media may be away before the broadcast is over.
+    pub grace_window: Duration,
+    /// How long one broadcast may be, where the plan limits it.
+    pub max_session: Duration,
+    /// How long `relay/start` waits for the relay before it answers `provisioning`.
+    pub start_patience: Duration,
+    /// How long the relay may take in the background before the session fails.
+    pub provisioning_budget: Duration,
+    /// How long a failed session is shown to a plugin that waits for it.
+    pub failure_shown: Duration,
+}
+
+impl Default for RelayConfig {
+    fn default() -> Self {
+        Self {
+            shared_key: None,
+            region: "local".to_owned(),
+            // A session without media costs a row; media are limited by the machine, not by this.
+            capacity: 10_000,
+            lease: Duration::from_mins(5),
+            grace_window: Duration::from_mins(10),
+            max_session: Duration::from_hours(16),
+            start_patience: Duration::from_secs(5),
+            provisioning_budget: Duration::from_mins(1),
+            failure_shown: Duration::from_mins(3),
+        }
+    }
+}
+
+/// What the service is built from.
+#[derive(Debug, Clone)]
+pub struct RelayDeps {
+    /// The main database.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// Opens keys and tokens.
+    pub vault: Arc<Vault>,
+    /// Entitlement and usage.
+    pub plans: PlansService,
+    /// The slots.
+    pub slots: SlotsService,
+    /// The public address.
+    pub settings: Settings,
+    /// The relay.
+    pub engine: Arc<dyn Engine>,
+    /// Times and limits.
+    pub config: RelayConfig,
+}
+
+/// Relay sessions. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct RelayService(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    deps: RelayDeps,
+    presence: Presence,
+    meter: Meter,
+    sessions: Cache<UserId, Arc<UserSessions>>,
+    /// Sessions that this process is bringing up.
+    provisioning: Mutex<HashSet<RelaySessionId>>,
+    /// Slots that the engine took with their present keys.
+    confirmed: Mutex<HashSet<SlotId>>,
+    /// One registration of a slot at a time, so that the newest keys win.
+    registering: [tokio::sync::Mutex<()>; 16],
+    background: Mutex<JoinSet<()>>,
+}
+
+/// What becomes of the assignment of a session that is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Assignment {
+    Release,
+    PassOn,
+}
+
+impl RelayService {
+    /// Builds it. Nothing happens before [`Self::register_all`] and the jobs run.
+    #[must_use]
+    pub fn new(deps: RelayDeps) -> Self {
+        Self(Arc::new(Inner {
+            presence: Presence::new(deps.clock.clone()),
+            meter: Meter::default(),
+            sessions: Cache::with_capacity(CACHED_USERS),
+            provisioning: Mutex::default(),
+            confirmed: Mutex::default(),
+            registering: Default::default(),
+            background: Mutex::default(),
+            deps,
+        }))
+    }
+
+    /// How clients reach the relay now.
+    #[must_use]
+    pub fn address(&self) -> Arc<PublicAddress> {
+        self.0.deps.settings.public_address()
+    }
+
+    /// The relay behind the sessions.
+    #[must_use]
+    pub fn engine(&self) -> Arc<dyn Engine> {
+        Arc::clone(&self.0.deps.engine)
+    }
+
+    fn now(&self) -> UnixMillis {
+        self.0.deps.clock.now()
+    }
+
+    fn vault(&self) -> &Vault {
+        &self.0.deps.vault
+    }
+
+    fn confirmed(&self) -> MutexGuard<'_, HashSet<SlotId>> {
+        let lock = self.0.confirmed.lock();
+        lock.expect("nothing panics while it holds the set")
+    }
+
+    /// Runs `job` as one transaction that knows this service.
+    async fn write<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Self, &Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let relay = self.clone();
+        self.0.deps.store.write(move |tx| job(&relay, tx)).await
+    }
+
+    /// Clears what memory holds of the user's sessions once `tx` has committed.
+    fn changed_after(&self, tx: &Tx<'_>, user_id: UserId) {
+        let sessions = self.0.sessions.clone();
+        tx.after_commit(move || sessions.invalidate(&user_id));
+    }
+
+    /// Ends a session: counts what its slot streamed, frees the node unless it is passed on.
+    /// Answers whether it was open.
+    fn stop_in(
+        &self,
+        tx: &Tx<'_>,
+        session: &Session,
+        reason: StopReason,
+        assignment: Assignment,
+    ) -> Result<bool> {
+        self.settle_in(tx, session.slot_id)?;
+        let now = self.now();
+        let was_open = match assignment {
+            Assignment::Release => store::session::stop(tx, session.id, reason, now)?,
+            Assignment::PassOn => {
+                store::session::stop_keeping_assignment(tx, session.id, reason, now)?
+            }
+        };
+        let (relay, id) = (self.clone(), session.id);
+        tx.after_commit(move || {
+            relay.0.presence.forget(id);
+            relay.0.meter.forget(id);
+        });
+        self.changed_after(tx, session.user_id);
+        tracing::info!(session.id = %session.id, reason = reason.as_str(), "relay session stopped");
+        Ok(was_open)
+    }
+
+    /// Writes the seconds that a slot streamed to its open session, or to its owner without one.
+    fn settle_in(&self, tx: &Tx<'_>, slot_id: SlotId) -> Result<()> {
+        let Some(in_flight) = self.0.meter.take(slot_id) else {
+            return Ok(());
+        };
+        let session = store::session::open_of_slot(tx, self.vault(), slot_id)?;
+        let owner = match &session {
+            Some(session) => Some(session.user_id),
+            None => slots::slot_owner(tx, slot_id)?,
+        };
+        let plan = match owner {
+            Some(owner) => plans::plan_get(tx, owner)?,
+            None => None,
+        };
+        let session_id = session.map(|session| session.id);
+        if let Some(plan) = plan {
+            for stretch in in_flight.stretches() {
+                let (ended_at, seconds) = (stretch.ended_at, stretch.seconds);
+                plans::usage_add_seconds(tx, &plan, session_id, ended_at, seconds)?;
+                if let Some(id) = session_id {
+                    store::session::add_ingest_seconds(tx, id, seconds)?;
+                }
+            }
+            self.changed_after(tx, plan.user_id);
+        }
+        // Also when the user is gone: nobody is left to account to.
+        tx.after_commit(move || in_flight.written());
+        Ok(())
+    }
+
+    /// The session as it is at this moment.
+    fn snapshot(&self, of: &SlotSession) -> SessionSnapshot {
+        let session = &of.session;
+        let presence = &self.0.presence;
+        let written = session.ingest_seconds;
+        let ingest_seconds = self.0.meter.shown(session.id, session.slot_id, written);
+        let unwritten = ingest_seconds.saturating_sub(written);
+        let broadcast = Duration::from_secs(session.broadcast_seconds + unwritten);
+        let grace_remaining = (session.status == Status::Grace).then(|| {
+            let waited = presence.in_grace_for(session.id);
+            session.grace_window.saturating_sub(waited)
+        });
+        SessionSnapshot {
+            of: of.clone(),
+            grace_remaining,
+            max_session_remaining: if of.has_max_session {
+                session.max_session.saturating_sub(broadcast)
+            } else {
+                session.max_session
+            },
+            ingest_seconds,
+        }
+    }
+
+    fn session_not_found() -> Error {
+        Error::not_found("relay session")
+    }
+}

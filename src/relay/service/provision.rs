@@ -1,0 +1,280 @@
+//! Bringing a stored session up at the relay.
+//!
+//! Invariant: a session does not stay in `provisioning`: it becomes active, or stopped with a reason that a
+//! waiting plugin is shown. A restart in between is made good by [`RelayService::sweep_provisioning`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::{Assignment, RelayService};
+use crate::kernel::ids::{RelaySessionId, SlotId, UserId};
+use crate::kernel::{Code, Error, Kind, Result};
+use crate::relay::engine::{EngineError, StreamSpec};
+use crate::relay::model::{SlotChoice, SlotSession, Status, StopReason};
+use crate::relay::store;
+use crate::slots::Slot;
+
+/// Between two tries at a relay that does not answer.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// How bringing up a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Active,
+    /// Somebody stopped it meanwhile.
+    Gone,
+    Failed(StopReason),
+}
+
+impl RelayService {
+    /// The slot that `choice` will most likely get, when the relay confirms within the deadline that it has
+    /// it. Only a guess that saves a second transaction: the first one decides.
+    pub(super) async fn ready_slot(
+        &self,
+        user_id: UserId,
+        choice: &SlotChoice,
+        deadline: Instant,
+    ) -> Option<SlotId> {
+        let slots = self.0.deps.slots.list(user_id).await.ok()?;
+        let held = self.0.sessions.get(&user_id);
+        let is_held = |slot: &Slot| held.as_ref().is_some_and(|of| of.holds(slot.id));
+        let guess = slots.iter().find(|slot| match choice {
+            SlotChoice::Token(token) => slot.keys.stream_token().is_same(token),
+            SlotChoice::Number(number) => i64::from(slot.slot_number) == *number,
+            SlotChoice::FirstFree => !is_held(slot),
+        })?;
+        // A slot that was never taken may belong to a user without a plan.
+        if !self.confirmed().contains(&guess.id) {
+            return None;
+        }
+        let registered = self.register_slot(user_id, guess.id);
+        let answer = tokio::time::timeout_at(deadline, registered).await;
+        matches!(answer, Ok(Ok(()))).then_some(guess.id)
+    }
+
+    /// Registers a slot with its present keys.
+    pub(super) async fn register_slot(
+        &self,
+        user_id: UserId,
+        slot_id: SlotId,
+    ) -> std::result::Result<(), RegisterError> {
+        let _turn = self.registering(slot_id).lock().await;
+        let slots = self.0.deps.slots.list(user_id).await?;
+        let Some(slot) = slots.iter().find(|slot| slot.id == slot_id) else {
+            return Err(Error::not_found("stream slot").into());
+        };
+        let spec = StreamSpec {
+            slot_id,
+            publish_key: slot.keys.publish.clone(),
+            play_key: slot.keys.play.clone(),
+        };
+        let answer = self.0.deps.engine.register(spec).await;
+        if answer.is_ok() {
+            self.confirmed().insert(slot_id);
+        } else {
+            self.confirmed().remove(&slot_id);
+        }
+        Ok(answer?)
+    }
+
+    /// The lock under which a slot is registered or dropped.
+    pub(super) fn registering(&self, slot_id: SlotId) -> &tokio::sync::Mutex<()> {
+        use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(slot_id);
+        let locks = &self.0.registering;
+        let index = usize::try_from(hash % locks.len() as u64).unwrap_or(0);
+        &locks[index]
+    }
+
+    /// Brings a session up and waits for it until `deadline`; later it goes on in the background.
+    ///
+    /// # Errors
+    /// 502 when the relay refuses before that, 503 when it stays silent for the whole budget.
+    pub(super) async fn provision_until(
+        &self,
+        mut of: SlotSession,
+        deadline: Instant,
+    ) -> Result<SlotSession> {
+        let (done, outcome) = oneshot::channel();
+        self.bring_up(of.session.id, of.session.user_id, of.session.slot_id, done);
+        match tokio::time::timeout_at(deadline, outcome).await {
+            Err(_) => Ok(of),
+            Ok(Ok(Outcome::Active)) => {
+                of.session.status = Status::Active;
+                Ok(of)
+            }
+            Ok(Ok(Outcome::Gone)) => {
+                of.session.status = Status::Stopped;
+                Ok(of)
+            }
+            Ok(Ok(Outcome::Failed(reason))) => Err(failed(reason)),
+            Ok(Err(_)) => Err(Error::internal("bringing up a session broke off")),
+        }
+    }
+
+    /// Starts the background work for one session.
+    fn bring_up(
+        &self,
+        id: RelaySessionId,
+        user_id: UserId,
+        slot_id: SlotId,
+        done: oneshot::Sender<Outcome>,
+    ) {
+        let lock = self.0.provisioning.lock();
+        if !lock
+            .expect("nothing panics while it holds the set")
+            .insert(id)
+        {
+            return;
+        }
+        let relay = self.clone();
+        let work = async move {
+            let outcome = relay.provision(id, user_id, slot_id).await;
+            let lock = relay.0.provisioning.lock();
+            lock.expect("nothing panics while it holds the set")
+                .remove(&id);
+            match outcome {
+                // Whoever waited may have gone away.
+                Ok(outcome) => drop(done.send(outcome)),
+                Err(error) => {
+                    tracing::warn!(session.id = %id, error = %error, "provisioning goes on later");
+                }
+            }
+        };
+        let lock = self.0.background.lock();
+        let mut tasks = lock.expect("nothing panics while it holds the tasks");
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(work);
+    }
+
+    async fn provision(
+        &self,
+        id: RelaySessionId,
+        user_id: UserId,
+        slot_id: SlotId,
+    ) -> Result<Outcome> {
+        let budget = self.0.deps.config.provisioning_budget;
+        let registered = async {
+            loop {
+                match self.register_slot(user_id, slot_id).await {
+                    Err(RegisterError::Engine(EngineError::Unavailable)) => {
+                        tokio::time::sleep(RETRY).await;
+                    }
+                    other => break other,
+                }
+            }
+        };
+        let reason = match tokio::time::timeout(budget, registered).await {
+            Ok(Ok(())) => return self.finish(id, user_id).await,
+            Ok(Err(RegisterError::Ours(error))) if error.kind() == Kind::NotFound => {
+                StopReason::RelayRejected
+            }
+            Ok(Err(RegisterError::Ours(error))) => return Err(error),
+            Ok(Err(RegisterError::Engine(error @ EngineError::Rejected { .. }))) => {
+                tracing::warn!(session.id = %id, error = %error, "the relay refused a stream");
+                StopReason::RelayRejected
+            }
+            Ok(Err(RegisterError::Engine(EngineError::Unavailable))) | Err(_) => {
+                tracing::warn!(session.id = %id, "the relay did not answer in time");
+                StopReason::RelayUnavailable
+            }
+        };
+        self.fail(id, reason).await
+    }
+
+    async fn finish(&self, id: RelaySessionId, user_id: UserId) -> Result<Outcome> {
+        self.write(move |relay, tx| {
+            let (from, to) = (Status::Provisioning, Status::Active);
+            let is_active = store::session::transition(tx, id, from, to, relay.now())?;
+            relay.changed_after(tx, user_id);
+            Ok(if is_active {
+                Outcome::Active
+            } else {
+                Outcome::Gone
+            })
+        })
+        .await
+    }
+
+    /// Unwinds a session that came to nothing; its key may be used again.
+    async fn fail(&self, id: RelaySessionId, reason: StopReason) -> Result<Outcome> {
+        self.write(move |relay, tx| {
+            let session = store::session::get(tx, relay.vault(), id)?
+                .filter(|session| session.status == Status::Provisioning);
+            let Some(session) = session else {
+                return Ok(Outcome::Gone);
+            };
+            relay.stop_in(tx, &session, reason, Assignment::Release)?;
+            store::idempotency::forget_session(tx, id)?;
+            Ok(Outcome::Failed(reason))
+        })
+        .await
+    }
+
+    /// Job: takes up sessions that were being brought up when the server stopped. Answers how many.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn sweep_provisioning(&self) -> Result<usize> {
+        let vault = Arc::clone(&self.0.deps.vault);
+        let open = self
+            .0
+            .deps
+            .store
+            .read(move |connection| store::session::all_open(connection, &vault))
+            .await?;
+        let mut taken_up = 0;
+        for session in open {
+            let is_ours = {
+                let lock = self.0.provisioning.lock();
+                lock.expect("nothing panics while it holds the set")
+                    .contains(&session.id)
+            };
+            if session.status == Status::Provisioning && !is_ours {
+                let (done, _nobody_waits) = oneshot::channel();
+                self.bring_up(session.id, session.user_id, session.slot_id, done);
+                taken_up += 1;
+            }
+        }
+        Ok(taken_up)
+    }
+}
+
+/// Why a slot could not be registered.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RegisterError {
+    /// The relay's doing.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Ours.
+    #[error("the slot could not be read")]
+    Ours(#[from] Error),
+}
+
+impl From<RegisterError> for Error {
+    fn from(error: RegisterError) -> Self {
+        match error {
+            RegisterError::Ours(error) => error,
+            RegisterError::Engine(EngineError::Unavailable) => failed(StopReason::RelayUnavailable),
+            RegisterError::Engine(error @ EngineError::Rejected { .. }) => {
+                failed(StopReason::RelayRejected).caused_by(error)
+            }
+        }
+    }
+}
+
+fn failed(reason: StopReason) -> Error {
+    let (kind, code, message) = if reason == StopReason::RelayRejected {
+        let message = "the relay refused the stream; the log says why";
+        (Kind::Upstream, Code::UpstreamFailed, message)
+    } else {
+        let message = "the relay does not answer: try again shortly";
+        (Kind::Unavailable, Code::Unavailable, message)
+    };
+    Error::new(kind, code, message)
+        .reason(reason.as_str())
+        .retry_after(Duration::from_secs(5))
+}

@@ -1,0 +1,250 @@
+//! `relay/start`: which slot, whose session, and whether the plan covers it.
+//!
+//! Invariant: the order is that of the contract, in one transaction: key, slot, the connection's own
+//! session, entitlement, node, insert. When any of it refuses, nothing of it stays.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Assignment, RelayService};
+use crate::db::Tx;
+use crate::kernel::ids::{RelaySessionId, SlotId, UserId};
+use crate::kernel::{Actor, Code, Error, Kind, Result};
+use crate::plans::{Reason, model::denied, store as plans};
+use crate::relay::model::{
+    IdempotencyKey, Session, SessionCredentials, SessionSnapshot, SlotChoice, SlotSession,
+    StartRequest, Status, StopReason,
+};
+use crate::relay::store;
+use crate::relay::store::session::NewSession;
+use crate::slots::store as slots;
+
+/// When a client may ask a full relay again.
+const FULL_RETRY: Duration = Duration::from_secs(10);
+
+/// The answer to a start.
+#[derive(Debug, Clone)]
+pub struct Started {
+    /// The session.
+    pub snapshot: SessionSnapshot,
+    /// Whether this call made it.
+    pub is_new: bool,
+}
+
+/// What the transaction came to.
+#[derive(Debug)]
+struct Decided {
+    session: SlotSession,
+    is_new: bool,
+}
+
+impl RelayService {
+    /// Gives the caller's connection a session, or the one it has.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown slot, `Conflict` when no slot is free or the key was used otherwise,
+    /// `Forbidden` when the plan does not cover it, `Unavailable` when the relay is full, `Upstream` when
+    /// it refuses.
+    ///
+    /// # Cancel safety
+    /// A session that was stored is brought up even when the caller has gone away.
+    pub async fn start(
+        &self,
+        actor: &Actor,
+        request: StartRequest,
+        key: IdempotencyKey,
+    ) -> Result<Started> {
+        let user_id = actor.user_id;
+        actor.require_control(user_id, "relay")?;
+        let deadline = Instant::now() + self.0.deps.config.start_patience;
+        let ready = self.ready_slot(user_id, &request.slot, deadline).await;
+        let decided = self
+            .write(move |relay, tx| relay.decide(tx, user_id, &request, &key, ready))
+            .await?;
+        let mut of = decided.session;
+        self.0.presence.renew(of.session.id);
+        if decided.is_new && of.session.status == Status::Provisioning {
+            of = self.provision_until(of, deadline).await?;
+        }
+        Ok(Started {
+            snapshot: self.snapshot(&of),
+            is_new: decided.is_new,
+        })
+    }
+
+    fn decide(
+        &self,
+        tx: &Tx<'_>,
+        user_id: UserId,
+        request: &StartRequest,
+        key: &IdempotencyKey,
+        ready: Option<SlotId>,
+    ) -> Result<Decided> {
+        let (now, vault) = (self.now(), self.vault());
+        if let Some(id) = store::idempotency::find(tx, user_id, key, now)?
+            && let Some(session) = store::session::get(tx, vault, id)?
+        {
+            return self.existing(tx, session);
+        }
+        let named = self.named_slot(tx, user_id, &request.slot)?;
+        let own = store::session::open_of_connection(tx, vault, user_id, &request.connection_id)?;
+        if let Some(own) = own {
+            if named.is_none_or(|slot_id| slot_id == own.slot_id) {
+                store::idempotency::put(tx, user_id, key, own.id, now)?;
+                return self.existing(tx, own);
+            }
+            self.stop_in(tx, &own, StopReason::Moved, Assignment::Release)?;
+        }
+        let slot_id = match named {
+            Some(slot_id) => slot_id,
+            None => first_free_slot(tx, user_id)?,
+        };
+        let session = self.take_slot(tx, user_id, slot_id, request, ready)?;
+        store::idempotency::put(tx, user_id, key, session.id, now)?;
+        tracing::info!(
+            session.id = %session.id, user.id = %user_id, slot.id = %slot_id,
+            status = session.status.as_str(), "relay session started"
+        );
+        Ok(Decided {
+            session: self.joined(tx, session)?,
+            is_new: true,
+        })
+    }
+
+    fn existing(&self, tx: &Tx<'_>, session: Session) -> Result<Decided> {
+        Ok(Decided {
+            session: self.joined(tx, session)?,
+            is_new: false,
+        })
+    }
+
+    fn joined(&self, tx: &Tx<'_>, session: Session) -> Result<SlotSession> {
+        store::session::with_slot(tx, self.vault(), &self.0.deps.plans.rules(), session)
+    }
+
+    fn named_slot(
+        &self,
+        tx: &Tx<'_>,
+        user_id: UserId,
+        choice: &SlotChoice,
+    ) -> Result<Option<SlotId>> {
+        let found = match choice {
+            SlotChoice::FirstFree => return Ok(None),
+            SlotChoice::Token(token) => {
+                slots::slot_id_by_stream_token(tx, self.vault(), user_id, token, self.now())?
+            }
+            SlotChoice::Number(number) => slots::slot_id_by_number(tx, user_id, *number)?,
+        };
+        found
+            .map(Some)
+            .ok_or_else(|| Error::not_found("stream slot"))
+    }
+
+    /// Makes the session, taking the slot and the node from whoever holds the slot.
+    fn take_slot(
+        &self,
+        tx: &Tx<'_>,
+        user_id: UserId,
+        slot_id: SlotId,
+        request: &StartRequest,
+        ready: Option<SlotId>,
+    ) -> Result<Session> {
+        self.settle_in(tx, slot_id)?;
+        let holder = store::session::open_of_slot(tx, self.vault(), slot_id)?;
+        if let Some(holder) = &holder {
+            self.stop_in(tx, holder, StopReason::Moved, Assignment::PassOn)?;
+        }
+        self.require_entitlement(tx, user_id)?;
+        let session = self.new_session(user_id, slot_id, request, holder.as_ref(), ready);
+        let lease_expires_at = session.started_at + self.0.deps.config.lease;
+        let new = NewSession {
+            session: &session,
+            region_preference: &request.region_preference,
+            requested_by: &request.requested_by,
+            lease_expires_at,
+        };
+        store::session::insert(tx, self.vault(), &new)?;
+        self.assign(tx, holder.map(|holder| holder.id), session.id)?;
+        self.changed_after(tx, user_id);
+        Ok(session)
+    }
+
+    pub(super) fn require_entitlement(&self, tx: &Tx<'_>, user_id: UserId) -> Result<()> {
+        let plan = plans::plan_get(tx, user_id)?.ok_or_else(|| denied(Reason::UserNotFound))?;
+        let entitlement = plan.entitlement(&self.0.deps.plans.rules(), self.now());
+        entitlement.require_connection(store::session::count_open(tx, user_id)?)
+    }
+
+    fn new_session(
+        &self,
+        user_id: UserId,
+        slot_id: SlotId,
+        request: &StartRequest,
+        holder: Option<&Session>,
+        ready: Option<SlotId>,
+    ) -> Session {
+        let config = &self.0.deps.config;
+        // A slot whose stream runs on the node needs nothing of it any more.
+        let is_up = ready == Some(slot_id)
+            || holder.is_some_and(|holder| holder.status != Status::Provisioning);
+        let goes_on = holder.filter(|_| self.0.presence.is_live(slot_id));
+        Session {
+            id: RelaySessionId::generate(),
+            user_id,
+            slot_id,
+            connection_id: request.connection_id.clone(),
+            status: if is_up {
+                Status::Active
+            } else {
+                Status::Provisioning
+            },
+            region: config.region.clone(),
+            credentials: SessionCredentials::generate(),
+            started_at: self.now(),
+            stopped_at: None,
+            stop_reason: None,
+            grace_window: config.grace_window,
+            max_session: config.max_session,
+            ingest_seconds: 0,
+            broadcast_seconds: goes_on.map_or(0, |holder| holder.broadcast_seconds),
+        }
+    }
+
+    /// Gives `to` the node of `from`, or one with room.
+    ///
+    /// # Errors
+    /// 503 `capacity_full`.
+    pub(super) fn assign(
+        &self,
+        tx: &Tx<'_>,
+        from: Option<RelaySessionId>,
+        to: RelaySessionId,
+    ) -> Result<()> {
+        if let Some(from) = from
+            && store::assignment::pass_on(tx, from, to)?
+        {
+            return Ok(());
+        }
+        let (config, now) = (&self.0.deps.config, self.now());
+        let node_id = store::assignment::local_node(tx, &config.region, now)?;
+        if !store::assignment::has_room(tx, node_id, config.capacity)? {
+            let message = "no relay has room for another session: try again shortly";
+            return Err(Error::new(Kind::Unavailable, Code::CapacityFull, message)
+                .reason("capacity_full")
+                .retry_after(FULL_RETRY));
+        }
+        Ok(store::assignment::insert(tx, to, node_id, now)?)
+    }
+}
+
+fn first_free_slot(tx: &Tx<'_>, user_id: UserId) -> Result<SlotId> {
+    let held = store::session::held_slots(tx, user_id)?;
+    slots::slot_ids(tx, user_id)?
+        .into_iter()
+        .find(|slot_id| !held.contains(slot_id))
+        .ok_or_else(|| {
+            Error::conflict("all stream slots are in use: name the one that shall move here")
+                .reason("no_free_slot")
+        })
+}

@@ -1,0 +1,173 @@
+//! A relay engine in memory that obeys the port, and can be told to fail or to hang.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use tokio::sync::{broadcast, watch};
+
+use super::engine::{
+    Capabilities, Ended, Engine, EngineCounters, EngineError, EngineEvent, EngineHealth,
+    StreamSpec, StreamStats, Target,
+};
+use crate::kernel::ids::SlotId;
+use crate::kernel::secret::ExposeSecret;
+
+/// How the fake answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mood {
+    Well,
+    Unavailable,
+    Rejecting,
+    Hanging,
+}
+
+/// The fake.
+#[derive(Debug)]
+pub(crate) struct FakeEngine {
+    mood: watch::Sender<Mood>,
+    events: broadcast::Sender<EngineEvent>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    streams: HashMap<SlotId, StreamSpec>,
+    publishing: HashSet<SlotId>,
+    playing: HashSet<SlotId>,
+}
+
+impl FakeEngine {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            mood: watch::Sender::new(Mood::Well),
+            events: broadcast::Sender::new(64),
+            state: Mutex::default(),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub(crate) fn set_mood(&self, mood: Mood) {
+        self.mood.send_replace(mood);
+    }
+
+    /// The publish and play key that it admits for a slot.
+    pub(crate) fn keys(&self, slot_id: SlotId) -> Option<(String, String)> {
+        let state = self.state();
+        let spec = state.streams.get(&slot_id)?;
+        let text = |secret: &secrecy::SecretString| secret.expose_secret().to_owned();
+        Some((text(&spec.publish_key), text(&spec.play_key)))
+    }
+
+    /// Lets a publisher and a player connect to a slot.
+    pub(crate) fn connect_both(&self, slot_id: SlotId) {
+        let mut state = self.state();
+        assert!(state.streams.contains_key(&slot_id), "nobody is admitted");
+        state.publishing.insert(slot_id);
+        state.playing.insert(slot_id);
+    }
+
+    /// Whether a publisher and a player are connected.
+    pub(crate) fn connected(&self, slot_id: SlotId) -> (bool, bool) {
+        let state = self.state();
+        (
+            state.publishing.contains(&slot_id),
+            state.playing.contains(&slot_id),
+        )
+    }
+
+    async fn answer(&self) -> Result<(), EngineError> {
+        let mut mood = self.mood.subscribe();
+        let settled = mood.wait_for(|mood| *mood != Mood::Hanging).await;
+        match settled.map(|mood| *mood) {
+            Ok(Mood::Well) => Ok(()),
+            Ok(Mood::Rejecting) => Err(EngineError::Rejected {
+                reason: "told to".into(),
+            }),
+            Ok(Mood::Unavailable | Mood::Hanging) | Err(_) => Err(EngineError::Unavailable),
+        }
+    }
+
+    fn cut(&self, slot_id: SlotId, target: Target) -> usize {
+        let mut state = self.state();
+        let mut closed = 0;
+        if target != Target::Players && state.publishing.remove(&slot_id) {
+            closed += 1;
+            let event = EngineEvent::PublisherGone(slot_id, Ended::Disconnected);
+            drop(self.events.send(event));
+        }
+        if target != Target::Publisher && state.playing.remove(&slot_id) {
+            closed += 1;
+        }
+        closed
+    }
+}
+
+#[async_trait]
+impl Engine for FakeEngine {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            can_disconnect: true,
+            has_links: true,
+            has_passphrase: false,
+        }
+    }
+
+    fn events(&self) -> broadcast::Receiver<EngineEvent> {
+        self.events.subscribe()
+    }
+
+    async fn health(&self) -> EngineHealth {
+        if *self.mood.borrow() == Mood::Well {
+            EngineHealth::Ready
+        } else {
+            EngineHealth::Degraded("told to".into())
+        }
+    }
+
+    async fn register(&self, stream: StreamSpec) -> Result<(), EngineError> {
+        self.answer().await?;
+        let slot_id = stream.slot_id;
+        let old = self.state().streams.insert(slot_id, stream);
+        let Some(old) = old else { return Ok(()) };
+        let new = self.keys(slot_id);
+        let (publish, play) = (
+            old.publish_key.expose_secret(),
+            old.play_key.expose_secret(),
+        );
+        if new.as_ref().is_some_and(|new| new.0 != publish) {
+            self.cut(slot_id, Target::Publisher);
+        }
+        if new.is_some_and(|new| new.1 != play) {
+            self.cut(slot_id, Target::Players);
+        }
+        Ok(())
+    }
+
+    async fn drop_stream(&self, slot_id: SlotId) -> Result<(), EngineError> {
+        self.answer().await?;
+        self.state().streams.remove(&slot_id);
+        self.cut(slot_id, Target::Everyone);
+        Ok(())
+    }
+
+    async fn disconnect(&self, slot_id: SlotId, target: Target) -> Result<usize, EngineError> {
+        self.answer().await?;
+        Ok(self.cut(slot_id, target))
+    }
+
+    async fn stats(&self) -> Result<Vec<StreamStats>, EngineError> {
+        self.answer().await.map(|()| Vec::new())
+    }
+
+    async fn counters(&self) -> Result<EngineCounters, EngineError> {
+        self.answer().await.map(|()| Vec::new())
+    }
+}

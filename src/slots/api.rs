@@ -1,0 +1,89 @@
+//! The plugin's calls about slots.
+//!
+//! Invariant: `stream_token` is the bare play key.
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::{Slot, SlotsService};
+use crate::accounts::extract::LenientPluginActor;
+use crate::http::{ApiError, Json, Path};
+use crate::kernel::Error;
+
+/// A slot in the plugin's words; also part of the account snapshot.
+#[derive(Serialize)]
+pub struct SlotView {
+    slot_number: u32,
+    label: String,
+    stream_token: String,
+}
+
+impl std::fmt::Debug for SlotView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SlotView")
+            .field("slot_number", &self.slot_number)
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<&Slot> for SlotView {
+    fn from(slot: &Slot) -> Self {
+        Self {
+            slot_number: slot.slot_number,
+            label: slot.label.clone(),
+            stream_token: slot.keys.stream_token().expose().to_owned(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct SlotsAnswer {
+    stream_slots: Vec<SlotView>,
+}
+
+/// The caller's slots.
+///
+/// # Errors
+/// When the store fails.
+pub async fn list(
+    State(slots): State<SlotsService>,
+    LenientPluginActor(actor): LenientPluginActor,
+) -> Result<impl IntoResponse, ApiError> {
+    let slots = slots.list(actor.user_id).await?;
+    let stream_slots = slots.iter().map(|slot| SlotView::from(&**slot)).collect();
+    Ok(axum::Json(SlotsAnswer { stream_slots }))
+}
+
+/// A slot's new name.
+#[derive(Debug, Deserialize)]
+pub struct LabelBody {
+    label: String,
+}
+
+/// Names a slot: 204.
+///
+/// # Errors
+/// 400 for a bad number or label, 404 for an unknown slot.
+pub async fn rename(
+    State(slots): State<SlotsService>,
+    LenientPluginActor(actor): LenientPluginActor,
+    Path(number): Path<String>,
+    Json(body): Json<LabelBody>,
+) -> Result<StatusCode, ApiError> {
+    let slot = slots.by_number(&actor, slot_number(&number)?).await?;
+    slots.rename(&actor, slot.id, &body.label).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The slot number in a path. A number that no slot has is read as 0.
+///
+/// # Errors
+/// `Invalid` when it is no integer.
+pub fn slot_number(text: &str) -> Result<u32, Error> {
+    let number: i64 = text
+        .parse()
+        .map_err(|_| Error::invalid_field("slot_number", "not_a_number", "use a whole number"))?;
+    Ok(u32::try_from(number).unwrap_or(0))
+}

@@ -1,0 +1,55 @@
+//! `/healthz`, `/readyz`, `/health`, `/metrics`.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+use super::HealthService;
+use crate::accounts::extract::OptionalBrowserActor;
+use crate::http::{ApiError, Peer};
+use crate::kernel::Error;
+
+/// The process is alive. Touches nothing.
+pub async fn get_liveness() -> axum::Json<Value> {
+    axum::Json(json!({ "status": "ok" }))
+}
+
+/// The database takes writes and the relay carries media: 200, else 503 that says what is wrong.
+pub async fn get_readiness(State(health): State<HealthService>) -> Response {
+    let readiness = health.readiness().await;
+    let status = if readiness.is_ready() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, axum::Json(readiness)).into_response()
+}
+
+/// The figures, for this machine itself, the bearer of `metrics.token`, or a signed-in operator.
+///
+/// # Errors
+/// 401 for anyone else.
+pub async fn get_metrics(
+    State(health): State<HealthService>,
+    peer: Peer,
+    headers: HeaderMap,
+    OptionalBrowserActor(actor): OptionalBrowserActor,
+) -> Result<Response, ApiError> {
+    let is_operator = actor.is_some_and(|signed_in| signed_in.actor.is_operator());
+    if !peer.is_local() && !is_operator && !bears_token(&health, &headers) {
+        let message = "send metrics.token as a bearer token, or sign in as an operator";
+        return Err(Error::unauthenticated(message).into());
+    }
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(CONTENT_TYPE, OPEN_METRICS)], health.metrics()?).into_response())
+}
+
+fn bears_token(health: &HealthService, headers: &HeaderMap) -> bool {
+    let header = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let token = header.and_then(|text| text.strip_prefix("Bearer "));
+    token.is_some_and(|token| health.is_metrics_token(token.trim()))
+}

@@ -1,0 +1,6 @@
+//! Is it alive, is it ready, and its figures: for supervisors and Prometheus.
+
+pub mod api;
+mod service;
+
+pub use service::{HealthService, MetricsAccess, Readiness};
