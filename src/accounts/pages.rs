@@ -35,7 +35,7 @@ pub struct NextQuery {
 ///
 /// # Errors
 /// The store's.
-pub async fn get_login(
+pub async fn show_login(
     frame: Frame,
     OptionalBrowserActor(actor): OptionalBrowserActor,
     Query(query): Query<NextQuery>,
@@ -67,7 +67,7 @@ impl std::fmt::Debug for LoginForm {
 ///
 /// # Errors
 /// What is neither a wrong password nor a limit.
-pub async fn post_login(
+pub async fn submit_login(
     State(accounts): State<AccountsService>,
     frame: Frame,
     peer: Peer,
@@ -121,7 +121,7 @@ pub fn enter(
 ///
 /// # Errors
 /// The store's.
-pub async fn post_logout(
+pub async fn log_out(
     State(accounts): State<AccountsService>,
     OptionalBrowserActor(actor): OptionalBrowserActor,
     peer: Peer,
@@ -146,7 +146,7 @@ pub struct ThemeForm {
 }
 
 /// `POST /theme`
-pub async fn post_theme(Form(form): Form<ThemeForm>) -> Response {
+pub async fn choose_theme(Form(form): Form<ThemeForm>) -> Response {
     let cookie = Theme::parse(&form.theme).set_cookie();
     let headers = AppendHeaders([(header::SET_COOKIE, cookie)]);
     (headers, Redirect::to(local_path(&form.return_to))).into_response()
@@ -156,7 +156,7 @@ pub async fn post_theme(Form(form): Form<ThemeForm>) -> Response {
 ///
 /// # Errors
 /// The store's.
-pub async fn get_users(
+pub async fn show_users(
     State(accounts): State<AccountsService>,
     OwnerActor(owner): OwnerActor,
     frame: Frame,
@@ -231,7 +231,7 @@ pub(crate) fn field_errors<const N: usize>(errors: [Option<Error>; N]) -> Vec<Fi
 ///
 /// # Errors
 /// The store's.
-pub async fn post_users(
+pub async fn add_user(
     State(accounts): State<AccountsService>,
     State(relay): State<RelayService>,
     OwnerActor(owner): OwnerActor,
@@ -303,7 +303,7 @@ impl DoneQuery {
 ///
 /// # Errors
 /// The store's.
-pub async fn get_account(
+pub async fn show_account(
     State(accounts): State<AccountsService>,
     BrowserActor(user): BrowserActor,
     frame: Frame,
@@ -362,7 +362,7 @@ impl std::fmt::Debug for PasswordForm {
 ///
 /// # Errors
 /// The store's.
-pub async fn post_password(
+pub async fn change_password(
     State(accounts): State<AccountsService>,
     BrowserActor(user): BrowserActor,
     frame: Frame,
@@ -412,7 +412,7 @@ fn in_field(error: &Error, field: &'static str) -> Error {
 ///
 /// # Errors
 /// 404 for a session that is not the caller's.
-pub async fn revoke_browser_session(
+pub async fn revoke_browser(
     State(accounts): State<AccountsService>,
     BrowserActor(user): BrowserActor,
     Path(id): Path<BrowserSessionId>,
@@ -425,7 +425,7 @@ pub async fn revoke_browser_session(
 ///
 /// # Errors
 /// 404 for a session that is not the caller's.
-pub async fn revoke_plugin_session(
+pub async fn revoke_plugin(
     State(accounts): State<AccountsService>,
     BrowserActor(user): BrowserActor,
     Path(id): Path<AuthSessionId>,

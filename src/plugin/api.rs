@@ -64,7 +64,7 @@ impl From<StartedLogin> for StartAnswer {
 ///
 /// # Errors
 /// 400 when the client does not name its platform.
-pub async fn start_plugin_login(
+pub async fn start_login(
     State(plugin): State<PluginService>,
     Json(request): Json<StartRequest>,
 ) -> Result<impl IntoResponse, ApiError> {
@@ -122,7 +122,7 @@ struct SignedInAnswer {
 ///
 /// # Errors
 /// 400, and the final answers 403, 404, 409 and 410. Never 429, never 5xx.
-pub async fn poll_plugin_login(
+pub async fn poll_login(
     State(plugin): State<PluginService>,
     State(snapshots): State<Snapshots>,
     Json(request): Json<PollRequest>,
@@ -218,7 +218,7 @@ impl CompleteRequest {
 ///
 /// # Errors
 /// 401 for a wrong or unconfigured key, before anything else is looked at.
-pub async fn complete_plugin_login(
+pub async fn complete_login(
     State(plugin): State<PluginService>,
     headers: HeaderMap,
     request: Result<Json<CompleteRequest>, ApiError>,
@@ -238,7 +238,7 @@ pub async fn complete_plugin_login(
 ///
 /// # Errors
 /// 401.
-pub async fn get_auth_session(
+pub async fn get_session(
     State(snapshots): State<Snapshots>,
     PluginActor(actor): PluginActor,
 ) -> Result<impl IntoResponse, ApiError> {
@@ -262,7 +262,7 @@ impl std::fmt::Debug for RefreshRequest {
 ///
 /// # Errors
 /// 400 without a token, 401 for an unknown one, 410 when its session is over.
-pub async fn refresh_auth_session(
+pub async fn refresh(
     State(accounts): State<AccountsService>,
     State(snapshots): State<Snapshots>,
     Json(request): Json<RefreshRequest>,

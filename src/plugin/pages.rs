@@ -26,7 +26,7 @@ pub struct AttemptQuery {
 ///
 /// # Errors
 /// The store's.
-pub async fn get_approval(
+pub async fn show_approval(
     State(plugin): State<PluginService>,
     BrowserActor(user): BrowserActor,
     frame: Frame,
@@ -87,7 +87,7 @@ enum Answer {
 ///
 /// # Errors
 /// 403 for a viewer who approves.
-pub async fn post_approval(
+pub async fn decide(
     State(plugin): State<PluginService>,
     BrowserActor(user): BrowserActor,
     frame: Frame,

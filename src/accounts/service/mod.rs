@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub use plugin::{Expiry, Issued, Refreshed};
-pub use users::PluginSessions;
+pub use users::{PluginSessions, create_user_in};
 
 use super::limits::AddressLimit;
 use super::model::AccountsConfig;

@@ -10,6 +10,7 @@ use crate::accounts::password::{PasswordHash, Verdict};
 use crate::accounts::store;
 use crate::db::{DbError, Tx};
 use crate::kernel::ids::UserId;
+use crate::kernel::seal::Vault;
 use crate::kernel::secret::SecretString;
 use crate::kernel::{Actor, Error, Result, Role, UnixMillis, Via};
 use crate::plans::model::Tier;
@@ -25,6 +26,30 @@ pub enum PluginSessions {
     Keep,
     /// They are signed out, as after a theft.
     Revoke,
+}
+
+/// Makes a user with plan and slots inside the caller's transaction: all of it or nothing. The hash is made
+/// before, by [`AccountsService::hash_password`]; for an owner, [`AccountsService::note_owner`] comes after.
+///
+/// # Errors
+/// `Conflict` when the address is taken.
+pub fn create_user_in(
+    tx: &Tx<'_>,
+    vault: &Vault,
+    new: &NewUser,
+    hash: &PasswordHash,
+    now: UnixMillis,
+) -> Result<User> {
+    let id = store::user_insert(tx, new, hash, now).map_err(taken)?;
+    plans::store::plan_insert(tx, id, Tier::Free, now)?;
+    slots::store::slot_insert_defaults(tx, vault, id, FIRST_SLOTS, now)?;
+    Ok(User {
+        id,
+        email: new.email.to_string(),
+        display_name: new.display_name.as_str().to_owned(),
+        role: new.role,
+        created_at: now,
+    })
 }
 
 fn taken(error: DbError) -> Error {
@@ -45,34 +70,6 @@ impl AccountsService {
         self.0.hasher.hash(password).await
     }
 
-    /// Makes a user with plan and slots inside the caller's transaction: all of it or nothing. The hash is
-    /// made before, by [`Self::hash_password`].
-    ///
-    /// # Errors
-    /// `Conflict` when the address is taken.
-    pub fn create_user_in(
-        &self,
-        tx: &Tx<'_>,
-        new: &NewUser,
-        hash: &PasswordHash,
-        now: UnixMillis,
-    ) -> Result<User> {
-        let id = store::user_insert(tx, new, hash, now).map_err(taken)?;
-        plans::store::plan_insert(tx, id, Tier::Free, now)?;
-        slots::store::slot_insert_defaults(tx, &self.0.vault, id, FIRST_SLOTS, now)?;
-        if new.role == Role::Owner {
-            let service = self.clone();
-            tx.after_commit(move || service.0.has_owner.store(true, Ordering::Relaxed));
-        }
-        Ok(User {
-            id,
-            email: new.email.to_string(),
-            display_name: new.display_name.as_str().to_owned(),
-            role: new.role,
-            created_at: now,
-        })
-    }
-
     /// Makes a user with plan and slots. The caller is the command line or the setup.
     ///
     /// # Errors
@@ -80,8 +77,20 @@ impl AccountsService {
     pub async fn create_user(&self, new: NewUser) -> Result<User> {
         let hash = self.hash_password(&new.password).await?;
         let (service, now) = (self.clone(), self.0.clock.now());
-        let job = move |tx: &Tx<'_>| service.create_user_in(tx, &new, &hash, now);
+        let job = move |tx: &Tx<'_>| {
+            let user = create_user_in(tx, &service.0.vault, &new, &hash, now)?;
+            service.note_owner(tx, new.role);
+            Ok(user)
+        };
         self.0.store.write(job).await
+    }
+
+    /// Remembers after the commit that there is an owner now.
+    pub fn note_owner(&self, tx: &Tx<'_>, role: Role) {
+        if role == Role::Owner {
+            let service = self.clone();
+            tx.after_commit(move || service.0.has_owner.store(true, Ordering::Relaxed));
+        }
     }
 
     /// Makes a user for an owner.

@@ -1,7 +1,9 @@
-//! The first run: a one-time address, the page behind it, and the gate that leads everybody there.
+//! First run: whoever holds the one-time token claims the appliance; until then every page explains how.
 //!
-//! Invariant: nobody becomes the first owner without the one-time token or the command line; and once there
-//! is an owner, the token serves for nothing.
+//! The token goes to stderr and into a file that only the server's user can read, never into an HTTP answer
+//! of its own, so that a stranger who is first at the port gets nothing.
+//!
+//! Invariant: there is no default password and no claiming without the token or the command line.
 
 mod gate;
 pub mod pages;
@@ -9,4 +11,4 @@ mod service;
 mod store;
 
 pub use gate::gate;
-pub use service::{Claim, SetupService};
+pub use service::{Claim, SetupDeps, SetupService};

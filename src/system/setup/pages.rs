@@ -1,183 +1,211 @@
-//! The setup page.
+//! `/setup`: claims the appliance.
+
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
+use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::service::{Claim, SetupService};
-use crate::accounts::extract::{browser_client, session_cookie};
-use crate::accounts::frame::Frame;
-use crate::accounts::pages::{admit, enter, field_errors};
-use crate::accounts::{AccountsService, DisplayName, Email, Password};
-use crate::http::page::render;
+use super::gate::waiting_page;
+use super::{Claim, SetupService};
+use crate::accounts::extract::{browser_client, set_session_cookie};
+use crate::accounts::{AccountsService, DisplayName, Email, NewUser, Password, User};
+use crate::http::page::{Shell, Theme, render};
 use crate::http::{ApiError, Form, Peer, Query};
-use crate::kernel::secret::{ExposeSecret, SecretString};
-use crate::kernel::{FieldError, Kind};
+use crate::kernel::{self, Error, FieldError, Kind, Role};
 use crate::relay::RelayService;
-use crate::settings::Settings;
-use crate::system::views::{SetupForm, SetupPage, SetupValues, SetupWaitingPage};
+use crate::settings::{Settings, validate_host};
+use crate::slots::SlotsService;
+use crate::system::views::{SetupForm, SetupPage, SetupValues};
 
-const TITLE: &str = "Set up your appliance";
-/// Where the setup ends: the panel that waits for the first packet.
-const AFTER: &str = "/live?welcome=1";
-
-/// The query of the setup page.
-#[derive(Deserialize)]
-pub struct TokenQuery {
-    token: Option<SecretString>,
+/// The setup address's query.
+#[derive(Debug, Deserialize)]
+pub struct SetupQuery {
+    token: Option<String>,
 }
 
-impl std::fmt::Debug for TokenQuery {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TokenQuery(***)")
-    }
-}
-
-/// `GET /setup?token=...`: the form, or how to get to it.
+/// The form, for whoever comes with a good token.
 ///
 /// # Errors
 /// The store's.
-pub async fn get_setup(
+pub async fn show_setup(
     State(setup): State<SetupService>,
     State(settings): State<Settings>,
-    frame: Frame,
-    Query(query): Query<TokenQuery>,
+    Query(query): Query<SetupQuery>,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     if setup.is_claimed().await? {
         return Ok(Redirect::to("/live").into_response());
     }
-    let Some(token) = query.token else {
-        return Ok(waiting(&frame, false));
-    };
-    if !setup.is_token_good(token.expose_secret()).await? {
-        return Ok(waiting(&frame, true));
+    let theme = Theme::of_request(&headers);
+    let token = query.token.unwrap_or_default();
+    if !setup.is_good_token(&token).await? {
+        return Ok(waiting_page(theme, "/setup", !token.is_empty()));
     }
-    let host = settings.public_address().host.clone();
+    let address = settings.public_address();
     let values = SetupValues {
-        public_host: &host,
+        public_host: &address.host,
         is_host_configured: settings.is_public_host_fixed(),
         ..SetupValues::default()
     };
-    Ok(form_page(&frame, &token, values, StatusCode::OK, None, &[]))
+    Ok(form(theme, StatusCode::OK, token, values, &[], None))
 }
 
-fn waiting(frame: &Frame, is_token_refused: bool) -> Response {
-    let status = if is_token_refused {
-        StatusCode::GONE
-    } else {
-        StatusCode::OK
-    };
-    let shell = frame.visitor(TITLE);
-    render(
-        status,
-        &SetupWaitingPage {
-            shell,
-            is_token_refused,
-        },
-    )
-}
-
-fn form_page(
-    frame: &Frame,
-    token: &SecretString,
-    values: SetupValues<'_>,
-    status: StatusCode,
-    problem: Option<String>,
-    errors: &[FieldError],
-) -> Response {
-    let page = SetupPage {
-        shell: frame.visitor(TITLE),
-        token: token.expose_secret().to_owned(),
-        problem,
-        form: SetupForm::new(values, errors),
-    };
-    render(status, &page)
-}
-
-/// The setup form.
-#[derive(Deserialize)]
-pub struct SetupFormBody {
-    token: SecretString,
+/// What the form sends.
+#[derive(Debug, Deserialize)]
+pub struct SetupInput {
+    token: String,
+    #[serde(default)]
     email: String,
     #[serde(default)]
     display_name: String,
-    password: SecretString,
-    #[serde(default)]
-    public_host: String,
+    password: Option<SecretString>,
+    public_host: Option<String>,
 }
 
-impl std::fmt::Debug for SetupFormBody {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SetupFormBody(***)")
-    }
-}
-
-impl SetupFormBody {
-    fn claim(&self) -> Result<Claim, Vec<FieldError>> {
-        let email = Email::parse(&self.email);
-        let name = DisplayName::parse(&self.display_name);
-        let password = Password::parse(self.password.clone());
-        let host = self.public_host.trim();
-        match (email, name, password) {
-            (Ok(email), Ok(display_name), Ok(password)) => Ok(Claim {
-                token: self.token.clone(),
-                email,
-                display_name,
-                password,
-                public_host: (!host.is_empty()).then(|| host.to_owned()),
-            }),
-            (email, name, password) => Err(field_errors([email.err(), name.err(), password.err()])),
-        }
-    }
-}
-
-/// `POST /setup`: makes the owner, signs them in, and goes on to the first stream.
+/// Claims the appliance, signs its owner in and shows where to stream to.
 ///
 /// # Errors
-/// The store's.
-pub async fn post_setup(
+/// The store's. Bad input is answered by the form again.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each argument is one extractor of one service"
+)]
+pub async fn submit_setup(
     State(setup): State<SetupService>,
+    State(settings): State<Settings>,
     State(accounts): State<AccountsService>,
     State(relay): State<RelayService>,
-    State(settings): State<Settings>,
-    frame: Frame,
+    State(slots): State<SlotsService>,
     peer: Peer,
     headers: HeaderMap,
-    Form(form): Form<SetupFormBody>,
+    Form(input): Form<SetupInput>,
 ) -> Result<Response, ApiError> {
-    let is_host_configured = settings.is_public_host_fixed();
-    let refuse = |errors: &[FieldError]| {
-        let values = SetupValues {
-            email: &form.email,
-            display_name: &form.display_name,
-            public_host: &form.public_host,
-            is_host_configured,
-        };
-        let status = StatusCode::UNPROCESSABLE_ENTITY;
-        form_page(&frame, &form.token, values, status, None, errors)
-    };
     if setup.is_claimed().await? {
-        return Ok(Redirect::to("/login").into_response());
+        return Ok(Redirect::to("/live").into_response());
     }
-    if !setup.is_token_good(form.token.expose_secret()).await? {
-        return Ok(waiting(&frame, true));
+    let claimed = match check(&input, settings.is_public_host_fixed()) {
+        Ok(claim) => setup.claim(&input.token, claim).await,
+        Err(error) => Err(error),
+    };
+    let user = match claimed {
+        Ok(user) => user,
+        Err(error) => return again(&settings, &headers, input, error),
+    };
+    relay.sync_user(user.id).await?;
+    let first = slots.list(user.id).await?.first().map(|slot| slot.id);
+    let to = first.map_or_else(
+        || "/live?welcome=1".to_owned(),
+        |slot_id| format!("/live?welcome=1&reveal={slot_id}"),
+    );
+    let cookie = sign_in(&accounts, &user, &peer, &headers).await?;
+    Ok(([(SET_COOKIE, cookie)], Redirect::to(&to)).into_response())
+}
+
+async fn sign_in(
+    accounts: &AccountsService,
+    user: &User,
+    peer: &Peer,
+    headers: &HeaderMap,
+) -> kernel::Result<String> {
+    let client = browser_client(peer, headers);
+    let session = accounts.begin_browser_session(user, &client, None).await?;
+    let life: Duration = session.expires_at.since(user.created_at);
+    Ok(set_session_cookie(
+        session.token.expose_secret(),
+        life,
+        peer.is_https,
+    ))
+}
+
+/// Checks every field, so that all complaints come at once.
+fn check(input: &SetupInput, is_host_fixed: bool) -> kernel::Result<Claim> {
+    let mut fields: Vec<FieldError> = Vec::new();
+    let mut note = |error: Error| fields.extend(error.fields().iter().cloned());
+    let email = Email::parse(&input.email).map_err(&mut note).ok();
+    let display_name = DisplayName::parse(&input.display_name)
+        .map_err(&mut note)
+        .ok();
+    let password = input.password.clone().unwrap_or_default();
+    let password = Password::parse(password).map_err(&mut note).ok();
+    let host = input.public_host.as_deref().filter(|_| !is_host_fixed);
+    let host = host.map(validate_host).transpose().unwrap_or_else(|error| {
+        fields.push(FieldError::new(
+            "public_host",
+            "invalid_host",
+            error.to_string(),
+        ));
+        None
+    });
+    match (email, display_name, password) {
+        (Some(email), Some(display_name), Some(password)) if fields.is_empty() => Ok(Claim {
+            owner: NewUser {
+                email,
+                display_name,
+                role: Role::Owner,
+                password,
+            },
+            public_host: host,
+        }),
+        _ => Err(Error::invalid_fields(fields)),
     }
-    let claim = match form.claim() {
-        Ok(claim) => claim,
-        Err(errors) => return Ok(refuse(&errors)),
+}
+
+/// The form with what was typed, the password apart; the explanation when the token is not good any more.
+fn again(
+    settings: &Settings,
+    headers: &HeaderMap,
+    input: SetupInput,
+    error: Error,
+) -> Result<Response, ApiError> {
+    let theme = Theme::of_request(headers);
+    match error.kind() {
+        Kind::Gone => return Ok(waiting_page(theme, "/setup", true)),
+        Kind::Invalid | Kind::Conflict => {}
+        _ => return Err(error.into()),
+    }
+    let address = settings.public_address();
+    let values = SetupValues {
+        email: &input.email,
+        display_name: &input.display_name,
+        public_host: input.public_host.as_deref().unwrap_or(&address.host),
+        is_host_configured: settings.is_public_host_fixed(),
     };
-    let owner = match setup.claim(claim).await {
-        Ok(owner) => owner,
-        Err(error) if error.kind() == Kind::Invalid => return Ok(refuse(error.fields())),
-        Err(error) if error.kind() == Kind::Gone => return Ok(waiting(&frame, true)),
-        Err(error) => return Err(error.into()),
-    };
-    admit(&relay, &owner).await;
-    let client = browser_client(&peer, &headers);
-    let previous = session_cookie(&headers, peer.is_https);
-    let session = accounts
-        .begin_browser_session(&owner, &client, previous)
-        .await?;
-    Ok(enter(&accounts, &session, &peer, AFTER))
+    let problem = error
+        .fields()
+        .is_empty()
+        .then(|| error.message().to_owned());
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    Ok(form(
+        theme,
+        status,
+        input.token,
+        values,
+        error.fields(),
+        problem,
+    ))
+}
+
+fn form(
+    theme: Theme,
+    status: StatusCode,
+    token: String,
+    values: SetupValues<'_>,
+    errors: &[FieldError],
+    problem: Option<String>,
+) -> Response {
+    let shell = Shell::visitor("Set up this appliance", "/setup", theme);
+    let form = SetupForm::new(values, errors);
+    render(
+        status,
+        &SetupPage {
+            shell,
+            token,
+            problem,
+            form,
+        },
+    )
 }
