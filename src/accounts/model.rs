@@ -66,6 +66,12 @@ impl Default for AccountsConfig {
 }
 
 impl AccountsConfig {
+    /// How long a browser keeps the cookie: as long as any session can last. The store knows better.
+    #[must_use]
+    pub fn cookie_life(&self) -> Duration {
+        self.browser.absolute.max(self.operator_browser.absolute)
+    }
+
     /// The limits of a browser session of `role`.
     #[must_use]
     pub const fn browser_limits(&self, role: Role) -> SessionLimits {

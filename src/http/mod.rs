@@ -25,6 +25,7 @@ mod preview;
 mod protect;
 mod request_id;
 mod server;
+mod stop;
 
 pub use body::{BODY_LIMIT_BYTES, read_body};
 pub use error::{ApiError, method_not_allowed, status_of, unknown_path};
@@ -34,3 +35,4 @@ pub use peer::{Peer, TrustedProxies, identify_peer};
 pub use protect::{catch_panics, csrf, limit_time, security_headers};
 pub use request_id::RequestId;
 pub use server::{BindError, Listening, bind, serve};
+pub use stop::StopSignal;

@@ -5,6 +5,7 @@
 //! Invariant: nobody else asks the engine for figures; everybody reads the hub.
 
 pub mod addresses;
+pub mod api;
 pub mod figures;
 mod hub;
 mod legacy;

@@ -1,4 +1,5 @@
 //! First run, and what concerns the appliance itself.
 
 pub mod health;
+pub mod setup;
 pub mod views;

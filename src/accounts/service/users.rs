@@ -27,8 +27,8 @@ pub enum PluginSessions {
     Revoke,
 }
 
-/// Makes a user with plan and slots: all of it or nothing. The hash is made before, outside of the
-/// transaction, by [`AccountsService::hash_password`].
+/// Makes a user with plan and slots inside the caller's transaction: all of it or nothing. The hash is made
+/// before, by [`AccountsService::hash_password`]; for an owner, [`AccountsService::note_owner`] comes after.
 ///
 /// # Errors
 /// `Conflict` when the address is taken.

@@ -252,6 +252,16 @@ pub(crate) mod tests {
             body.put_u16(1);
             body.put_u32(7);
         }
+        for (kind, is_asked) in [
+            (BLOCK_FILTER, handshake.has_filter),
+            (BLOCK_GROUP, handshake.has_group),
+        ] {
+            if is_asked {
+                body.put_u16(kind);
+                body.put_u16(1);
+                body.put_u32(u32::from_be_bytes(*b"cef\0"));
+            }
+        }
         body
     }
 

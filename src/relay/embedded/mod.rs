@@ -27,6 +27,8 @@ mod socket;
 mod srtla;
 mod streamid;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 mod time;
 mod wire;
@@ -34,7 +36,7 @@ mod wire;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -43,7 +45,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 pub use self::config::EmbeddedConfig;
 use self::hub::Hub;
 pub use self::reactor::BoundAddresses;
-use self::reactor::{Command, Reactor, ReactorCounters, Sockets};
+use self::reactor::{Command, PortSocket, Reactor, ReactorCounters, Sockets};
 use self::time::Clock;
 use super::engine::{
     Capabilities, Engine, EngineCounters, EngineError, EngineEvent, EngineHealth, StreamSpec,
@@ -125,6 +127,8 @@ pub struct EmbeddedRelay {
     addresses: BoundAddresses,
     commands: mpsc::Sender<Command>,
     events: broadcast::Sender<EngineEvent>,
+    /// To wake the thread for a command while it pauses between packets.
+    pausing: Thread,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -153,9 +157,9 @@ impl EmbeddedRelay {
         let sockets = {
             let _guard = runtime.enter();
             Sockets {
-                srtla: tokio::net::UdpSocket::from_std(srtla)?,
-                publish: tokio::net::UdpSocket::from_std(publish)?,
-                play: tokio::net::UdpSocket::from_std(play)?,
+                srtla: PortSocket::new(srtla)?,
+                publish: PortSocket::new(publish)?,
+                play: PortSocket::new(play)?,
             }
         };
         let clock = Clock::start();
@@ -175,6 +179,7 @@ impl EmbeddedRelay {
             addresses,
             commands,
             events,
+            pausing: thread.thread().clone(),
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -211,6 +216,7 @@ impl EmbeddedRelay {
         let (answer, answered) = oneshot::channel();
         let exchange = async {
             self.commands.send(command(answer)).await.ok()?;
+            self.pausing.unpark();
             answered.await.ok()
         };
         match tokio::time::timeout(ANSWER_WITHIN, exchange).await {

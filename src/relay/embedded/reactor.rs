@@ -1,10 +1,14 @@
 //! The one thread that owns the sockets and the [`Hub`].
 //!
-//! It reads each socket until it is empty, lets the hub act on the whole batch, sends what comes of it, and
-//! sleeps until something comes or is due. Waking for every packet would cost twice the processor time, so
-//! packets within about two milliseconds are handled together.
+//! It reads each socket until it is empty, lets the hub act on the whole batch, and sends what comes of it.
+//! While media flow it then simply pauses for four milliseconds: waking for every packet would cost twice the
+//! processor time, and so would asking the system for readiness or arming timers. When nothing has flowed
+//! for a while it waits for a datagram, a command or a deadline.
 //!
-//! Invariant: no lock and no blocking call on the way of media; commands are messages.
+//! Invariant: no lock on the way of media, and no wait longer than [`EmbeddedConfig::wake_interval`] while
+//! media flow; commands are messages.
+//!
+//! [`EmbeddedConfig::wake_interval`]: super::EmbeddedConfig::wake_interval
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -24,6 +28,10 @@ use crate::relay::engine::{EngineCounters, EngineEvent, StreamSpec, StreamStats,
 const BATCH_MAX: usize = 4096;
 /// The hub is looked after at least so often.
 const IDLE_INTERVAL: Micros = Micros::from_millis(500);
+/// After the last datagram the relay goes on pausing for so long before it waits.
+const QUIET_AFTER: Micros = Micros::from_millis(20);
+/// With a deadline closer than this it pauses and does not wait.
+const SOON: Micros = Micros::from_millis(10);
 
 /// What the rest of the appliance asks of the relay.
 #[derive(Debug)]
@@ -42,32 +50,53 @@ pub(super) enum Command {
     Shutdown(oneshot::Sender<()>),
 }
 
+/// The socket of a port, twice: to read and write whenever we like, and to wait for.
+#[derive(Debug)]
+pub(super) struct PortSocket {
+    plain: std::net::UdpSocket,
+    awaited: UdpSocket,
+}
+
+impl PortSocket {
+    /// Takes a bound, non-blocking socket. Needs a runtime to wait in.
+    pub(super) fn new(plain: std::net::UdpSocket) -> std::io::Result<Self> {
+        let awaited = UdpSocket::from_std(plain.try_clone()?)?;
+        Ok(Self { plain, awaited })
+    }
+
+    /// Waits until a datagram is there.
+    async fn readable(&self) {
+        // Readiness that was told earlier may be over: it is asked for anew, without taking a datagram.
+        // An error shows again when the socket is read, and is counted there.
+        let _ = self.awaited.peek_sender().await;
+    }
+}
+
 /// The sockets of the three ports.
 #[derive(Debug)]
 pub(super) struct Sockets {
     /// Bonded publishers.
-    pub(super) srtla: UdpSocket,
+    pub(super) srtla: PortSocket,
     /// Publishers.
-    pub(super) publish: UdpSocket,
+    pub(super) publish: PortSocket,
     /// Players.
-    pub(super) play: UdpSocket,
+    pub(super) play: PortSocket,
 }
 
 impl Sockets {
-    fn of(&self, port: Port) -> &UdpSocket {
+    fn of(&self, port: Port) -> &std::net::UdpSocket {
         match port {
-            Port::Srtla => &self.srtla,
-            Port::Publish => &self.publish,
-            Port::Play => &self.play,
+            Port::Srtla => &self.srtla.plain,
+            Port::Publish => &self.publish.plain,
+            Port::Play => &self.play.plain,
         }
     }
 
     async fn readable(&self) {
-        // An error shows again when the socket is read, and is counted there.
         tokio::select! {
-            _ = self.srtla.readable() => {}
-            _ = self.publish.readable() => {}
-            _ = self.play.readable() => {}
+            () = self.srtla.readable() => {}
+            () = self.publish.readable() => {}
+            () = self.play.readable() => {}
         }
     }
 }
@@ -98,81 +127,96 @@ impl Reactor {
     pub(super) async fn run(mut self) {
         let mut buffer = [0; DATAGRAM_MAX_BYTES + 1];
         let mut scratch = Vec::with_capacity(DATAGRAM_MAX_BYTES);
-        loop {
+        let mut last_datagram = Micros::ZERO;
+        let done = loop {
             self.counters.wake_ups += 1;
             let now = self.clock.now();
-            let is_full = self.read_all(now, &mut buffer);
+            let batch = self.read_all(now, &mut buffer);
+            if batch != Batch::Empty {
+                last_datagram = now;
+            }
             self.hub.advance(now);
             self.send_all(&mut scratch);
-            if is_full {
-                // There is more to read; commands must not wait for the end of a flood.
-                tokio::task::yield_now().await;
+            let wake = self.rest(now, batch, last_datagram).await;
+            match wake {
+                Wake::Work => {}
+                Wake::Abandoned => break None,
+                Wake::Command(command) => {
+                    if let Some(done) = self.obey(command) {
+                        break Some(done);
+                    }
+                }
             }
-            let command = match self.commands.try_recv() {
-                Ok(command) => Some(command),
-                Err(mpsc::error::TryRecvError::Disconnected) => break,
-                Err(mpsc::error::TryRecvError::Empty) if is_full => continue,
-                Err(mpsc::error::TryRecvError::Empty) => match self.sleep().await {
-                    Wake::Work => None,
-                    Wake::Command(command) => Some(command),
-                    Wake::Abandoned => break,
-                },
-            };
-            if let Some(Command::Shutdown(done)) = command.and_then(|command| self.obey(command)) {
-                self.close(&mut scratch);
-                // Who asked may have stopped waiting.
-                let _ = done.send(());
-                return;
-            }
+        };
+        self.hub.close_all(self.clock.now());
+        self.send_all(&mut scratch);
+        if let Some(done) = done {
+            // Who asked may have stopped waiting.
+            let _ = done.send(());
         }
-        self.close(&mut scratch);
     }
 
-    async fn sleep(&mut self) -> Wake {
-        let now = self.clock.now();
-        let soonest = now + self.wake_interval.into();
-        let deadline = self.hub.next_deadline().clamp(soonest, now + IDLE_INTERVAL);
+    /// Takes a command that is there already, goes on at once after a full batch, pauses while media flow,
+    /// and else waits.
+    async fn rest(&mut self, now: Micros, batch: Batch, last_datagram: Micros) -> Wake {
+        match self.commands.try_recv() {
+            Ok(command) => return Wake::Command(command),
+            Err(mpsc::error::TryRecvError::Disconnected) => return Wake::Abandoned,
+            Err(mpsc::error::TryRecvError::Empty) => {}
+        }
+        let deadline = self.hub.next_deadline();
+        if batch == Batch::Full {
+            return Wake::Work;
+        }
+        if now - last_datagram < QUIET_AFTER || deadline < now + SOON {
+            // This thread has nothing else to do, so it may sleep; who sends a command wakes it.
+            std::thread::park_timeout(self.wake_interval);
+            return Wake::Work;
+        }
+        self.wait(deadline.min(now + IDLE_INTERVAL)).await
+    }
+
+    async fn wait(&mut self, deadline: Micros) -> Wake {
         let until = tokio::time::Instant::from_std(self.clock.instant(deadline));
         tokio::select! {
             biased;
             command = self.commands.recv() => command.map_or(Wake::Abandoned, Wake::Command),
             () = tokio::time::sleep_until(until) => Wake::Work,
-            () = self.sockets.readable() => {
-                // The timer has a granularity of a millisecond, so this is one to two of them.
-                tokio::time::sleep(self.wake_interval / 2).await;
-                Wake::Work
-            }
+            () = self.sockets.readable() => Wake::Work,
         }
     }
 
-    /// Reads every socket until it is empty; answers whether one was not.
-    fn read_all(&mut self, now: Micros, buffer: &mut [u8]) -> bool {
-        let mut is_full = false;
-        for port in [Port::Srtla, Port::Publish, Port::Play] {
-            is_full |= self.read(now, port, buffer);
-        }
-        is_full
+    /// Reads every socket until it is empty, or long enough.
+    fn read_all(&mut self, now: Micros, buffer: &mut [u8]) -> Batch {
+        let ports = [Port::Srtla, Port::Publish, Port::Play];
+        ports
+            .into_iter()
+            .map(|port| self.read(now, port, buffer))
+            .max()
+            .unwrap_or(Batch::Empty)
     }
 
-    fn read(&mut self, now: Micros, port: Port, buffer: &mut [u8]) -> bool {
+    fn read(&mut self, now: Micros, port: Port, buffer: &mut [u8]) -> Batch {
+        let mut batch = Batch::Empty;
         for _ in 0..BATCH_MAX {
-            match self.sockets.of(port).try_recv_from(buffer) {
+            match self.sockets.of(port).recv_from(buffer) {
                 Ok((length, source)) => {
                     self.hub.on_datagram(now, port, source, &buffer[..length]);
+                    batch = Batch::Some;
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return batch,
                 // Linux reports an earlier datagram's "unreachable" here; the next read goes on.
                 Err(_) => self.counters.receive_failed += 1,
             }
         }
-        true
+        Batch::Full
     }
 
     fn send_all(&mut self, scratch: &mut Vec<u8>) {
         let (sockets, counters) = (&self.sockets, &mut self.counters);
         self.hub.drain_outgoing(|port, address, head, body| {
             let datagram = joined(scratch, head, body);
-            count_failure(counters, sockets.of(port).try_send_to(datagram, address));
+            count_failure(counters, sockets.of(port).send_to(datagram, address));
         });
         for event in self.hub.events.drain(..) {
             // Without a receiver there is nobody to tell.
@@ -180,13 +224,8 @@ impl Reactor {
         }
     }
 
-    fn close(&mut self, scratch: &mut Vec<u8>) {
-        self.hub.close_all(self.clock.now());
-        self.send_all(scratch);
-    }
-
-    /// Does what it is told; gives back [`Command::Shutdown`], which is the loop's business.
-    fn obey(&mut self, command: Command) -> Option<Command> {
+    /// Does what it is told; when that is to end, gives whom to tell.
+    fn obey(&mut self, command: Command) -> Option<oneshot::Sender<()>> {
         let now = self.clock.now();
         // An answer that cannot be given was wanted by someone who stopped waiting.
         match command {
@@ -206,7 +245,7 @@ impl Reactor {
             Command::Counters(answer) => {
                 let _ = answer.send(self.all_counters());
             }
-            Command::Shutdown(done) => return Some(Command::Shutdown(done)),
+            Command::Shutdown(done) => return Some(done),
         }
         None
     }
@@ -223,6 +262,16 @@ impl Reactor {
     }
 }
 
+/// How much there was to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Batch {
+    Empty,
+    Some,
+    /// There may be more.
+    Full,
+}
+
+/// Why the relay goes on.
 enum Wake {
     Work,
     Command(Command),

@@ -5,6 +5,8 @@
 //!
 //! Invariant: a slot has at most one publisher; players of a slot outlive its publishers.
 
+#[cfg(test)]
+mod hostile_tests;
 mod keys;
 mod slot;
 mod stats;
@@ -43,6 +45,8 @@ pub(crate) struct Hub {
     srtla: Srtla,
     keys: KeyTable,
     slots: HashMap<SlotId, Slot>,
+    /// Slots of which an ended publisher has left media.
+    with_tail: Vec<SlotId>,
     latency_max: Micros,
     takeover_after: Micros,
 }
@@ -64,6 +68,7 @@ impl Hub {
             ),
             keys: KeyTable::new(secret),
             slots: HashMap::new(),
+            with_tail: Vec::new(),
             latency_max: config.latency_max.into(),
             takeover_after: config.takeover_after.into(),
         }
@@ -234,23 +239,25 @@ impl Hub {
         let Some(slot) = self.slots.get_mut(&slot_id) else {
             return;
         };
-        if let Some((origin, payload)) = slot.take_in(now, id, origin, payload) {
-            hand_out(&mut self.play, now, slot, origin, &payload);
+        match slot.take_in(now, id, origin, payload) {
+            Some((origin, payload)) => hand_out(&mut self.play, now, slot, origin, &payload),
+            None if self.with_tail.contains(&slot_id) => {}
+            None => self.with_tail.push(slot_id),
         }
     }
 
     /// Hands out what ended publishers have left, when its time has come.
     fn play_tails(&mut self, now: Micros) {
-        let play = &mut self.play;
-        for slot in self
-            .slots
-            .values_mut()
-            .filter(|slot| slot.tail_deadline() <= now)
-        {
+        let (play, slots) = (&mut self.play, &mut self.slots);
+        self.with_tail.retain(|slot_id| {
+            let Some(slot) = slots.get_mut(slot_id) else {
+                return false;
+            };
             while let Some((origin, payload)) = slot.next_of_tail(now) {
                 hand_out(play, now, slot, origin, &payload);
             }
-        }
+            slot.tail_deadline() < Micros::MAX
+        });
     }
 
     fn on_closed(&mut self, direction: Direction, closed: Closed) {

@@ -254,7 +254,7 @@ impl Simulation {
             }
             match entry.remove() {
                 Flying::Data((header, payload)) => {
-                    self.land_data(&[&header, &payload[..]].concat())
+                    self.land_data(&[&header, &payload[..]].concat());
                 }
                 Flying::ToReceiver(message) => self.land_at_receiver(&message),
                 Flying::ToSender(message) => self.land_at_sender(&message),

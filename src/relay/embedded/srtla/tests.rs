@@ -1,1 +1,248 @@
+//! Registration, links, acknowledgements and limits.
 
+use super::packet::acknowledgement;
+use super::*;
+
+const START: Micros = Micros::from_secs(100);
+const MS: Micros = Micros::from_millis(1);
+const LIMITS: SrtlaLimits = SrtlaLimits {
+    groups_max: 3,
+    links_max: 2,
+    registrations_per_second: 20,
+};
+
+fn srtla() -> Srtla {
+    Srtla::new(START, LIMITS)
+}
+
+fn link(number: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, number], 1000))
+}
+
+fn datagram(kind: u16, rest: &[u8]) -> Vec<u8> {
+    [kind.to_be_bytes().as_slice(), rest].concat()
+}
+
+fn srt_data(sequence: u32) -> Vec<u8> {
+    [sequence.to_be_bytes().as_slice(), &[0; 60]].concat()
+}
+
+/// Sends a datagram and gives the type of the only answer.
+fn answer(srtla: &mut Srtla, now: Micros, from: SocketAddr, datagram: &[u8]) -> Option<Bytes> {
+    srtla.outgoing.clear();
+    srtla.on_datagram(now, from, datagram);
+    assert!(srtla.outgoing.len() <= 1);
+    let (to, packet) = srtla.outgoing.pop()?;
+    assert_eq!(to, from);
+    Some(packet)
+}
+
+fn kind(packet: Option<Bytes>) -> u16 {
+    let packet = packet.expect("an answer");
+    u16::from_be_bytes([packet[0], packet[1]])
+}
+
+/// Opens a group from a link; gives its id.
+fn open(srtla: &mut Srtla, now: Micros, from: SocketAddr) -> Option<Vec<u8>> {
+    let packet = answer(
+        srtla,
+        now,
+        from,
+        &datagram(0x9200, &[from.port().to_le_bytes()[0]; 256]),
+    )?;
+    (packet[..2] == [0x92, 0x01]).then(|| packet[2..].to_vec())
+}
+
+fn join(srtla: &mut Srtla, now: Micros, from: SocketAddr, id: &[u8]) -> u16 {
+    kind(answer(srtla, now, from, &datagram(0x9201, id)))
+}
+
+#[test]
+fn a_group_opens_with_both_halves_and_links_join_it() {
+    let mut srtla = srtla();
+    let half = [5; 256];
+    let packet = answer(&mut srtla, START, link(1), &datagram(0x9200, &half)).unwrap();
+    assert_eq!(packet.len(), 258);
+    assert_eq!(packet[2..130], half[..128]);
+    assert_ne!(packet[130..], half[128..]);
+    let id = packet[2..].to_vec();
+    assert_eq!(join(&mut srtla, START, link(1), &id), 0x9202);
+    assert_eq!(
+        join(&mut srtla, START, link(1), &id),
+        0x9202,
+        "again, its answer was lost"
+    );
+    assert_eq!(join(&mut srtla, START, link(2), &id), 0x9202);
+    assert_eq!(
+        join(&mut srtla, START, link(3), &id),
+        0x9210,
+        "one link too many"
+    );
+    assert_eq!(join(&mut srtla, START, link(3), &[9; 256]), 0x9211);
+    assert!(
+        open(&mut srtla, START, link(2)).is_none(),
+        "a link cannot open another group"
+    );
+}
+
+#[test]
+fn media_are_handed_on_with_their_group_and_acknowledged_by_ten() {
+    let mut srtla = srtla();
+    let id = open(&mut srtla, START, link(1)).unwrap();
+    join(&mut srtla, START, link(1), &id);
+    for sequence in 0..9 {
+        assert!(
+            srtla
+                .on_datagram(START, link(1), &srt_data(sequence))
+                .is_some()
+        );
+    }
+    assert!(srtla.outgoing.is_empty());
+    assert!(srtla.on_datagram(START, link(1), &srt_data(9)).is_some());
+    let expected = acknowledgement(&(0..10).collect::<Vec<_>>());
+    assert_eq!(srtla.outgoing, [(link(1), expected)]);
+
+    srtla.outgoing.clear();
+    srtla.on_datagram(START, link(1), &srt_data(10));
+    assert_eq!(srtla.next_deadline(), START + MS * 100);
+    srtla.advance(START + MS * 99);
+    assert!(srtla.outgoing.is_empty());
+    srtla.advance(START + MS * 100);
+    assert_eq!(srtla.outgoing, [(link(1), acknowledgement(&[10]))]);
+}
+
+#[test]
+fn acks_go_to_every_link_and_the_rest_to_the_one_heard_last() {
+    let mut srtla = srtla();
+    let id = open(&mut srtla, START, link(1)).unwrap();
+    join(&mut srtla, START, link(1), &id);
+    join(&mut srtla, START, link(2), &id);
+    let group = srtla.on_datagram(START, link(1), &srt_data(0)).unwrap();
+    srtla.route(group, Bytes::from_static(&[0x80, 0x02, 0, 0]));
+    srtla.route(group, Bytes::from_static(&[0x80, 0x03, 0, 0]));
+    let to: Vec<_> = srtla
+        .outgoing
+        .iter()
+        .map(|(to, packet)| (*to, packet[1]))
+        .collect();
+    assert_eq!(to, [(link(1), 2), (link(2), 2), (link(1), 3)]);
+}
+
+#[test]
+fn keepalives_of_links_are_echoed_and_strangers_cost_a_counter() {
+    let mut srtla = srtla();
+    let id = open(&mut srtla, START, link(1)).unwrap();
+    let keepalive = datagram(0x9000, &[1, 2, 3]);
+    assert_eq!(
+        answer(&mut srtla, START, link(1), &keepalive),
+        None,
+        "not joined yet"
+    );
+    join(&mut srtla, START, link(1), &id);
+    let echo = answer(&mut srtla, START, link(1), &keepalive).unwrap();
+    assert_eq!(echo, keepalive);
+    assert!(srtla.on_datagram(START, link(7), &srt_data(1)).is_none());
+    assert!(srtla.on_datagram(START, link(7), &[0x92]).is_none());
+    assert_eq!((srtla.counters.stray, srtla.counters.malformed), (2, 1));
+}
+
+#[test]
+fn a_silent_link_is_gone_and_then_its_group() {
+    let mut srtla = srtla();
+    let id = open(&mut srtla, START, link(1)).unwrap();
+    join(&mut srtla, START, link(1), &id);
+    join(&mut srtla, START, link(2), &id);
+    let later = START + Micros::from_secs(8);
+    let group = srtla.on_datagram(later, link(2), &srt_data(0)).unwrap();
+    srtla.advance(START + Micros::from_secs(11));
+    let links = srtla.links(later, group);
+    assert_eq!(
+        links.iter().map(|link| link.address).collect::<Vec<_>>(),
+        [link(2)]
+    );
+    assert!(srtla.gone.is_empty());
+    srtla.advance(later + Micros::from_secs(11));
+    assert_eq!(srtla.gone, [group]);
+    assert_eq!(
+        join(&mut srtla, later + Micros::from_secs(11), link(2), &id),
+        0x9211
+    );
+    assert!(srtla.by_address.is_empty() && srtla.by_id.is_empty());
+}
+
+#[test]
+fn idle_groups_make_room_and_admitted_ones_do_not() {
+    let mut srtla = srtla();
+    let mut ids = Vec::new();
+    for number in 1..=3 {
+        let id = open(&mut srtla, START + MS * i64::from(number), link(number)).unwrap();
+        join(&mut srtla, START, link(number), &id);
+        ids.push(id);
+    }
+    let group = srtla.on_datagram(START, link(1), &srt_data(0)).unwrap();
+    srtla.admit(group);
+    assert!(
+        open(&mut srtla, START + MS * 1000, link(4)).is_none(),
+        "all are too young to go"
+    );
+    let later = START + Micros::from_secs(3);
+    assert!(open(&mut srtla, later, link(4)).is_some());
+    assert_eq!(
+        join(&mut srtla, later, link(1), &ids[0]),
+        0x9202,
+        "admitted, so it stays"
+    );
+    assert_eq!(
+        join(&mut srtla, later, link(2), &ids[1]),
+        0x9211,
+        "the oldest idle one went"
+    );
+    assert_eq!(srtla.groups.len(), 3);
+}
+
+#[test]
+fn registrations_of_one_address_are_limited() {
+    let mut srtla = Srtla::new(
+        START,
+        SrtlaLimits {
+            groups_max: 200,
+            ..LIMITS
+        },
+    );
+    for port in 1..=100 {
+        let from = SocketAddr::from(([10, 0, 0, 1], port));
+        srtla.on_datagram(START, from, &datagram(0x9200, &[1; 256]));
+    }
+    assert_eq!(srtla.groups.len(), 40);
+    assert_eq!(srtla.counters.limited, 60);
+    assert!(open(&mut srtla, START, link(2)).is_some(), "others are not");
+}
+
+#[test]
+fn shares_and_rates_follow_what_the_links_carry_now() {
+    let mut srtla = srtla();
+    let id = open(&mut srtla, START, link(1)).unwrap();
+    join(&mut srtla, START, link(1), &id);
+    join(&mut srtla, START, link(2), &id);
+    let mut group = None;
+    for step in 0..400i64 {
+        let from = if step % 4 == 0 && step < 300 {
+            link(2)
+        } else {
+            link(1)
+        };
+        group = srtla.on_datagram(START + MS * 10 * step, from, &srt_data(1));
+    }
+    let group = group.unwrap();
+    let at_three = srtla.links(START + MS * 3000, group);
+    assert!(
+        (at_three[1].share_percent - 25.0).abs() < 1.0,
+        "{at_three:?}"
+    );
+    let at_four = srtla.links(START + MS * 4000, group);
+    assert!((at_four[1].share_percent - 12.5).abs() < 1.0, "{at_four:?}");
+    assert_eq!(at_four[1].bitrate_kbps, 0);
+    assert_eq!(at_four[0].bitrate_kbps, 51);
+    assert_eq!(at_four[0].packets + at_four[1].packets, 400);
+    assert_eq!(at_four[1].since_last_packet.as_millis(), 1040);
+}

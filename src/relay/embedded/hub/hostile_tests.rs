@@ -1,0 +1,161 @@
+//! A bounded storm of mutated packets on all ports, while a stream goes on.
+
+use std::net::SocketAddr;
+
+use super::*;
+use crate::relay::embedded::handshake::tests::caller;
+use crate::relay::embedded::testing::{Caller, conclusion_datagram, induction, sent};
+use crate::relay::embedded::wire::{ControlKind, control};
+
+const STEPS: u64 = 1500;
+const HOSTILE_PER_STEP: u64 = 12;
+const START: Micros = Micros::from_secs(1000);
+
+struct Storm {
+    seed: u64,
+    corpus: Vec<Vec<u8>>,
+}
+
+impl Storm {
+    fn below(&mut self, bound: usize) -> usize {
+        self.seed ^= self.seed << 13;
+        self.seed ^= self.seed >> 7;
+        self.seed ^= self.seed << 17;
+        usize::try_from(self.seed % u64::try_from(bound.max(1)).unwrap()).unwrap()
+    }
+
+    fn byte(&mut self) -> u8 {
+        u8::try_from(self.below(256)).unwrap()
+    }
+
+    /// A valid packet with some bytes changed, cut or added; or noise.
+    fn datagram(&mut self) -> Vec<u8> {
+        if self.below(10) == 0 {
+            let length = self.below(1501);
+            return (0..length).map(|_| self.byte()).collect();
+        }
+        let choice = self.below(self.corpus.len());
+        let mut datagram = self.corpus[choice].clone();
+        for _ in 0..self.below(5) {
+            let at = self.below(datagram.len());
+            // The destination keeps a hostile peer in its own connection.
+            if !(12..16).contains(&at) {
+                datagram[at] = self.byte();
+            }
+        }
+        match self.below(8) {
+            0 => datagram.truncate(self.below(datagram.len())),
+            1 => datagram.extend((0..self.below(600)).map(|_| 0xA5)),
+            _ => {}
+        }
+        datagram
+    }
+}
+
+/// What an admitted but hostile publisher and player, and a hostile bonded sender, could send.
+fn corpus(publisher: &Caller, player: &Caller) -> Vec<Vec<u8>> {
+    let mut corpus = vec![
+        induction(9),
+        conclusion_datagram(&caller("live_b", 2000)),
+        [&[0x92, 0x00][..], &[1; 256]].concat(),
+        [&[0x92, 0x01][..], &[1; 256]].concat(),
+        vec![0x90, 0x00, 1, 2, 3],
+    ];
+    for (to, words) in [(publisher.remote_id, 7), (player.remote_id, 9)] {
+        for kind in [
+            ControlKind::Keepalive,
+            ControlKind::Ack,
+            ControlKind::Nak,
+            ControlKind::AckAck,
+            ControlKind::DropRequest,
+            ControlKind::Other(0x7FFF),
+        ] {
+            corpus.push(control(kind, 1, 5, to, &[0x7F; 4 * 8][..words * 3 / 4 * 4]).to_vec());
+        }
+    }
+    let mut publisher = *publisher;
+    corpus.extend((0..20).map(|step| publisher.media(Micros::from_millis(step), &[3; 200])));
+    corpus
+}
+
+fn register(hub: &mut Hub, publish_key: &str, play_key: &str) -> SlotId {
+    let slot_id = SlotId::generate();
+    let stream = StreamSpec {
+        slot_id,
+        publish_key: publish_key.into(),
+        play_key: play_key.into(),
+    };
+    hub.register(START, &stream).unwrap();
+    slot_id
+}
+
+#[test]
+fn a_storm_of_mutated_packets_leaves_a_stream_untouched_and_memory_bounded() {
+    let config = EmbeddedConfig {
+        publisher_buffer_bytes: 300_000,
+        player_queue_bytes: 300_000,
+        ..EmbeddedConfig::default()
+    };
+    let mut hub = Hub::new(START, &config, [3; 32]);
+    register(&mut hub, "live_a", "play_a");
+    register(&mut hub, "live_b", "play_b");
+    let connect = |hub: &mut Hub, direction, address, key| {
+        Caller::connect(hub, START, direction, address, key).unwrap()
+    };
+    let mut encoder = connect(&mut hub, Direction::Publish, "127.0.0.1:1", "live_a");
+    let player = connect(&mut hub, Direction::Play, "127.0.0.1:2", "play_a");
+    let bad_encoder = connect(&mut hub, Direction::Publish, "127.0.0.3:1", "live_b");
+    let bad_player = connect(&mut hub, Direction::Play, "127.0.0.3:2", "play_b");
+    let mut storm = Storm {
+        seed: 0x1234_5678_9ABC_DEF1,
+        corpus: corpus(&bad_encoder, &bad_player),
+    };
+    let sources = [
+        bad_encoder.address,
+        bad_player.address,
+        "127.0.0.4:9".parse().unwrap(),
+    ];
+    let ports = [Port::Publish, Port::Play, Port::Srtla];
+
+    let mut received = Vec::new();
+    for step in 0..STEPS {
+        let now = START + Micros::from_millis(i64::try_from(step).unwrap() * 5);
+        encoder.publish(&mut hub, now, now - START, &step.to_be_bytes());
+        player.say(&mut hub, now, ControlKind::Keepalive);
+        for _ in 0..HOSTILE_PER_STEP {
+            let source: SocketAddr = sources[storm.below(sources.len())];
+            let port = ports[storm.below(ports.len())];
+            let datagram = storm.datagram();
+            hub.on_datagram(now, port, source, &datagram);
+        }
+        hub.advance(now);
+        received.extend(
+            player
+                .media_in(&sent(&mut hub))
+                .into_iter()
+                .map(|(_, payload)| payload),
+        );
+    }
+
+    // The last 200 ms are in the buffer still.
+    assert!(
+        received.len() >= usize::try_from(STEPS).unwrap() - 50,
+        "{}",
+        received.len()
+    );
+    for (number, payload) in received.iter().enumerate() {
+        assert_eq!(payload[..], u64::try_from(number).unwrap().to_be_bytes());
+    }
+    assert_was_a_storm(&hub);
+}
+
+fn assert_was_a_storm(hub: &Hub) {
+    let counters: HashMap<_, _> = hub.counters().into_iter().collect();
+    assert!(counters["publish_malformed"] > 100, "{counters:?}");
+    assert!(counters["srtla_malformed"] > 100, "{counters:?}");
+    assert!(counters["publish_stray"] > 100, "{counters:?}");
+    assert!(
+        counters["publish_accepted"] <= 2 && counters["play_accepted"] <= 2,
+        "{counters:?}"
+    );
+}
