@@ -12,7 +12,7 @@ mod provision;
 mod start;
 mod stop;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -156,6 +156,11 @@ impl RelayService {
     #[must_use]
     pub fn engine(&self) -> Arc<dyn Engine> {
         Arc::clone(&self.0.deps.engine)
+    }
+
+    #[cfg(test)]
+    pub(super) fn slots_service(&self) -> SlotsService {
+        self.0.deps.slots.clone()
     }
 
     fn now(&self) -> UnixMillis {
