@@ -146,6 +146,22 @@ impl RelayService {
         }))
     }
 
+    /// Before the store is closed: ends what runs in the background and writes what only memory knows.
+    /// Sessions that were being brought up are taken up after the next start.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn shut_down(&self) -> Result<()> {
+        let mut tasks = {
+            let lock = self.0.background.lock();
+            std::mem::take(&mut *lock.expect("nothing panics while it holds the tasks"))
+        };
+        tasks.shutdown().await;
+        self.flush().await?;
+        self.write_leases().await?;
+        Ok(())
+    }
+
     /// How clients reach the relay now.
     #[must_use]
     pub fn address(&self) -> Arc<PublicAddress> {
