@@ -8,9 +8,10 @@ use tower_http::compression::CompressionLayer;
 
 use super::config::Config;
 use super::state::App;
-use crate::accounts::api as accounts_api;
+use crate::accounts::{api as accounts_api, pages as accounts};
 use crate::http::{self, HttpMetrics, StopSignal};
 use crate::live::api as live_api;
+use crate::plugin::{api as plugin_api, pages as plugin};
 use crate::relay::api as relay;
 use crate::slots::api as slots;
 use crate::system::health::api as health;
@@ -61,11 +62,14 @@ pub(super) fn metrics_only(config: &Config, app: &App, around: &Around) -> Route
 fn api() -> Router<App> {
     let v1 = Router::new()
         // Plugin sign-in.
-        //TMP         .route("/auth/plugin/login/start", post(plugin_api::start_login))
-        //TMP         .route("/auth/plugin/login/poll", post(plugin_api::poll_login))
-        //TMP         .route("/auth/plugin/login/complete", post(plugin_api::complete_login))
-        //TMP         .route("/auth/session", get(plugin_api::get_session))
-        //TMP         .route("/auth/refresh", post(plugin_api::refresh))
+        .route("/auth/plugin/login/start", post(plugin_api::start_login))
+        .route("/auth/plugin/login/poll", post(plugin_api::poll_login))
+        .route(
+            "/auth/plugin/login/complete",
+            post(plugin_api::complete_login),
+        )
+        .route("/auth/session", get(plugin_api::get_session))
+        .route("/auth/refresh", post(plugin_api::refresh))
         .route("/auth/logout", post(accounts_api::log_out))
         // Slots and their keys.
         .route("/user/stream-slots", get(slots::list))
@@ -90,24 +94,36 @@ fn api() -> Router<App> {
 /// What people open in a browser.
 fn pages() -> Router<App> {
     Router::new()
-    //TMP         .route("/", get(system::root))
-    //TMP         .route("/login", get(accounts::show_login).post(accounts::submit_login))
-    //TMP         .route("/logout", post(accounts::log_out))
-    //TMP         .route("/login/plugin", get(plugin::show_approval).post(plugin::decide))
-    //TMP         .route("/theme", post(system::choose_theme))
-    // Live.
-    //TMP         .route("/live", get(live::show_live))
-    //TMP         .route("/live/events", get(sse::stream_events))
-    //TMP         .route("/live/card/{slot_id}", get(live::show_card))
-    //TMP         .route("/slots/{slot_id}/label", post(live::rename_slot))
-    //TMP         .route("/slots/{slot_id}/rotate", post(live::rotate_key))
-    //TMP         .route("/slots/{slot_id}/disconnect", post(live::disconnect))
-    // People.
-    //TMP         .route("/users", get(accounts::show_users).post(accounts::add_user))
-    //TMP         .route("/account", get(accounts::show_account))
-    //TMP         .route("/account/password", post(accounts::change_password))
-    //TMP         .route("/account/sessions/{id}/revoke", post(accounts::revoke_browser))
-    //TMP         .route("/account/plugins/{id}/revoke", post(accounts::revoke_plugin))
+        //TMP         .route("/", get(system::root))
+        .route(
+            "/login",
+            get(accounts::show_login).post(accounts::submit_login),
+        )
+        .route("/logout", post(accounts::log_out))
+        .route(
+            "/login/plugin",
+            get(plugin::show_approval).post(plugin::decide),
+        )
+        //TMP         .route("/theme", post(system::choose_theme))
+        // Live.
+        //TMP         .route("/live", get(live::show_live))
+        //TMP         .route("/live/events", get(sse::stream_events))
+        //TMP         .route("/live/card/{slot_id}", get(live::show_card))
+        //TMP         .route("/slots/{slot_id}/label", post(live::rename_slot))
+        //TMP         .route("/slots/{slot_id}/rotate", post(live::rotate_key))
+        //TMP         .route("/slots/{slot_id}/disconnect", post(live::disconnect))
+        // People.
+        .route("/users", get(accounts::show_users).post(accounts::add_user))
+        .route("/account", get(accounts::show_account))
+        .route("/account/password", post(accounts::change_password))
+        .route(
+            "/account/sessions/{id}/revoke",
+            post(accounts::revoke_browser),
+        )
+        .route(
+            "/account/plugins/{id}/revoke",
+            post(accounts::revoke_plugin),
+        )
 }
 
 /// Static files: the only answers that are compressed, because they hold no secret.

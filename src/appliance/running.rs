@@ -31,6 +31,7 @@ use crate::db::Store;
 use crate::http::{self, BindError, Listening, StopSignal};
 use crate::jobs::{Jobs, Tasks};
 use crate::live::LiveService;
+use crate::plugin::snapshot::Snapshots;
 use crate::plugin::{PluginConfig, PluginService};
 use crate::relay::embedded::{EmbeddedConfig, EmbeddedRelay, StartError};
 use crate::relay::engine::Engine;
@@ -416,6 +417,7 @@ async fn compose(
         accounts: accounts.clone(),
         setup: setup.clone(),
     };
+    let snapshots = Snapshots::new(accounts.clone(), slots.clone(), relay.clone());
     let app = App {
         accounts: accounts.clone(),
         health,
@@ -427,6 +429,7 @@ async fn compose(
         settings,
         setup,
         slots: slots.clone(),
+        snapshots,
     };
     let around = Around {
         metrics: figures.http,

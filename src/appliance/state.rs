@@ -7,6 +7,7 @@ use crate::jobs::Jobs;
 use crate::live::LiveService;
 use crate::plans::service::PlansService;
 use crate::plugin::PluginService;
+use crate::plugin::snapshot::Snapshots;
 use crate::relay::RelayService;
 use crate::settings::Settings;
 use crate::slots::SlotsService;
@@ -26,4 +27,5 @@ pub(super) struct App {
     pub(super) settings: Settings,
     pub(super) setup: SetupService,
     pub(super) slots: SlotsService,
+    pub(super) snapshots: Snapshots,
 }
