@@ -2,7 +2,9 @@
 
 pub mod accounts;
 pub mod appliance;
+pub mod cli;
 pub mod db;
+pub mod files;
 pub mod http;
 pub mod jobs;
 pub mod kernel;

@@ -1,6 +1,6 @@
--- The one-time token of the first-run setup; at most one row.
+-- The one-time token that lets its bearer claim an appliance without an owner; one row at most.
 CREATE TABLE setup_token (
-    id INTEGER PRIMARY KEY NOT NULL CHECK (id = 1),
+    singleton INTEGER PRIMARY KEY NOT NULL CHECK (singleton = 1),
     digest BLOB NOT NULL,
     expires_at_ms INTEGER NOT NULL
 ) STRICT;

@@ -20,7 +20,9 @@ pub mod views;
 
 pub mod api;
 pub mod extract;
+pub mod frame;
 pub mod jobs;
+pub mod pages;
 
 pub use model::{AccountsConfig, DisplayName, Email, NewUser, Password, PluginDevice, User};
 pub use service::AccountsService;

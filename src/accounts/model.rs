@@ -41,8 +41,8 @@ pub struct SessionLimits {
     pub absolute: Duration,
 }
 
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 impl Default for AccountsConfig {
     /// An idle limit of minutes would ask for a password in the street, while the stream is in trouble:
@@ -52,7 +52,7 @@ impl Default for AccountsConfig {
             access_token_life: DAY,
             refresh_life: 90 * DAY,
             access_grace: 30 * DAY,
-            retry_window: Duration::from_secs(60),
+            retry_window: Duration::from_mins(1),
             browser: SessionLimits {
                 idle: DAY,
                 absolute: 30 * DAY,
@@ -66,6 +66,12 @@ impl Default for AccountsConfig {
 }
 
 impl AccountsConfig {
+    /// How long a browser keeps the cookie: as long as any session can last. The store knows better.
+    #[must_use]
+    pub fn cookie_life(&self) -> Duration {
+        self.browser.absolute.max(self.operator_browser.absolute)
+    }
+
     /// The limits of a browser session of `role`.
     #[must_use]
     pub const fn browser_limits(&self, role: Role) -> SessionLimits {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::config::write_private;
+use crate::files::write_private;
 
 /// Where the server listens; `None` where a listener is switched off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,8 @@ impl Addresses {
     /// # Errors
     /// The operating system's; a damaged file.
     pub fn read(data_dir: &Path) -> std::io::Result<Self> {
-        Ok(serde_json::from_slice(&std::fs::read(Self::file(data_dir))?)?)
+        Ok(serde_json::from_slice(&std::fs::read(Self::file(
+            data_dir,
+        ))?)?)
     }
 }

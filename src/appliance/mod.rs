@@ -1,3 +1,21 @@
 //! The roof: configuration, composition, the tables of routes and jobs, ordered start and stop.
+//!
+//! Invariant: only this room names adapters, reads the environment and opens listeners.
 
+mod addresses;
 pub mod config;
+mod control;
+mod detect;
+mod figures;
+mod jobs;
+mod open;
+mod ports;
+mod routes;
+mod running;
+mod signals;
+mod state;
+
+pub use addresses::Addresses;
+pub use control::{ControlRequest, PasswordChoice, command};
+pub use running::Running;
+pub use signals::Signals;

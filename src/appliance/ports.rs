@@ -24,13 +24,20 @@ impl Transport {
 
 /// What to do about a port that cannot be bound; a sentence to put behind the operating system's.
 #[must_use]
-pub fn hint(transport: Transport, address: SocketAddr, error: &std::io::Error, key: &str) -> String {
+pub fn hint(
+    transport: Transport,
+    address: SocketAddr,
+    error: &std::io::Error,
+    key: &str,
+) -> String {
     match error.kind() {
         std::io::ErrorKind::AddrInUse => {
             let holder = holder(transport, address.port())
                 .map_or_else(String::new, |program| format!(" by {program}"));
             let port = address.port();
-            format!("; port {port} is taken{holder}: stop that program, or set {key} to another port")
+            format!(
+                "; port {port} is taken{holder}: stop that program, or set {key} to another port"
+            )
         }
         std::io::ErrorKind::PermissionDenied => {
             format!("; ports below 1024 need CAP_NET_BIND_SERVICE: set {key} to a higher port")
@@ -52,7 +59,15 @@ fn holder(transport: Transport, port: u16) -> Option<String> {
         .collect();
     let processes = fs::read_dir("/proc").ok()?;
     processes
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok()?.parse::<u32>().ok())
+        .filter_map(|entry| {
+            entry
+                .ok()?
+                .file_name()
+                .into_string()
+                .ok()?
+                .parse::<u32>()
+                .ok()
+        })
         .find(|process| holds_any(*process, &inodes))
         .map(|process| {
             let name = fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
@@ -65,7 +80,10 @@ fn holder(transport: Transport, port: u16) -> Option<String> {
 fn inodes_of_port(table: &str, port: u16, transport: Transport) -> Vec<String> {
     const LISTEN: &str = "0A";
     let wanted = format!(":{port:04X}");
-    let rows = table.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>());
+    let rows = table
+        .lines()
+        .skip(1)
+        .map(|row| row.split_whitespace().collect::<Vec<_>>());
     rows.filter(|columns| columns.get(1).is_some_and(|local| local.ends_with(&wanted)))
         .filter(|columns| transport == Transport::Udp || columns.get(3) == Some(&LISTEN))
         .filter_map(|columns| columns.get(9).map(|&inode| format!("socket:[{inode}]")))
@@ -79,7 +97,11 @@ fn holds_any(process: u32, inodes: &[String]) -> bool {
     };
     descriptors
         .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
-        .any(|target| inodes.iter().any(|inode| target.as_os_str() == inode.as_str()))
+        .any(|target| {
+            inodes
+                .iter()
+                .any(|inode| target.as_os_str() == inode.as_str())
+        })
 }
 
 #[cfg(test)]
@@ -99,6 +121,9 @@ mod tests {
         assert!(found.ends_with(&mine), "{found}");
         let error = TcpListener::bind(tcp.local_addr().unwrap()).unwrap_err();
         let text = hint(Transport::Tcp, tcp.local_addr().unwrap(), &error, "listen");
-        assert!(text.contains("set listen") && text.contains(&mine), "{text}");
+        assert!(
+            text.contains("set listen") && text.contains(&mine),
+            "{text}"
+        );
     }
 }

@@ -92,9 +92,10 @@ pub(super) fn run(args: AdminArgs) -> anyhow::Result<()> {
             display_name: name,
             role,
         },
-        AdminCommand::ResetPassword { user } => {
-            ControlRequest::ResetPassword { password: user.password.choice()?, email: user.email }
-        }
+        AdminCommand::ResetPassword { user } => ControlRequest::ResetPassword {
+            password: user.password.choice()?,
+            email: user.email,
+        },
     };
     output::json_line(&command(config, request)?)
 }

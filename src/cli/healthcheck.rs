@@ -17,7 +17,9 @@ pub(super) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     let address = Addresses::read(&config.data_dir)
         .with_context(|| format!("no server has run on {}", config.data_dir.display()))?
         .http;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(ask(reachable(address)))?;
     output::say("healthy");
     Ok(())
@@ -34,7 +36,10 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 async fn ask(address: SocketAddr) -> anyhow::Result<()> {
-    let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build()?;
+    let client = reqwest::Client::builder()
+        .timeout(PATIENCE)
+        .no_proxy()
+        .build()?;
     let answer = client
         .get(format!("http://{address}/healthz"))
         .send()

@@ -223,14 +223,30 @@ fn nav_item(label: &'static str, href: &'static str, icon: &'static str, path: &
 
 /// A path of ours that a form asked to come back to; anything else becomes `/live`.
 ///
-/// A browser reads `//host` and `/\host` as another site, so they are refused.
+/// A browser reads `//host` and `/\host` as another site, so they are refused, and so is what no header
+/// may hold.
 #[must_use]
 pub fn local_path(wanted: &str) -> &str {
     let is_local = wanted.starts_with('/')
         && !wanted.starts_with("//")
-        && !wanted.contains(['\\', '\r', '\n', '\t'])
-        && wanted.is_ascii();
+        && !wanted.contains('\\')
+        && wanted.bytes().all(|byte| byte.is_ascii_graphic());
     if is_local { wanted } else { "/live" }
+}
+
+/// A message as a person writes it: with a capital and a full stop.
+#[must_use]
+pub fn sentence(message: &str) -> String {
+    let mut characters = message.chars();
+    let Some(first) = characters.next() else {
+        return String::new();
+    };
+    let stop = if message.ends_with(['.', '!', '?', ')']) {
+        ""
+    } else {
+        "."
+    };
+    format!("{}{}{stop}", first.to_uppercase(), characters.as_str())
 }
 
 /// The answer that shows a page.

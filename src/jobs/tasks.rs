@@ -59,6 +59,20 @@ impl Tasks {
         });
     }
 
+    /// Runs `task`, which cannot be begun again, until the stop signal.
+    pub async fn run(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        let guarded = std::panic::AssertUnwindSafe(task).catch_unwind();
+        self.set.lock().await.spawn(async move {
+            tokio::select! {
+                ended = guarded => if ended.is_err() {
+                    tracing::error!(task = name, "a background task panicked; restart the server");
+                },
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+
     /// Cancels all tasks and waits for at most `patience`; then they are aborted.
     pub async fn end(&self, patience: Duration) {
         self.stop.cancel();

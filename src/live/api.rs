@@ -37,7 +37,11 @@ pub async fn get_stats(
     };
     let status = live.status(slot.id);
     let is_legacy = query.legacy.as_deref() == Some("1");
-    let body = if is_legacy { legacy(&status) } else { flat(&status) };
+    let body = if is_legacy {
+        legacy(&status)
+    } else {
+        flat(&status)
+    };
     Ok(answer(StatusCode::OK, body))
 }
 

@@ -14,7 +14,8 @@ use super::model::{Change, ERROR_GRACE};
 use super::store::{self, Sample};
 use crate::db::{DbError, Store};
 use crate::kernel::ids::{EventId, SlotId};
-use crate::kernel::{Clock, UnixMillis};
+use crate::kernel::{Clock, UnixMillis, error_chain};
+use crate::relay::RelayService;
 use crate::relay::engine::{Engine, EngineEvent, StreamStats};
 
 const TICK: Duration = Duration::from_secs(1);
@@ -26,8 +27,27 @@ pub trait MediaListener: Send + Sync + std::fmt::Debug {
     async fn media_arrived(&self, slot_id: SlotId);
     /// A slot went offline.
     async fn media_lost(&self, slot_id: SlotId);
-    /// Bytes flowed during the last `seconds`.
-    async fn media_seconds(&self, slot_id: SlotId, seconds: u32);
+    /// Bytes flowed during the last `seconds` before `ended_at`.
+    async fn media_seconds(&self, slot_id: SlotId, seconds: u64, ended_at: UnixMillis);
+}
+
+#[async_trait]
+impl MediaListener for RelayService {
+    async fn media_arrived(&self, slot_id: SlotId) {
+        if let Err(error) = Self::media_arrived(self, slot_id).await {
+            tracing::error!(slot.id = %slot_id, cause = error_chain(&error), "media not noted");
+        }
+    }
+
+    async fn media_lost(&self, slot_id: SlotId) {
+        if let Err(error) = Self::media_lost(self, slot_id).await {
+            tracing::error!(slot.id = %slot_id, cause = error_chain(&error), "end not noted");
+        }
+    }
+
+    async fn media_seconds(&self, slot_id: SlotId, seconds: u64, ended_at: UnixMillis) {
+        Self::media_seconds(self, slot_id, seconds, ended_at);
+    }
 }
 
 /// Everything the poller needs.
@@ -145,7 +165,7 @@ impl Poller {
         let (now, wall) = (self.clock.monotonic(), self.clock.now());
         let elapsed = now.saturating_sub(previous.at);
         previous.at = now;
-        self.meter(&streams, previous, elapsed).await;
+        self.meter(&streams, previous, elapsed, wall).await;
         let samples: Vec<_> = streams
             .iter()
             .filter_map(|stream| sample_of(stream, wall))
@@ -167,8 +187,14 @@ impl Poller {
     }
 
     /// A second counts when bytes flowed in it.
-    async fn meter(&self, streams: &[StreamStats], previous: &mut Previous, elapsed: Duration) {
-        let seconds = u32::try_from((elapsed + TICK / 2).as_secs()).unwrap_or(u32::MAX);
+    async fn meter(
+        &self,
+        streams: &[StreamStats],
+        previous: &mut Previous,
+        elapsed: Duration,
+        wall: UnixMillis,
+    ) {
+        let seconds = (elapsed + TICK / 2).as_secs();
         for stream in streams {
             let before = previous
                 .bytes_in
@@ -182,7 +208,9 @@ impl Poller {
             self.metrics
                 .count_bytes(received, stream.bytes_out.saturating_sub(before));
             if received > 0 && seconds > 0 {
-                self.listener.media_seconds(stream.slot_id, seconds).await;
+                self.listener
+                    .media_seconds(stream.slot_id, seconds, wall)
+                    .await;
             }
         }
         let is_known = |slot_id: &SlotId| streams.iter().any(|stream| stream.slot_id == *slot_id);

@@ -1,1 +1,281 @@
+//! The plugin's sign-in, its session and its refresh, in JSON.
 
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::model::{DENIED, Decision, device};
+use super::service::{PluginService, Poll, StartedLogin};
+use super::snapshot::{Snapshot, Snapshots};
+use crate::accounts::AccountsService;
+use crate::accounts::extract::PluginActor;
+use crate::accounts::model::TokenPair;
+use crate::http::{ApiError, Json, status_of};
+use crate::kernel::ids::LoginAttemptId;
+use crate::kernel::secret::ExposeSecret;
+use crate::kernel::{Error, Kind, UnixMillis, error_chain};
+
+/// The header that carries `plugin_login_complete_key`.
+const COMPLETE_KEY_HEADER: &str = "x-plugin-login-auth";
+/// Characters of a reason that another page of the operator may give.
+const REASON_CHARACTERS: usize = 64;
+
+/// The body of `login/start`.
+#[derive(Debug, Deserialize)]
+pub struct StartRequest {
+    client: ClientBody,
+}
+
+#[derive(Debug, Deserialize)]
+struct ClientBody {
+    platform: String,
+    #[serde(default)]
+    plugin_version: Option<String>,
+    #[serde(default)]
+    device_name: Option<String>,
+}
+
+#[derive(Serialize)]
+struct StartAnswer {
+    login_attempt_id: LoginAttemptId,
+    authorize_url: String,
+    poll_token: String,
+    expires_at: UnixMillis,
+    poll_interval_seconds: u64,
+    short_code: String,
+}
+
+impl From<StartedLogin> for StartAnswer {
+    fn from(started: StartedLogin) -> Self {
+        Self {
+            login_attempt_id: started.id,
+            authorize_url: started.authorize_url,
+            poll_token: started.poll_token.expose_secret().to_owned(),
+            expires_at: started.expires_at,
+            poll_interval_seconds: started.poll_interval.as_secs(),
+            short_code: started.short_code.to_string(),
+        }
+    }
+}
+
+/// `POST /api/v1/auth/plugin/login/start`: begins a sign-in.
+///
+/// # Errors
+/// 400 when the client does not name its platform.
+pub async fn start_login(
+    State(plugin): State<PluginService>,
+    Json(request): Json<StartRequest>,
+) -> Result<impl IntoResponse, ApiError> {
+    let client = request.client;
+    let version = client.plugin_version.unwrap_or_default();
+    let name = client.device_name.unwrap_or_default();
+    let started = plugin
+        .start_login(device(&client.platform, &version, &name)?)
+        .await?;
+    Ok((StatusCode::CREATED, axum::Json(StartAnswer::from(started))))
+}
+
+/// The body of `login/poll`.
+#[derive(Deserialize)]
+pub struct PollRequest {
+    login_attempt_id: String,
+    poll_token: String,
+}
+
+impl std::fmt::Debug for PollRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PollRequest({:?})", self.login_attempt_id)
+    }
+}
+
+#[derive(Serialize)]
+struct Tokens {
+    cp_access_jwt: String,
+    refresh_token: String,
+}
+
+impl From<&TokenPair> for Tokens {
+    fn from(pair: &TokenPair) -> Self {
+        Self {
+            cp_access_jwt: pair.access_jwt.expose_secret().to_owned(),
+            refresh_token: pair.refresh_token.expose_secret().to_owned(),
+        }
+    }
+}
+
+/// Tokens and snapshot, as poll and refresh answer.
+#[derive(Serialize)]
+struct SignedInAnswer {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+    auth: Tokens,
+    #[serde(flatten)]
+    snapshot: Snapshot,
+}
+
+/// `POST /api/v1/auth/plugin/login/poll`: how a sign-in stands.
+///
+/// The plugin throws its attempt away on any answer it does not know, so what is our fault is answered as
+/// "not yet": an approved attempt can be claimed again.
+///
+/// # Errors
+/// 400, and the final answers 403, 404, 409 and 410. Never 429, never 5xx.
+pub async fn poll_login(
+    State(plugin): State<PluginService>,
+    State(snapshots): State<Snapshots>,
+    Json(request): Json<PollRequest>,
+) -> Result<Response, ApiError> {
+    if request.login_attempt_id.is_empty() || request.poll_token.is_empty() {
+        return Err(Error::invalid("login_attempt_id and poll_token are required").into());
+    }
+    match poll(&plugin, &snapshots, &request).await {
+        Ok(Some(answer)) => Ok(axum::Json(answer).into_response()),
+        Ok(None) => Ok(pending()),
+        Err(error) if is_final(error.kind()) => Err(error.into()),
+        Err(error) => {
+            let cause = error_chain(&error);
+            tracing::error!(cause, "a sign-in poll failed and was answered as pending");
+            Ok(pending())
+        }
+    }
+}
+
+async fn poll(
+    plugin: &PluginService,
+    snapshots: &Snapshots,
+    request: &PollRequest,
+) -> Result<Option<SignedInAnswer>, Error> {
+    match plugin
+        .poll_login(&request.login_attempt_id, &request.poll_token)
+        .await?
+    {
+        Poll::Pending => Ok(None),
+        Poll::Completed {
+            user_id, tokens, ..
+        } => Ok(Some(SignedInAnswer {
+            status: Some("completed"),
+            auth: Tokens::from(&tokens),
+            snapshot: snapshots.of(user_id).await?,
+        })),
+    }
+}
+
+fn is_final(kind: Kind) -> bool {
+    status_of(kind).is_client_error() && kind != Kind::LimitReached
+}
+
+fn pending() -> Response {
+    (
+        StatusCode::ACCEPTED,
+        axum::Json(json!({ "status": "pending" })),
+    )
+        .into_response()
+}
+
+/// The body of `login/complete`.
+#[derive(Debug, Deserialize)]
+pub struct CompleteRequest {
+    login_attempt_id: String,
+    outcome: String,
+    #[serde(default)]
+    user_id: Option<String>,
+    #[serde(default)]
+    reason_code: Option<String>,
+}
+
+impl CompleteRequest {
+    fn decision(&self) -> Result<Decision, Error> {
+        match self.outcome.as_str() {
+            "completed" => {
+                let id = self.user_id.as_deref().filter(|id| !id.is_empty());
+                let message = "needed when the outcome is completed";
+                let id = id.ok_or_else(|| Error::invalid_field("user_id", "required", message))?;
+                let id = id.parse().map_err(|_| Error::not_found("user"))?;
+                Ok(Decision::Approve(id))
+            }
+            "denied" => {
+                let reason = self.reason_code.as_deref().unwrap_or_default();
+                let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+                if reason.len() > REASON_CHARACTERS || !reason.chars().all(is_word) {
+                    let message = "at most 64 characters of A-Z a-z 0-9 . _ -";
+                    return Err(Error::invalid_field("reason_code", "invalid", message));
+                }
+                let reason = if reason.is_empty() { DENIED } else { reason };
+                Ok(Decision::Deny(reason.to_owned()))
+            }
+            _ => Err(Error::invalid_field(
+                "outcome",
+                "unknown",
+                "use completed or denied",
+            )),
+        }
+    }
+}
+
+/// `POST /api/v1/auth/plugin/login/complete`: another page of the operator decides.
+///
+/// # Errors
+/// 401 for a wrong or unconfigured key, before anything else is looked at.
+pub async fn complete_login(
+    State(plugin): State<PluginService>,
+    headers: HeaderMap,
+    request: Result<Json<CompleteRequest>, ApiError>,
+) -> Result<StatusCode, ApiError> {
+    let key = headers
+        .get(COMPLETE_KEY_HEADER)
+        .and_then(|value| value.to_str().ok());
+    plugin.check_complete_key(key)?;
+    let Json(request) = request?;
+    plugin
+        .complete_login(&request.login_attempt_id, request.decision()?)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /api/v1/auth/session`: the snapshot of the calling plugin's account.
+///
+/// # Errors
+/// 401.
+pub async fn get_session(
+    State(snapshots): State<Snapshots>,
+    PluginActor(actor): PluginActor,
+) -> Result<impl IntoResponse, ApiError> {
+    Ok(axum::Json(snapshots.of(actor.user_id).await?))
+}
+
+/// The body of `auth/refresh`.
+#[derive(Deserialize)]
+pub struct RefreshRequest {
+    refresh_token: String,
+}
+
+impl std::fmt::Debug for RefreshRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RefreshRequest(***)")
+    }
+}
+
+/// `POST /api/v1/auth/refresh`: new tokens for a refresh token, and the snapshot. A plugin that lost this
+/// answer gets it again.
+///
+/// # Errors
+/// 400 without a token, 401 for an unknown one, 410 when its session is over.
+pub async fn refresh(
+    State(accounts): State<AccountsService>,
+    State(snapshots): State<Snapshots>,
+    Json(request): Json<RefreshRequest>,
+) -> Result<impl IntoResponse, ApiError> {
+    if request.refresh_token.is_empty() {
+        let message = "the refresh token is required";
+        return Err(Error::invalid_field("refresh_token", "required", message).into());
+    }
+    let refreshed = accounts.refresh(&request.refresh_token).await?;
+    let answer = SignedInAnswer {
+        status: None,
+        auth: Tokens::from(&refreshed.tokens),
+        snapshot: snapshots.of(refreshed.user_id).await?,
+    };
+    Ok(axum::Json(answer))
+}

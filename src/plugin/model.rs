@@ -26,9 +26,9 @@ pub struct PluginConfig {
 impl Default for PluginConfig {
     fn default() -> Self {
         Self {
-            attempt_life: Duration::from_secs(600),
+            attempt_life: Duration::from_mins(10),
             poll_interval: Duration::from_secs(3),
-            reclaim_window: Duration::from_secs(60),
+            reclaim_window: Duration::from_mins(1),
             complete_key: None,
         }
     }
@@ -181,8 +181,10 @@ pub const DENIED: &str = "login_denied";
 /// What came of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decided {
-    /// It stands; made twice by the same person it is the same.
+    /// It stands.
     Done,
+    /// The same was decided before, as by a double click.
+    Repeated,
     /// There is no such attempt, or its time is over.
     Expired,
     /// It was decided otherwise before.

@@ -18,7 +18,7 @@ use crate::settings::Settings;
 /// Undecided attempts at most; more is not people who sign in.
 const MAX_OPEN: u32 = 10_000;
 /// How long an attempt that is over still gets its own answer rather than "unknown".
-const KEEP_OVER: Duration = Duration::from_secs(24 * 3600);
+const KEEP_OVER: Duration = Duration::from_hours(24);
 
 /// Sign-in attempts of plugins. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -229,30 +229,33 @@ impl PluginService {
         }
     }
 
-    /// Lets the holder of the configured key decide an attempt.
+    /// Whether `key` is the configured one.
     ///
     /// # Errors
-    /// `Unauthenticated` for a wrong key or when none is configured; `NotFound` for an unknown user or an
-    /// attempt that is unknown, decided, or over.
-    pub async fn complete_login(
-        &self,
-        key: Option<&str>,
-        id: &str,
-        decision: Decision,
-    ) -> Result<()> {
+    /// `Unauthenticated` for a wrong key, or when none is configured.
+    pub fn check_complete_key(&self, key: Option<&str>) -> Result<()> {
         let is_right = key
             .zip(self.0.config.complete_key.as_ref())
             .is_some_and(|(given, expected)| secrets_match(given, expected));
-        if !is_right {
-            return Err(Error::unauthenticated("invalid plugin login auth"));
+        if is_right {
+            Ok(())
+        } else {
+            Err(Error::unauthenticated("invalid plugin login auth"))
         }
+    }
+
+    /// Lets the holder of the configured key, which was checked, decide an attempt.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown user or an attempt that is unknown, decided, or over.
+    pub async fn complete_login(&self, id: &str, decision: Decision) -> Result<()> {
         let id = id.parse().map_err(|_| unknown())?;
         if let Decision::Approve(user_id) = decision {
             self.0.accounts.user(user_id).await?;
         }
         match self.decide_as(id, decision).await? {
             Decided::Done => Ok(()),
-            Decided::Expired | Decided::AlreadyDecided => Err(unknown()),
+            Decided::Repeated | Decided::Expired | Decided::AlreadyDecided => Err(unknown()),
         }
     }
 
@@ -275,7 +278,7 @@ impl PluginService {
                 }
             };
             Ok::<_, Error>(if is_same {
-                Decided::Done
+                Decided::Repeated
             } else {
                 Decided::AlreadyDecided
             })

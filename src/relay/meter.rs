@@ -79,13 +79,13 @@ impl Meter {
             .waiting
             .get(&slot_id)
             .map_or(0, |stretches| stretches.iter().map(|s| s.seconds).sum());
-        if written + waiting == 0 {
-            return 0;
-        }
         // A second in flight is in neither; it was shown before.
-        let shown = inner.shown.entry(session_id).or_default();
-        *shown = (*shown).max(written + waiting);
-        *shown
+        let before = inner.shown.get(&session_id).copied().unwrap_or(0);
+        let shown = before.max(written + waiting);
+        if shown > before {
+            inner.shown.insert(session_id, shown);
+        }
+        shown
     }
 
     /// Forgets a session that is over.

@@ -88,6 +88,9 @@ words! {
 }
 
 impl Status {
+    /// The states of a session that is open.
+    pub const OPEN: [Self; 3] = [Self::Provisioning, Self::Active, Self::Grace];
+
     /// Whether it holds its slot and counts against the plan.
     #[must_use]
     pub const fn is_open(self) -> bool {

@@ -1,5 +1,6 @@
 //! Making users, and their passwords.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use super::AccountsService;
@@ -27,8 +28,8 @@ pub enum PluginSessions {
     Revoke,
 }
 
-/// Makes a user with plan and slots: all of it or nothing. The hash is made before, outside of the
-/// transaction, by [`AccountsService::hash_password`].
+/// Makes a user with plan and slots inside the caller's transaction: all of it or nothing. The hash is made
+/// before, by [`AccountsService::hash_password`]; for an owner, [`AccountsService::note_owner`] comes after.
 ///
 /// # Errors
 /// `Conflict` when the address is taken.
@@ -108,6 +109,19 @@ impl AccountsService {
     pub async fn list_users(&self, actor: &Actor) -> Result<Vec<User>> {
         require_owner(actor)?;
         Ok(self.0.store.read(store::user_list).await?)
+    }
+
+    /// What all users call themselves, for a list of what belongs to several of them.
+    ///
+    /// # Errors
+    /// `Forbidden` for a streamer, who sees only what is their own.
+    pub async fn display_names(&self, actor: &Actor) -> Result<HashMap<UserId, String>> {
+        if actor.role == Role::Streamer {
+            return Err(Error::forbidden());
+        }
+        let users = self.0.store.read(store::user_list).await?;
+        let names = users.into_iter().map(|user| (user.id, user.display_name));
+        Ok(names.collect())
     }
 
     /// One user.

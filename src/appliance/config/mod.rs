@@ -15,7 +15,7 @@ use std::time::Duration;
 use layers::Layers;
 pub use layers::{ConfigError, DEFAULTS, Origin};
 use secrecy::SecretString;
-pub use secrets::{KeyFileError, write_private};
+pub use secrets::KeyFileError;
 
 use crate::http::TrustedProxies;
 use crate::settings::validate_host;

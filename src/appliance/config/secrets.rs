@@ -1,12 +1,13 @@
 //! The appliance's own keys: made at the first start, kept in files that only its user can read.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::files::write_private;
 use crate::kernel::secret::random_hex;
 
 /// A key file that cannot be used.
@@ -53,24 +54,6 @@ pub(super) fn read_or_make(path: &Path) -> Result<SecretString, KeyFileError> {
         }
         Err(error) => Err(failed(error)),
     }
-}
-
-/// Writes a file of mode 0600 so that it is there whole or not at all, also after a power cut.
-///
-/// # Errors
-/// The operating system's.
-pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let unfinished = path.with_extension("new");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = options.open(&unfinished)?;
-    // A file that was left behind keeps its old mode.
-    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    std::fs::rename(&unfinished, path)?;
-    path.parent()
-        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 /// The 32 bytes of a sealing key.

@@ -56,14 +56,13 @@ pub async fn regenerate_token(
     PluginActor(actor): PluginActor,
     OptionalJson(body): OptionalJson<RegenerateBody>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let slot = match body.slot_number {
-        Some(number) => slots.by_number(&actor, number).await?,
-        None => {
-            let all = slots.list(actor.user_id).await?;
-            all.first()
-                .cloned()
-                .ok_or_else(|| Error::not_found("stream slot"))?
-        }
+    let slot = if let Some(number) = body.slot_number {
+        slots.by_number(&actor, number).await?
+    } else {
+        let all = slots.list(actor.user_id).await?;
+        all.first()
+            .cloned()
+            .ok_or_else(|| Error::not_found("stream slot"))?
     };
     let play_key = relay.regenerate_token(&actor, slot.id).await?;
     let token = StreamToken::parse(play_key.expose_secret());

@@ -41,6 +41,7 @@ pub(super) struct SessionView<'a> {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the wire's names")]
 struct Relay<'a> {
     public_ip: String,
     srt_port: u16,
@@ -48,6 +49,7 @@ struct Relay<'a> {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the wire's names")]
 struct Credentials<'a> {
     pair_token: &'a str,
     relay_ws_token: &'a str,
@@ -55,6 +57,7 @@ struct Credentials<'a> {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the wire's names")]
 struct Timers {
     grace_window_seconds: u64,
     max_session_seconds: u64,

@@ -43,7 +43,7 @@ pub async fn get_metrics(
         return Err(Error::unauthenticated(message).into());
     }
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(([(CONTENT_TYPE, OPEN_METRICS)], health.metrics()?).into_response())
+    Ok(([(CONTENT_TYPE, OPEN_METRICS)], health.metrics().await?).into_response())
 }
 
 fn bears_token(health: &HealthService, headers: &HeaderMap) -> bool {

@@ -3,4 +3,4 @@
 pub mod api;
 mod service;
 
-pub use service::{HealthService, MetricsAccess, Readiness};
+pub use service::{BeforeScrape, HealthService, MetricsAccess, Readiness};

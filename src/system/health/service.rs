@@ -1,5 +1,7 @@
 //! Readiness: the database takes writes and the relay engine carries media.
 
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +45,29 @@ pub struct MetricsAccess {
     pub token: Option<SecretString>,
 }
 
+type Refreshed = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What is looked up each time before the figures are read.
+#[derive(Clone)]
+pub struct BeforeScrape(Arc<dyn Fn() -> Refreshed + Send + Sync>);
+
+impl BeforeScrape {
+    /// Wraps `refresh`.
+    pub fn new<F, Fut>(refresh: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        Self(Arc::new(move || Box::pin(refresh())))
+    }
+}
+
+impl fmt::Debug for BeforeScrape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BeforeScrape")
+    }
+}
+
 /// Health and figures. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct HealthService(Arc<Inner>);
@@ -53,6 +78,7 @@ struct Inner {
     engine: Arc<dyn Engine>,
     clock: Clock,
     registry: Registry,
+    before_scrape: BeforeScrape,
     access: MetricsAccess,
     last: Mutex<Option<(Duration, Readiness)>>,
 }
@@ -65,6 +91,7 @@ impl HealthService {
         engine: Arc<dyn Engine>,
         clock: Clock,
         registry: Registry,
+        before_scrape: BeforeScrape,
         access: MetricsAccess,
     ) -> Self {
         let last = Mutex::default();
@@ -73,6 +100,7 @@ impl HealthService {
             engine,
             clock,
             registry,
+            before_scrape,
             access,
             last,
         }))
@@ -131,7 +159,8 @@ impl HealthService {
     ///
     /// # Errors
     /// `Internal` when a figure cannot be written.
-    pub fn metrics(&self) -> Result<String> {
+    pub async fn metrics(&self) -> Result<String> {
+        (self.0.before_scrape.0)().await;
         let mut text = String::new();
         encode(&mut text, &self.0.registry).map_err(Error::internal)?;
         Ok(text)

@@ -1,5 +1,9 @@
-//! What every integration test leans on.
+//! What every integration test leans on: waiting, the real binary, and those who call it.
 //!
-//! Invariant: nothing here knows a route, a page or a wire format.
+//! Invariant: a caller in `client` sends what its real counterpart sends and reads the answer
+//! as bytes; it uses none of the product's types.
 
+pub(crate) mod client;
 pub(crate) mod eventually;
+pub(crate) mod glb;
+pub(crate) mod server;

@@ -12,6 +12,7 @@ pub(crate) mod ports;
 pub(crate) mod program;
 pub(crate) mod random;
 mod relay;
+mod relay_programs;
 pub(crate) mod srt_player;
 pub(crate) mod srt_probe;
 pub(crate) mod srt_publisher;

@@ -30,7 +30,7 @@ const UNAUTHORISED: u32 = 2_401;
 const CONFLICT: u32 = 2_409;
 
 /// A relay on free ports that knows one slot.
-fn relay() -> EmbeddedRelay {
+pub(super) fn relay() -> EmbeddedRelay {
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let config = EmbeddedConfig {
         srtla_listen: free,

@@ -1,0 +1,249 @@
+//! Commands that change data, with the server running or stopped.
+//!
+//! A command that finds the folder's lock free takes it and does its work; one that finds it taken speaks
+//! HTTP to the server over a socket of mode 0600 in `<data>/run/`. So there is one writer and no stale
+//! cache, ever, and both ways call [`execute`].
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use axum::Router;
+use axum::extract::State;
+use axum::routing::post;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Value, json};
+
+use super::config::Config;
+use super::open::{self, Opened};
+use super::running;
+use crate::accounts::service::PluginSessions;
+use crate::accounts::{AccountsService, DisplayName, Email, NewUser, Password};
+use crate::db::{FolderLock, LockError};
+use crate::http::{ApiError, Json};
+use crate::kernel::{Result, Role};
+use crate::settings::Settings;
+use crate::system::setup::{SetupDeps, SetupService};
+
+/// How long a command waits for the server's answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A password that was given, or one to be made.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PasswordChoice {
+    /// This one.
+    Given(SecretString),
+    /// A random one, answered once.
+    Random,
+}
+
+impl Serialize for PasswordChoice {
+    /// For the local socket alone, whose file only this user can open.
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match self {
+            Self::Given(password) => json!({ "given": password.expose_secret() }),
+            Self::Random => json!("random"),
+        }
+        .serialize(serializer)
+    }
+}
+
+impl PasswordChoice {
+    /// The password, and whether it is to be shown.
+    fn resolve(self) -> Result<(Password, bool)> {
+        match self {
+            Self::Given(text) => Ok((Password::parse(text)?, false)),
+            Self::Random => Ok((Password::random(), true)),
+        }
+    }
+}
+
+/// What a command asks for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ControlRequest {
+    /// A new one-time setup URL.
+    SetupToken,
+    /// A new user.
+    CreateUser {
+        /// Their e-mail.
+        email: String,
+        /// Their name; the part of the e-mail before the @ when there is none.
+        display_name: Option<String>,
+        /// What they may do.
+        role: Role,
+        /// Their password.
+        password: PasswordChoice,
+    },
+    /// A new password for a user, who is signed out everywhere.
+    ResetPassword {
+        /// Their e-mail.
+        email: String,
+        /// The new password.
+        password: PasswordChoice,
+    },
+}
+
+/// What the requests work on.
+#[derive(Debug, Clone)]
+pub(super) struct Control {
+    pub(super) accounts: AccountsService,
+    pub(super) setup: SetupService,
+}
+
+/// Carries a request out and answers what the command prints.
+///
+/// # Errors
+/// The services'.
+pub(super) async fn execute(control: &Control, request: ControlRequest) -> Result<Value> {
+    match request {
+        ControlRequest::SetupToken => {
+            let url = control.setup.renew_setup_token().await?;
+            Ok(json!({ "setup_url": url.expose_secret() }))
+        }
+        ControlRequest::CreateUser {
+            email,
+            display_name,
+            role,
+            password,
+        } => {
+            let email = Email::parse(&email)?;
+            let display_name = match display_name {
+                Some(name) => DisplayName::parse(&name)?,
+                None => DisplayName::from_email(&email),
+            };
+            // Whoever comes first owns the appliance, whatever was asked for.
+            let role = if control.accounts.has_owner().await? {
+                role
+            } else {
+                Role::Owner
+            };
+            let (password, is_shown) = password.resolve()?;
+            let shown = is_shown.then(|| password.secret().clone());
+            let new = NewUser {
+                email,
+                display_name,
+                role,
+                password,
+            };
+            let user = control.accounts.create_user(new).await?;
+            Ok(answer(user.id.to_string(), shown))
+        }
+        ControlRequest::ResetPassword { email, password } => {
+            let email = Email::parse(&email)?;
+            let (password, is_shown) = password.resolve()?;
+            let shown = is_shown.then(|| password.secret().clone());
+            let reset = control
+                .accounts
+                .reset_password(email, &password, PluginSessions::Keep);
+            Ok(answer(reset.await?.id.to_string(), shown))
+        }
+    }
+}
+
+fn answer(user_id: String, password: Option<SecretString>) -> Value {
+    match password {
+        Some(password) => json!({ "user_id": user_id, "password": password.expose_secret() }),
+        None => json!({ "user_id": user_id }),
+    }
+}
+
+/// Where the running server listens for commands.
+pub(super) fn socket_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("run").join("control.sock")
+}
+
+/// The routes of the local socket.
+pub(super) fn router(control: Control) -> Router {
+    Router::new()
+        .route("/control", post(handle))
+        .with_state(control)
+}
+
+async fn handle(
+    State(control): State<Control>,
+    Json(request): Json<ControlRequest>,
+) -> std::result::Result<axum::Json<Value>, ApiError> {
+    Ok(axum::Json(execute(&control, request).await?))
+}
+
+/// Carries a command's request out, through the server when one runs.
+///
+/// # Errors
+/// What the server or the services say, in words for a person.
+pub fn command(config: Config, request: ControlRequest) -> anyhow::Result<Value> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    match open::lock(&config.data_dir)? {
+        Ok(lock) => runtime.block_on(offline(config, lock, request)),
+        Err(LockError::Taken(_)) => runtime.block_on(online(&config.data_dir, request)),
+        Err(error @ LockError::Io(..)) => Err(error.into()),
+    }
+}
+
+async fn offline(
+    config: Config,
+    lock: FolderLock,
+    request: ControlRequest,
+) -> anyhow::Result<Value> {
+    let opened = open::open(&config, lock)?;
+    let Opened {
+        store,
+        clock,
+        vault,
+        accounts,
+        lock,
+        ..
+    } = opened;
+    let addresses = running::offline_addresses(&config);
+    let sources = running::address_sources(&config, &addresses);
+    let settings = Settings::load(store.clone(), clock.clone(), sources).await?;
+    let setup = SetupService::new(SetupDeps {
+        store: store.clone(),
+        clock,
+        vault,
+        accounts: accounts.clone(),
+        settings,
+        local_url: running::local_url(&config, addresses.http),
+        data_dir: config.data_dir,
+    });
+    let control = Control { accounts, setup };
+    let outcome = execute(&control, request).await;
+    drop(control);
+    store.close();
+    drop(lock);
+    Ok(outcome?)
+}
+
+async fn online(data_dir: &Path, request: ControlRequest) -> anyhow::Result<Value> {
+    let path = socket_path(data_dir);
+    let client = reqwest::Client::builder()
+        .unix_socket(path.clone())
+        .timeout(PATIENCE)
+        .no_proxy()
+        .build()?;
+    let sent = client
+        .post("http://localhost/control")
+        .json(&request)
+        .send()
+        .await;
+    let answer = sent.with_context(|| {
+        format!(
+            "a glb process holds {} but does not answer on {}: it may be starting or stopping",
+            data_dir.display(),
+            path.display()
+        )
+    })?;
+    let is_success = answer.status().is_success();
+    let body: Value = answer.json().await.context("reading the server's answer")?;
+    if !is_success {
+        let message = body["error"]["message"]
+            .as_str()
+            .unwrap_or("the server refused");
+        bail!("{message}");
+    }
+    Ok(body)
+}

@@ -1,0 +1,156 @@
+//! The one table of routes, and what stands around every handler.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post, put};
+use tower_http::compression::CompressionLayer;
+
+use super::config::Config;
+use super::state::App;
+use crate::accounts::{api as accounts_api, pages as accounts};
+use crate::http::{self, HttpMetrics, StopSignal};
+use crate::live::api as live_api;
+use crate::plugin::{api as plugin_api, pages as plugin};
+use crate::relay::api as relay;
+use crate::slots::api as slots;
+use crate::system::health::api as health;
+use crate::system::setup::{self, pages as setup_pages};
+
+/// What wraps the routes.
+#[derive(Debug, Clone)]
+pub(super) struct Around {
+    pub(super) metrics: HttpMetrics,
+    pub(super) stop: StopSignal,
+}
+
+/// Pages and API.
+pub(super) fn main(config: &Config, app: &App, around: &Around) -> Router {
+    let guarded = Router::new()
+        .merge(api())
+        .merge(pages())
+        .layer(from_fn_with_state(app.setup.clone(), setup::gate));
+    let open = Router::new()
+        .route("/healthz", get(health::get_liveness))
+        .route("/readyz", get(health::get_readiness))
+        .route("/health", get(health::get_readiness))
+        .route(
+            "/setup",
+            get(setup_pages::show_setup).post(setup_pages::submit_setup),
+        )
+        .merge(assets());
+    let open = match config.metrics_listen {
+        Some(_) => open,
+        None => open.route("/metrics", get(health::get_metrics)),
+    };
+    wrap(config, open.merge(guarded), app, around)
+}
+
+/// `/stats/...` and nothing else, for the port that plugins read.
+pub(super) fn stats_only(config: &Config, app: &App, around: &Around) -> Router {
+    let router = Router::new().route("/stats/{key}", get(live_api::get_stats));
+    wrap(config, router, app, around)
+}
+
+/// `/metrics` and nothing else.
+pub(super) fn metrics_only(config: &Config, app: &App, around: &Around) -> Router {
+    let router = Router::new().route("/metrics", get(health::get_metrics));
+    wrap(config, router, app, around)
+}
+
+/// What plugins and scene switchers call.
+fn api() -> Router<App> {
+    let v1 = Router::new()
+        // Plugin sign-in.
+        .route("/auth/plugin/login/start", post(plugin_api::start_login))
+        .route("/auth/plugin/login/poll", post(plugin_api::poll_login))
+        .route(
+            "/auth/plugin/login/complete",
+            post(plugin_api::complete_login),
+        )
+        .route("/auth/session", get(plugin_api::get_session))
+        .route("/auth/refresh", post(plugin_api::refresh))
+        .route("/auth/logout", post(accounts_api::log_out))
+        // Slots and their keys.
+        .route("/user/stream-slots", get(slots::list))
+        .route("/stream-slots", get(slots::list))
+        .route("/user/stream-slots/{number}/label", put(slots::rename))
+        .route(
+            "/user/stream-slots/{number}/rotate",
+            post(relay::rotate_key),
+        )
+        .route("/user/regenerate-token", post(relay::regenerate_token))
+        // Relay sessions.
+        .route("/relay/start", post(relay::start))
+        .route("/relay/active", get(relay::active))
+        .route("/relay/stop", post(relay::stop))
+        .route("/relay/health", post(relay::heartbeat))
+        .route("/usage/current", get(relay::usage));
+    Router::new()
+        .nest("/api/v1", v1)
+        .route("/stats/{key}", get(live_api::get_stats))
+}
+
+/// What people open in a browser.
+fn pages() -> Router<App> {
+    Router::new()
+        //TMP         .route("/", get(system::root))
+        .route(
+            "/login",
+            get(accounts::show_login).post(accounts::submit_login),
+        )
+        .route("/logout", post(accounts::log_out))
+        .route(
+            "/login/plugin",
+            get(plugin::show_approval).post(plugin::decide),
+        )
+        //TMP         .route("/theme", post(system::choose_theme))
+        // Live.
+        //TMP         .route("/live", get(live::show_live))
+        //TMP         .route("/live/events", get(sse::stream_events))
+        //TMP         .route("/live/card/{slot_id}", get(live::show_card))
+        //TMP         .route("/slots/{slot_id}/label", post(live::rename_slot))
+        //TMP         .route("/slots/{slot_id}/rotate", post(live::rotate_key))
+        //TMP         .route("/slots/{slot_id}/disconnect", post(live::disconnect))
+        // People.
+        .route("/users", get(accounts::show_users).post(accounts::add_user))
+        .route("/account", get(accounts::show_account))
+        .route("/account/password", post(accounts::change_password))
+        .route(
+            "/account/sessions/{id}/revoke",
+            post(accounts::revoke_browser),
+        )
+        .route(
+            "/account/plugins/{id}/revoke",
+            post(accounts::revoke_plugin),
+        )
+}
+
+/// Static files: the only answers that are compressed, because they hold no secret.
+fn assets() -> Router<App> {
+    Router::new()
+        .route("/static/{file}", get(http::assets::asset))
+        .route("/favicon.ico", get(http::assets::favicon))
+        .layer(CompressionLayer::new())
+}
+
+/// The layers, innermost first: each `layer` goes around what stands above it.
+fn wrap(config: &Config, router: Router<App>, app: &App, around: &Around) -> Router {
+    let public_url = app.settings.public_address().url.clone();
+    router
+        .method_not_allowed_fallback(http::method_not_allowed)
+        .fallback(http::unknown_path)
+        .layer(http::csrf(&public_url))
+        .layer(from_fn(http::limit_time))
+        .layer(from_fn(http::security_headers))
+        .layer(http::catch_panics())
+        .layer(from_fn_with_state(
+            config.trusted_proxies.clone(),
+            http::identify_peer,
+        ))
+        .layer(from_fn_with_state(around.metrics.clone(), http::observe))
+        .layer(axum::Extension(around.stop.clone()))
+        // Our extractors read bodies within their own limit.
+        .layer(DefaultBodyLimit::disable())
+        .with_state(app.clone())
+}

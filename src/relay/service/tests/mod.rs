@@ -1,0 +1,196 @@
+//! The use cases against a real store, a relay in memory and a clock that stands still.
+
+mod keys;
+mod life;
+mod metering;
+mod model;
+mod property;
+mod starting;
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::{RelayConfig, RelayDeps, RelayService, Started, StopTarget};
+use crate::db::Store;
+use crate::kernel::clock::ManualClock;
+use crate::kernel::ids::{AuthSessionId, RelaySessionId, UserId};
+use crate::kernel::seal::Vault;
+use crate::kernel::{Actor, Clock, Error, Result, Role, UnixMillis, Via};
+use crate::plans::{PlanRules, PlansService, Tier, store as plans};
+use crate::relay::model::{ConnectionId, IdempotencyKey, SlotChoice, StartRequest};
+use crate::relay::testing::FakeEngine;
+use crate::settings::{AddressSources, AdvertisedPorts, Settings};
+use crate::slots::{Slot, SlotsService, store as slots};
+
+/// 2026-03-23T21:06:40Z, far from the end of a month.
+const NOON: UnixMillis = UnixMillis(1_774_300_000_000);
+
+struct Fixture {
+    _folder: TempDir,
+    store: Store,
+    clock: Arc<ManualClock>,
+    engine: Arc<FakeEngine>,
+    relay: RelayService,
+    rules: PlanRules,
+    config: RelayConfig,
+}
+
+/// Billing is configured, so that plans limit.
+fn billing() -> PlanRules {
+    PlanRules {
+        is_billing_configured: true,
+        ..PlanRules::default()
+    }
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        Self::with(PlanRules::default(), RelayConfig::default()).await
+    }
+
+    async fn with(rules: PlanRules, config: RelayConfig) -> Self {
+        let (folder, store) = crate::db::testing::main_store();
+        let clock = ManualClock::starting_at(NOON);
+        let engine = FakeEngine::new();
+        let relay = service(&store, &clock, &engine, rules, &config).await;
+        Self {
+            _folder: folder,
+            store,
+            clock,
+            engine,
+            relay,
+            rules,
+            config,
+        }
+    }
+
+    /// Another process on the same data; the relay forgot everything.
+    async fn restart(&mut self) {
+        self.engine = FakeEngine::new();
+        self.relay = service(
+            &self.store,
+            &self.clock,
+            &self.engine,
+            self.rules,
+            &self.config,
+        )
+        .await;
+    }
+
+    async fn user(&self, tier: Tier, slot_count: u32) -> Actor {
+        let user_id = UserId::generate();
+        let vault = vault();
+        self.store
+            .write(move |tx| {
+                tx.execute(
+                    "INSERT INTO user (id, email, display_name, role, password_hash,
+                         created_at_ms, updated_at_ms) VALUES (?1, ?1, '', 'streamer', '', 0, 0)",
+                    [user_id],
+                )?;
+                plans::plan_insert(tx, user_id, tier, NOON)?;
+                slots::slot_insert_defaults(tx, &vault, user_id, slot_count, NOON)?;
+                Ok::<_, Error>(())
+            })
+            .await
+            .unwrap();
+        Actor {
+            user_id,
+            role: Role::Streamer,
+            via: Via::Plugin(AuthSessionId::generate()),
+        }
+    }
+
+    async fn slots(&self, actor: &Actor) -> Arc<[Arc<Slot>]> {
+        self.relay.0.deps.slots.list(actor.user_id).await.unwrap()
+    }
+
+    async fn start(&self, actor: &Actor, connection: &str, slot: SlotChoice) -> Result<Started> {
+        let request = request(connection, slot);
+        self.relay.start(actor, request, key()).await
+    }
+
+    async fn stop(&self, actor: &Actor, id: RelaySessionId) -> UnixMillis {
+        let target = StopTarget::Session(id);
+        self.relay.stop(actor, target).await.unwrap().stopped_at
+    }
+
+    /// The status word of the session of a connection, as the plugin is shown.
+    async fn status(&self, actor: &Actor, name: &str) -> Option<&'static str> {
+        let snapshot = self.relay.active(actor, &connection(name)).await.unwrap();
+        snapshot.map(|snapshot| snapshot.of.session.status.as_str())
+    }
+
+    async fn count(&self, sql: &'static str) -> i64 {
+        self.store
+            .read(move |conn| Ok::<_, Error>(conn.query_row(sql, [], |row| row.get(0))?))
+            .await
+            .unwrap()
+    }
+
+    fn pass(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+}
+
+const OPEN_ASSIGNMENTS: &str = "SELECT COUNT(*) FROM assignment WHERE released_at_ms IS NULL";
+
+fn vault() -> Arc<Vault> {
+    Arc::new(Vault::new(&[7; 32]))
+}
+
+fn connection(name: &str) -> ConnectionId {
+    ConnectionId::parse(Some(name)).unwrap()
+}
+
+fn request(name: &str, slot: SlotChoice) -> StartRequest {
+    StartRequest {
+        connection_id: connection(name),
+        slot,
+        region_preference: String::new(),
+        requested_by: "obs-plugin".to_owned(),
+    }
+}
+
+fn key() -> IdempotencyKey {
+    IdempotencyKey {
+        key: Uuid::new_v4(),
+        request_hash: [1; 32],
+    }
+}
+
+async fn service(
+    store: &Store,
+    clock: &Arc<ManualClock>,
+    engine: &Arc<FakeEngine>,
+    rules: PlanRules,
+    config: &RelayConfig,
+) -> RelayService {
+    let (clock, vault) = (Clock::from_source(Arc::clone(clock) as _), vault());
+    let sources = AddressSources {
+        configured_host: Some("203.0.113.7".to_owned()),
+        configured_url: None,
+        detected: Ipv4Addr::LOCALHOST,
+        http_port: 8080,
+        ports: AdvertisedPorts {
+            srtla: 5000,
+            srt_publish: 4001,
+            srt_play: 4000,
+            stats: 8090,
+        },
+    };
+    let settings = Settings::load(store.clone(), clock.clone(), sources).await;
+    RelayService::new(RelayDeps {
+        store: store.clone(),
+        plans: PlansService::new(store.clone(), clock.clone(), rules),
+        slots: SlotsService::new(store.clone(), clock.clone(), Arc::clone(&vault)),
+        settings: settings.unwrap(),
+        engine: Arc::clone(engine) as _,
+        config: config.clone(),
+        clock,
+        vault,
+    })
+}

@@ -1,0 +1,42 @@
+//! Until somebody owns the appliance, every page leads to the explanation and the API says so.
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+
+use super::SetupService;
+use crate::http::ApiError;
+use crate::http::page::{Shell, Theme, render};
+use crate::kernel::{Code, Error, Kind};
+use crate::system::views::SetupWaitingPage;
+
+/// Middleware: lets requests through once the appliance is claimed. Asking costs nothing then.
+pub async fn gate(State(setup): State<SetupService>, request: Request, next: Next) -> Response {
+    match setup.is_claimed().await {
+        Ok(true) => next.run(request).await,
+        Ok(false) => explain(&request),
+        Err(error) => ApiError(error).into_response(),
+    }
+}
+
+fn explain(request: &Request) -> Response {
+    let path = request.uri().path();
+    if path.starts_with("/api/") || path.starts_with("/stats/") {
+        let message =
+            "nobody owns this appliance yet: open the setup address from the server's log";
+        return ApiError(Error::new(Kind::Unavailable, Code::SetupRequired, message))
+            .into_response();
+    }
+    waiting_page(Theme::of_request(request.headers()), path, false)
+}
+
+/// The page that says how to get a setup address.
+pub(super) fn waiting_page(theme: Theme, path: &str, is_token_refused: bool) -> Response {
+    let shell = Shell::visitor("Set up this appliance", path, theme);
+    let page = SetupWaitingPage {
+        shell,
+        is_token_refused,
+    };
+    render(StatusCode::SERVICE_UNAVAILABLE, &page)
+}

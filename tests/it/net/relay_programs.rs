@@ -1,0 +1,149 @@
+//! The embedded relay between programs that everybody uses: srt-live-transmit and ffmpeg.
+//!
+//! Invariant: a missing program fails the test.
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::process::{ChildStdout, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::program::{self, Program};
+use super::relay::relay;
+use super::ts::{self, Comparison};
+use crate::harness::eventually::{eventually, eventually_blocking};
+use glb::relay::embedded::EmbeddedRelay;
+use glb::relay::engine::Engine;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Reads all that a program writes, in the background.
+fn collect(mut stdout: ChildStdout) -> Arc<Mutex<Vec<u8>>> {
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let shared = Arc::clone(&written);
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4_096];
+        while let Ok(length @ 1..) = stdout.read(&mut buffer) {
+            shared.lock().unwrap().extend_from_slice(&buffer[..length]);
+        }
+    });
+    written
+}
+
+/// Waits until publisher and player are both connected.
+fn await_both(relay: &EmbeddedRelay) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(eventually(
+        PATIENCE,
+        "publisher and player are connected",
+        async || {
+            let streams = relay.stats().await.unwrap();
+            streams
+                .iter()
+                .any(|stream| stream.publisher.is_some() && stream.players.len() == 1)
+        },
+    ));
+}
+
+fn transmit(source: &str, target: &str) -> std::process::Command {
+    let mut command = program::command("srt-live-transmit");
+    command.args(["-q", "-chunk:1316", source, target]);
+    command
+}
+
+fn transmit_url(listener: SocketAddr, stream_id: &str) -> String {
+    format!("srt://{listener}?mode=caller&streamid={stream_id}&latency=500")
+}
+
+#[test]
+fn what_srt_live_transmit_sends_it_gets_back_byte_for_byte() {
+    const COUNT: u64 = 1_000;
+    // It reads and writes by blocks of 4,096 bytes: so much more pushes the last out.
+    const MORE: u64 = 64;
+    const START_PACKETS_MAX: usize = 700;
+    let relay = relay();
+    let addresses = relay.addresses();
+    let mut player = transmit(&transmit_url(addresses.play, "play_key"), "file://con");
+    let mut player = Program::spawn({
+        player.stdout(Stdio::piped());
+        player
+    });
+    let written = collect(player.stdout());
+    let mut publisher = transmit("file://con", &transmit_url(addresses.publish, "live_key"));
+    let mut publisher = Program::spawn({
+        publisher.stdin(Stdio::piped());
+        publisher
+    });
+    // What it reads before it knows that it is connected it throws away.
+    await_both(&relay);
+    let mut stdin = publisher.stdin();
+    let fed = ts::stream((COUNT + MORE) * ts::PACKETS_PER_DATAGRAM);
+    ts::write_paced(&mut stdin, &fed, 6_000).unwrap();
+    let last_sent = usize::try_from(COUNT * ts::PACKETS_PER_DATAGRAM).unwrap() - 1;
+    let mut range = (usize::MAX, 0);
+    eventually_blocking(
+        PATIENCE,
+        "all but the start came back, without a change",
+        || {
+            let written = written.lock().unwrap();
+            let whole = written.len() - written.len() % ts::PACKET_BYTES;
+            range = match ts::compare(&fed, &written[..whole]) {
+                Comparison::Identical => (0, last_sent),
+                Comparison::SubrangeIdentical { first, last } => (first, last),
+                Comparison::Differs { .. } => return false,
+            };
+            range.1 >= last_sent
+        },
+    );
+    assert!(
+        range.0 <= START_PACKETS_MAX,
+        "{} packets are missing at the start",
+        range.0
+    );
+}
+
+/// ffmpeg without a terminal and a banner.
+fn ffmpeg(arguments: &str) -> std::process::Command {
+    let mut command = program::command("ffmpeg");
+    command.args(["-nostdin", "-hide_banner", "-loglevel", "error"]);
+    command.args(arguments.split_whitespace());
+    command
+}
+
+#[test]
+fn what_ffmpeg_plays_has_no_gap_and_decodes_without_an_error() {
+    let relay = relay();
+    let addresses = relay.addresses();
+    // ffmpeg counts the latency in microseconds.
+    let url = |listener, stream_id| {
+        format!("srt://{listener}?mode=caller&streamid={stream_id}&latency=500000")
+    };
+    let publish = url(addresses.publish, "live_key");
+    let play = url(addresses.play, "play_key");
+    let _publisher = Program::spawn(ffmpeg(&format!(
+        "-re -f lavfi -i testsrc2=size=320x180:rate=30 -re -f lavfi -i sine=frequency=440 \
+         -c:v libx264 -preset ultrafast -g 30 -pix_fmt yuv420p -c:a aac -f mpegts {publish}"
+    )));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("played.ts");
+    let mut player = Program::spawn(ffmpeg(&format!(
+        "-i {play} -t 3 -c copy -f mpegts {}",
+        file.display()
+    )));
+    let status = player
+        .wait(PATIENCE)
+        .expect("it ends after three seconds of stream");
+    assert!(status.success(), "{}", player.stderr());
+    let played = std::fs::read(&file).unwrap();
+    let continuity = ts::continuity(&played);
+    assert!(continuity.is_clean(), "{continuity:?}");
+    let mut decoder = Program::spawn(ffmpeg(&format!("-xerror -i {} -f null -", file.display())));
+    let status = decoder
+        .wait(PATIENCE)
+        .expect("three seconds are decoded soon");
+    assert!(status.success(), "{}", decoder.stderr());
+    assert_eq!(decoder.stderr(), "");
+}
