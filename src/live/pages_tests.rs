@@ -368,6 +368,10 @@ async fn a_bad_name_comes_back_with_the_reason() {
     assert_sound_page(&answer.body);
     assert!(answer.body.contains(&long) && answer.body.contains("Use at most 64 characters."));
     assert!(!answer.body.contains("http-equiv=\"refresh\""));
+    assert!(
+        answer.body.contains("name=\"return_to\" value=\"/live\""),
+        "the colours lead back to a page that can be read"
+    );
     assert_eq!(world.first_slot(&ada).await.label, "Main");
 }
 
