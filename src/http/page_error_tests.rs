@@ -124,10 +124,7 @@ async fn a_program_gets_json() {
 #[tokio::test]
 async fn what_went_well_is_left_alone() {
     let (response, body) = ask("GET", "/well", BROWSER).await;
-    assert_eq!(
-        (response.status(), body.as_str()),
-        (StatusCode::OK, "well")
-    );
+    assert_eq!((response.status(), body.as_str()), (StatusCode::OK, "well"));
 }
 
 #[test]

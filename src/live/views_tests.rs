@@ -284,7 +284,11 @@ fn a_refused_name_is_kept_in_an_open_form() {
 #[test]
 fn without_scripts_the_page_loads_itself_anew() {
     let masked = several().render().unwrap();
-    assert!(masked.contains("<noscript><meta http-equiv=\"refresh\" content=\"10;url=/live\"></noscript>"));
+    assert!(
+        masked.contains(
+            "<noscript><meta http-equiv=\"refresh\" content=\"10;url=/live\"></noscript>"
+        )
+    );
     let still = LivePage {
         is_still: true,
         ..several()

@@ -264,7 +264,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wrong_old_or_replaced_token_claims_nothing() {
-        let Fixture { setup, clock, .. } = fixture().await;
+        let Fixture { setup, clock, folder: _folder } = fixture().await;
         let first = token_of(&setup.renew_setup_token().await.unwrap());
         let second = token_of(&setup.renew_setup_token().await.unwrap());
         for bad in ["", "guess", &first] {
@@ -278,7 +278,7 @@ mod tests {
 
     #[tokio::test]
     async fn of_two_who_claim_at_once_one_owns_it() {
-        let Fixture { setup, .. } = fixture().await;
+        let Fixture { setup, folder: _folder, .. } = fixture().await;
         let token = token_of(&setup.renew_setup_token().await.unwrap());
         let (one, other) = tokio::join!(setup.claim(&token, claim()), setup.claim(&token, claim()));
         assert!(one.is_ok() != other.is_ok());
