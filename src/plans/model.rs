@@ -380,3 +380,136 @@ impl Usage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_000_000);
+
+    fn plan(tier: Tier, status: PlanStatus) -> Plan {
+        Plan {
+            user_id: UserId::generate(),
+            role: Role::Streamer,
+            tier,
+            status,
+            addon_relay_count: 0,
+            is_operator_set: false,
+            grace_deadline_at: None,
+            cycle_anchor_at: NOW,
+        }
+    }
+
+    fn rules(is_billing_configured: bool) -> PlanRules {
+        PlanRules {
+            is_billing_configured,
+            ..PlanRules::default()
+        }
+    }
+
+    #[test]
+    fn without_billing_everybody_is_internal_and_the_row_is_kept() {
+        let plan = plan(Tier::Free, PlanStatus::Canceled);
+        let entitlement = plan.entitlement(&rules(false), NOW);
+        assert!(entitlement.is_enabled());
+        assert_eq!(entitlement.plan_tier, Tier::Internal);
+        assert_eq!(entitlement.max_concurrent_conns, 99);
+        assert_eq!(plan.tier, Tier::Free);
+    }
+
+    #[test]
+    fn owners_and_users_an_operator_set_are_internal_with_billing_too() {
+        for (role, is_operator_set) in [(Role::Owner, false), (Role::Streamer, true)] {
+            let plan = Plan {
+                role,
+                is_operator_set,
+                ..plan(Tier::Free, PlanStatus::Canceled)
+            };
+            assert_eq!(plan.effective_tier(&rules(true)), Tier::Internal);
+        }
+    }
+
+    #[test]
+    fn a_plan_entitles_while_it_is_paid_for_or_in_its_grace() {
+        let reason = |tier, status, grace_deadline_at| {
+            let plan = Plan {
+                grace_deadline_at,
+                ..plan(tier, status)
+            };
+            plan.entitlement(&rules(true), NOW).reason_code
+        };
+        let later = Some(UnixMillis(NOW.0 + 1));
+        let standard = |status, deadline| reason(Tier::Standard, status, deadline);
+        assert_eq!(standard(PlanStatus::Active, None), Reason::Ok);
+        assert_eq!(standard(PlanStatus::Trial, None), Reason::Ok);
+        assert_eq!(standard(PlanStatus::PastDue, later), Reason::Ok);
+        let inactive = Reason::SubscriptionInactive;
+        assert_eq!(standard(PlanStatus::PastDue, Some(NOW)), inactive);
+        assert_eq!(standard(PlanStatus::PastDue, None), inactive);
+        assert_eq!(standard(PlanStatus::Canceled, later), inactive);
+        let free = reason(Tier::Free, PlanStatus::Active, None);
+        assert_eq!(free, Reason::SubscriptionRequired);
+    }
+
+    #[test]
+    fn add_ons_add_connections_and_slots_to_standard_only() {
+        assert_eq!(Tier::Standard.max_connections(0), 1);
+        assert_eq!(Tier::Standard.max_connections(2), 3);
+        assert_eq!(Tier::Standard.slots(2), 4);
+        assert_eq!(Tier::Free.max_connections(2), 0);
+        assert_eq!(Tier::Free.slots(2), 1);
+    }
+
+    #[test]
+    fn names_of_old_are_standard() {
+        assert_eq!("starter".parse::<Tier>().unwrap(), Tier::Standard);
+        assert_eq!("pro".parse::<Tier>().unwrap(), Tier::Standard);
+        assert!("gold".parse::<Tier>().is_err());
+    }
+
+    #[test]
+    fn usage_counts_against_what_the_tier_includes() {
+        let cycle = Cycle::containing(NOW, NOW);
+        let usage = |tier, consumed| {
+            Usage::of(
+                &plan(tier, PlanStatus::Active),
+                &rules(true),
+                cycle,
+                consumed,
+            )
+        };
+        let standard = usage(Tier::Standard, 54_010);
+        assert_eq!(standard.included_seconds, 54_000);
+        assert_eq!(
+            (standard.remaining_seconds, standard.overage_seconds),
+            (0, 10)
+        );
+        assert_eq!(usage(Tier::Standard, 53_000).remaining_seconds, 1_000);
+        let internal = usage(Tier::Internal, 99_999);
+        assert_eq!(
+            (internal.included_seconds, internal.overage_seconds),
+            (0, 0)
+        );
+    }
+
+    #[test]
+    fn the_limit_is_told_apart_from_a_plan_without_a_relay() {
+        let entitlement = plan(Tier::Standard, PlanStatus::Active).entitlement(&rules(true), NOW);
+        assert!(entitlement.require_connection(0).is_ok());
+        let limit = entitlement.require_connection(1).unwrap_err();
+        assert_eq!(limit.code(), Code::ConnectionLimitReached);
+        let free = plan(Tier::Free, PlanStatus::Active).entitlement(&rules(true), NOW);
+        let denied = free.require_connection(0).unwrap_err();
+        assert_eq!(denied.code(), Code::EntitlementDenied);
+    }
+
+    #[test]
+    fn the_wire_names_an_entitlement_as_the_plugin_reads_it() {
+        let entitlement = plan(Tier::Free, PlanStatus::Active).entitlement(&rules(false), NOW);
+        let wire = serde_json::json!({
+            "relay_access_status": "enabled", "reason_code": "ok", "plan_tier": "internal",
+            "plan_status": "active", "max_concurrent_conns": 99
+        });
+        assert_eq!(serde_json::to_value(entitlement).unwrap(), wire);
+    }
+}

@@ -65,6 +65,7 @@ impl Hub {
                     links_max: config.srtla_links_max,
                     registrations_per_second: config.registrations_per_second,
                 },
+                secret,
             ),
             keys: KeyTable::new(secret),
             slots: HashMap::new(),
