@@ -24,6 +24,8 @@ use super::{control, open, routes};
 use crate::db::{FolderLock, Store};
 use crate::http::{self, Listening};
 use crate::jobs::Tasks;
+use crate::kernel::error_chain;
+use crate::relay::RelayService;
 use crate::relay::embedded::EmbeddedRelay;
 
 /// How long open requests may take to finish at the end.
@@ -37,6 +39,7 @@ pub struct Running {
     addresses: Addresses,
     setup_url: Option<String>,
     engine: Arc<EmbeddedRelay>,
+    relay: RelayService,
     tasks: Tasks,
     listeners: JoinSet<std::io::Result<()>>,
     stop_listening: CancellationToken,
@@ -73,6 +76,7 @@ impl Running {
             addresses,
             setup_url,
             engine,
+            relay: composed.app.relay.clone(),
             tasks,
             listeners: JoinSet::new(),
             stop_listening: stop,
@@ -161,6 +165,13 @@ impl Running {
         }
         self.tasks.end(TASK_PATIENCE).await;
         self.engine.shutdown().await;
+        if let Err(error) = self.relay.shut_down().await {
+            tracing::warn!(
+                cause = error_chain(&error),
+                "the last seconds of usage were not stored"
+            );
+        }
+        drop(self.relay);
         if let Err(error) = std::fs::remove_file(&self.control_socket) {
             tracing::warn!(error = %error, "the control socket could not be removed");
         }
