@@ -295,8 +295,18 @@ async fn a_viewer_sees_everybodys_figures_but_no_key_and_no_action() {
             "whose slot it is"
         );
         assert!(!answer.body.contains("action=\"/slots/"));
+        assert!(
+            answer.body.contains("No media yet.") && !answer.body.contains("UDP"),
+            "nowhere to send to"
+        );
         assert!(!holds_a_key(&answer.body, &slots));
     }
+    let own = world.first_slot(&eve).await.id;
+    let page = world.get(&eve, "/live").await.body;
+    assert!(
+        !page.contains(&own.to_string()),
+        "a viewer's own slots serve for nothing"
+    );
     for (action, form) in [
         ("label", "label=x"),
         ("label", "label="),
