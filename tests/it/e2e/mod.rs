@@ -6,13 +6,13 @@
 mod bonded;
 mod byte_exact;
 // mod cli;
-// mod crash;
+mod crash;
 // mod full_disk;
-// mod hostile_network;
+mod hostile_network;
 mod live_status;
 mod plugin_journey;
 mod programs;
-// mod refusals;
+mod refusals;
 // mod secrets;
 mod stage;
 // mod starts_refused;

@@ -80,6 +80,15 @@ pub(crate) struct Http {
 impl Http {
     /// A caller of the server at `address`.
     pub(crate) fn to(address: SocketAddr) -> Self {
+        Self::to_base(format!("http://{address}"))
+    }
+
+    /// Another caller of the same server, with connections of its own.
+    pub(crate) fn another(&self) -> Self {
+        Self::to_base(self.base.clone())
+    }
+
+    fn to_base(base: String) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -93,7 +102,7 @@ impl Http {
         Self {
             runtime,
             client,
-            base: format!("http://{address}"),
+            base,
         }
     }
 

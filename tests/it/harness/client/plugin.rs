@@ -68,6 +68,16 @@ impl Plugin {
         plugin
     }
 
+    /// The same plugin for another thread.
+    pub(crate) fn another(&self) -> Self {
+        Self {
+            http: self.http.another(),
+            access_token: self.access_token.clone(),
+            refresh_token: self.refresh_token.clone(),
+            snapshot: self.snapshot.clone(),
+        }
+    }
+
     /// `login/start`.
     #[track_caller]
     pub(crate) fn begin_sign_in(&self) -> Attempt {
