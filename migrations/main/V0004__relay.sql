@@ -34,7 +34,7 @@ CREATE TABLE relay_session (
     broadcast_seconds INTEGER NOT NULL DEFAULT 0 CHECK (broadcast_seconds >= 0),
     supersedes_session_id TEXT REFERENCES relay_session (id) ON DELETE SET NULL,
     updated_at_ms INTEGER NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 -- Open means provisioning, active or grace: one per slot, and one per connection of a user.
 CREATE UNIQUE INDEX relay_session_open_slot ON relay_session (slot_id)
     WHERE status IN ('provisioning', 'active', 'grace');
@@ -43,7 +43,6 @@ CREATE UNIQUE INDEX relay_session_open_connection ON relay_session (user_id, con
 CREATE INDEX relay_session_connection ON relay_session (user_id, connection_id, started_at_ms);
 CREATE INDEX relay_session_failed ON relay_session (user_id, stopped_at_ms)
     WHERE stop_reason IN ('relay_rejected', 'relay_unavailable');
-CREATE INDEX relay_session_slot ON relay_session (slot_id);
 CREATE INDEX relay_session_supersedes ON relay_session (supersedes_session_id)
     WHERE supersedes_session_id IS NOT NULL;
 
@@ -54,7 +53,7 @@ CREATE TABLE assignment (
     node_id TEXT NOT NULL REFERENCES node (id),
     assigned_at_ms INTEGER NOT NULL,
     released_at_ms INTEGER
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX assignment_open_session ON assignment (session_id) WHERE released_at_ms IS NULL;
 CREATE INDEX assignment_open_node ON assignment (node_id) WHERE released_at_ms IS NULL;
 CREATE INDEX assignment_session ON assignment (session_id);

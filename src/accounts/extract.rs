@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn the_cookie_is_bound_as_tightly_as_the_connection_allows() {
-        let day = Duration::from_secs(86_400);
+        let day = Duration::from_hours(24);
         let secure = set_session_cookie("t", day, true);
         assert_eq!(
             secure,

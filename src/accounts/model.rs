@@ -41,8 +41,8 @@ pub struct SessionLimits {
     pub absolute: Duration,
 }
 
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 impl Default for AccountsConfig {
     /// An idle limit of minutes would ask for a password in the street, while the stream is in trouble:
@@ -52,7 +52,7 @@ impl Default for AccountsConfig {
             access_token_life: DAY,
             refresh_life: 90 * DAY,
             access_grace: 30 * DAY,
-            retry_window: Duration::from_secs(60),
+            retry_window: Duration::from_mins(1),
             browser: SessionLimits {
                 idle: DAY,
                 absolute: 30 * DAY,

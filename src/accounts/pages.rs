@@ -213,16 +213,15 @@ impl AddUserForm {
                 role: self.role,
                 password: Password::random(),
             }),
-            (email, name) => Err(field_errors([email.err(), name.err()])),
+            (email, name) => Err(field_errors(&[email.err(), name.err()])),
         }
     }
 }
 
 /// The field errors of several checks.
-pub(crate) fn field_errors<const N: usize>(errors: [Option<Error>; N]) -> Vec<FieldError> {
-    errors
-        .iter()
-        .flatten()
+fn field_errors(errors: &[Option<Error>]) -> Vec<FieldError> {
+    let failed = errors.iter().flatten();
+    failed
         .flat_map(|error| error.fields().iter().cloned())
         .collect()
 }

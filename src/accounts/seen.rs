@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::kernel::UnixMillis;
 
 /// Longer than any idle limit: an entry of that age tells no more than its row.
-const FORGET_AFTER: Duration = Duration::from_secs(2 * 24 * 3600);
+const FORGET_AFTER: Duration = Duration::from_hours(48);
 
 #[derive(Debug, Clone, Copy)]
 struct Seen {

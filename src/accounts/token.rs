@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
-    const DAY: Duration = Duration::from_secs(86_400);
+    const DAY: Duration = Duration::from_hours(24);
     const NOW: UnixMillis = UnixMillis(1_774_300_000_000);
 
     fn tokens() -> AccessTokens {

@@ -17,14 +17,15 @@ use serde_json::{Value, json};
 
 use super::config::Config;
 use super::open::{self, Opened};
-use super::running;
+use super::{compose, listen};
 use crate::accounts::service::PluginSessions;
 use crate::accounts::{AccountsService, DisplayName, Email, NewUser, Password};
 use crate::db::{FolderLock, LockError};
 use crate::http::{ApiError, Json};
+use crate::kernel::ids::UserId;
 use crate::kernel::{Result, Role};
 use crate::settings::Settings;
-use crate::system::setup::{SetupDeps, SetupService};
+use crate::system::setup::SetupService;
 
 /// How long a command waits for the server's answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -129,7 +130,7 @@ pub(super) async fn execute(control: &Control, request: ControlRequest) -> Resul
                 password,
             };
             let user = control.accounts.create_user(new).await?;
-            Ok(answer(user.id.to_string(), shown))
+            Ok(answer(user.id, shown.as_ref()))
         }
         ControlRequest::ResetPassword { email, password } => {
             let email = Email::parse(&email)?;
@@ -138,12 +139,12 @@ pub(super) async fn execute(control: &Control, request: ControlRequest) -> Resul
             let reset = control
                 .accounts
                 .reset_password(email, &password, PluginSessions::Keep);
-            Ok(answer(reset.await?.id.to_string(), shown))
+            Ok(answer(reset.await?.id, shown.as_ref()))
         }
     }
 }
 
-fn answer(user_id: String, password: Option<SecretString>) -> Value {
+fn answer(user_id: UserId, password: Option<&SecretString>) -> Value {
     match password {
         Some(password) => json!({ "user_id": user_id, "password": password.expose_secret() }),
         None => json!({ "user_id": user_id }),
@@ -190,26 +191,16 @@ async fn offline(
     request: ControlRequest,
 ) -> anyhow::Result<Value> {
     let opened = open::open(&config, lock)?;
+    let addresses = listen::offline_addresses(&config);
+    let sources = listen::address_sources(&config, &addresses);
+    let settings = Settings::load(opened.store.clone(), opened.clock.clone(), sources).await?;
+    let setup = compose::setup(&config, &opened, &settings, &addresses);
     let Opened {
         store,
-        clock,
-        vault,
         accounts,
         lock,
         ..
     } = opened;
-    let addresses = running::offline_addresses(&config);
-    let sources = running::address_sources(&config, &addresses);
-    let settings = Settings::load(store.clone(), clock.clone(), sources).await?;
-    let setup = SetupService::new(SetupDeps {
-        store: store.clone(),
-        clock,
-        vault,
-        accounts: accounts.clone(),
-        settings,
-        local_url: running::local_url(&config, addresses.http),
-        data_dir: config.data_dir,
-    });
     let control = Control { accounts, setup };
     let outcome = execute(&control, request).await;
     drop(control);

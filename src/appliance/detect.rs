@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
 /// The IPv4 address of the default route; loopback when there is no route.
 #[must_use]
-pub fn default_route_ipv4() -> Ipv4Addr {
+pub(super) fn default_route_ipv4() -> Ipv4Addr {
     // Connecting a UDP socket sends nothing: the kernel only chooses the route and our address on it.
     // The destination is a documentation address (RFC 5737) that nobody has.
     const ANYWHERE: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);

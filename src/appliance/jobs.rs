@@ -30,86 +30,107 @@ pub(super) struct JobInputs {
     pub(super) telemetry: Store,
 }
 
+macro_rules! on {
+    ($input:expr, $call:expr) => {{
+        let input = $input.clone();
+        move || {
+            let input = input.clone();
+            async move { $call(&input).await }
+        }
+    }};
+}
+
 /// Every job: name, period, time limit, what it does.
 pub(super) fn table(config: &Config, inputs: &JobInputs) -> Vec<Job> {
-    let retention = config.sample_retention;
-    macro_rules! on {
-        ($input:ident, $call:expr) => {{
-            let $input = inputs.$input.clone();
-            move || {
-                let $input = $input.clone();
-                async move { $call(&$input).await }
-            }
-        }};
-    }
+    [
+        of_accounts(inputs),
+        of_relay(inputs),
+        of_house(config, inputs),
+    ]
+    .concat()
+}
+
+fn of_accounts(inputs: &JobInputs) -> Vec<Job> {
+    let JobInputs {
+        accounts, plugin, ..
+    } = inputs;
+    let limit = MINUTE;
     vec![
         job(
             "session_activity",
             MINUTE,
-            10 * SECOND,
+            limit,
             on!(accounts, accounts::write_last_seen),
         ),
         job(
             "session_cleanup",
             HOUR,
-            MINUTE,
+            limit,
             on!(accounts, accounts::delete_ended_sessions),
         ),
         job(
             "login_attempt_cleanup",
             10 * MINUTE,
-            MINUTE,
+            limit,
             on!(plugin, plugin::delete_old_attempts),
         ),
+    ]
+}
+
+fn of_relay(inputs: &JobInputs) -> Vec<Job> {
+    let JobInputs { relay, .. } = inputs;
+    let limit = MINUTE;
+    vec![
+        job("lease_expiry", 5 * SECOND, limit, on!(relay, relay::expire)),
         job(
-            "idempotency_cleanup",
-            5 * MINUTE,
+            "lease_writing",
             MINUTE,
-            on!(relay, relay::delete_expired_idempotency),
-        ),
-        job(
-            "lease_expiry",
-            10 * SECOND,
-            MINUTE,
-            on!(relay, relay::expire),
-        ),
-        job(
-            "provisioning_sweep",
-            MINUTE,
-            MINUTE,
-            on!(relay, relay::sweep_provisioning),
+            limit,
+            on!(relay, relay::write_leases),
         ),
         job(
             "usage_metering",
             10 * SECOND,
-            MINUTE,
+            limit,
             on!(relay, relay::write_usage),
         ),
         job(
-            "lease_writing",
+            "provisioning_sweep",
             MINUTE,
-            MINUTE,
-            on!(relay, relay::write_leases),
+            limit,
+            on!(relay, relay::sweep_provisioning),
         ),
         job(
             "relay_registration",
             MINUTE,
-            MINUTE,
+            limit,
             on!(relay, relay::register_slots),
         ),
+        job(
+            "idempotency_cleanup",
+            5 * MINUTE,
+            limit,
+            on!(relay, relay::delete_expired_idempotency),
+        ),
+    ]
+}
+
+fn of_house(config: &Config, inputs: &JobInputs) -> Vec<Job> {
+    let retention = config.sample_retention;
+    let stores = [inputs.store.clone(), inputs.telemetry.clone()];
+    let live = inputs.live.clone();
+    vec![
         job(
             "public_host_lookup",
             5 * MINUTE,
             MINUTE,
-            on!(settings, look_up_public_host),
+            on!(inputs.settings, look_up_public_host),
         ),
-        job("store_checkpoint", HOUR, MINUTE, {
-            let stores = [inputs.store.clone(), inputs.telemetry.clone()];
-            move || checkpoint(stores.clone())
+        job("store_checkpoint", HOUR, MINUTE, move || {
+            checkpoint(stores.clone())
         }),
-        job("sample_retention", HOUR, 10 * MINUTE, {
-            let live = inputs.live.clone();
-            move || forget_samples(live.clone(), retention)
+        job("sample_retention", HOUR, 10 * MINUTE, move || {
+            forget_samples(live.clone(), retention)
         }),
     ]
 }

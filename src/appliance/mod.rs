@@ -3,11 +3,13 @@
 //! Invariant: only this room names adapters, reads the environment and opens listeners.
 
 mod addresses;
+mod compose;
 pub mod config;
 mod control;
 mod detect;
 mod figures;
 mod jobs;
+mod listen;
 mod open;
 mod ports;
 mod routes;

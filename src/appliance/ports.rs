@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// Which table of the kernel to look in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
+pub(super) enum Transport {
     /// `/proc/net/tcp` and `tcp6`.
     Tcp,
     /// `/proc/net/udp` and `udp6`.
@@ -24,7 +24,7 @@ impl Transport {
 
 /// What to do about a port that cannot be bound; a sentence to put behind the operating system's.
 #[must_use]
-pub fn hint(
+pub(super) fn hint(
     transport: Transport,
     address: SocketAddr,
     error: &std::io::Error,

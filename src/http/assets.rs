@@ -111,13 +111,11 @@ pub fn asset_url(path: &str) -> &'static str {
 }
 
 /// `GET /static/{file}`: a file of ours, to be kept for ever; 404 for any other name.
-#[expect(clippy::unused_async, reason = "the router takes futures")]
 pub async fn asset(Path(file): Path<String>, headers: HeaderMap) -> Response {
     answer(&file, FOR_EVER, &headers)
 }
 
 /// `GET /favicon.ico`: the icon, for what asks for it without reading the page.
-#[expect(clippy::unused_async, reason = "the router takes futures")]
 pub async fn favicon(headers: HeaderMap) -> Response {
     answer(
         asset_url(FAVICON).trim_start_matches("/static/"),

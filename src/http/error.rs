@@ -4,10 +4,12 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
+use super::page_error::Failure;
 use super::request_id::RequestId;
 use crate::kernel::{Code, Error, Kind, error_chain};
 
-/// A failure that is answered as JSON.
+/// A failure on its way out: JSON, which [`show_errors_as_pages`](super::show_errors_as_pages) turns into
+/// a page for a browser.
 #[derive(Debug)]
 pub struct ApiError(pub Error);
 
@@ -43,6 +45,7 @@ impl IntoResponse for ApiError {
         let status = status_of(self.0.kind());
         log_once(&self.0, status);
         let mut response = (status, axum::Json(body(&self.0))).into_response();
+        response.extensions_mut().insert(Failure::of(&self.0));
         if let Some(wait) = self.0.retry_after_hint() {
             let seconds = HeaderValue::from(wait.as_secs().max(1));
             response.headers_mut().insert(header::RETRY_AFTER, seconds);

@@ -1,7 +1,7 @@
 //! HTTP without a feature: the error body, extractors, request ids, who the peer is, static files.
 //!
-//! Middleware order, outermost first: [`observe`] (request id, log, metrics), panic catching, security
-//! headers, time-out, CSRF. The body limit lives in the extractors, because a body that is too large is
+//! Middleware order, outermost first: [`observe`] (request id, log, metrics), security headers, errors as
+//! pages, panic catching, time-out, CSRF. The body limit lives in the extractors, because a body that is too large is
 //! drained before it is refused, so that the client reads the answer instead of a reset.
 //!
 //! Invariant: nothing here knows a capability.
@@ -19,6 +19,7 @@ mod observe;
 pub mod page;
 #[cfg(test)]
 pub(crate) mod page_check;
+mod page_error;
 mod peer;
 #[cfg(test)]
 mod preview;
@@ -31,6 +32,7 @@ pub use body::{BODY_LIMIT_BYTES, read_body};
 pub use error::{ApiError, method_not_allowed, status_of, unknown_path};
 pub use extract::{Form, Json, OptionalJson, Path, Query};
 pub use observe::{HttpMetrics, observe};
+pub use page_error::{ErrorPage, WayOn, show_errors_as_pages};
 pub use peer::{Peer, TrustedProxies, identify_peer};
 pub use protect::{catch_panics, csrf, limit_time, security_headers};
 pub use request_id::RequestId;

@@ -234,6 +234,21 @@ pub fn local_path(wanted: &str) -> &str {
     if is_local { wanted } else { "/live" }
 }
 
+/// A message as a person writes it: with a capital and a full stop.
+#[must_use]
+pub fn sentence(message: &str) -> String {
+    let mut characters = message.chars();
+    let Some(first) = characters.next() else {
+        return String::new();
+    };
+    let stop = if message.ends_with(['.', '!', '?', ')']) {
+        ""
+    } else {
+        "."
+    };
+    format!("{}{}{stop}", first.to_uppercase(), characters.as_str())
+}
+
 /// The answer that shows a page.
 #[must_use]
 pub fn render(status: StatusCode, page: &impl Template) -> Response {

@@ -1,19 +1,34 @@
-//! Writes every page with sample data into the temporary folder, for a person to look at.
+//! Every page with sample data as one small site: each page in both colour schemes, with the style
+//! sheets and scripts that it names.
 //!
-//! `cargo test -p glb preview -- --ignored`, then serve `glb-ui-preview` in the temporary folder
-//! by any static file server.
+//! Invariant: a page never names a file of ours that the binary does not hold.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
 use super::assets;
+use super::page_error;
 use crate::{accounts, live, plugin, system};
 
 #[test]
-#[ignore = "writes files for a person to look at"]
-fn preview_of_every_page() {
-    let folder = std::env::temp_dir().join("glb-ui-preview");
-    fs::create_dir_all(folder.join("static")).unwrap();
+fn every_page_finds_its_files_in_both_colour_schemes() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = render_all(folder.path());
+    let pages = site.iter().filter(|(name, _)| name.ends_with(".html"));
+    let mut count = 0;
+    for (name, html) in pages {
+        count += 1;
+        for file in named_files(html) {
+            assert!(folder.path().join(file).is_file(), "{name} names {file}");
+        }
+    }
+    assert!(count >= 2 * 20, "{count} pages");
+}
+
+/// Writes the site and answers its text files by name.
+fn render_all(folder: &Path) -> HashMap<String, String> {
+    fs::create_dir(folder.join("static")).unwrap();
     for (url, bytes) in assets::all() {
         fs::write(folder.join(url.trim_start_matches('/')), bytes).unwrap();
     }
@@ -22,15 +37,28 @@ fn preview_of_every_page() {
         accounts::views::tests::pages(),
         plugin::views::tests::pages(),
         system::views::tests::pages(),
+        page_error::tests::pages(),
     ];
+    let mut site = HashMap::new();
     for (name, html) in pages.concat() {
-        write_both_themes(&folder, name, &html);
+        for theme in ["light", "dark"] {
+            let wanted = format!("data-theme=\"{theme}\"");
+            let html = html.replacen("data-theme=\"auto\"", &wanted, 1);
+            assert!(html.contains(&wanted), "{name} can be {theme}");
+            let name = format!("{name}-{theme}.html");
+            fs::write(folder.join(&name), &html).unwrap();
+            assert!(
+                site.insert(name.clone(), html).is_none(),
+                "{name} is there once"
+            );
+        }
     }
+    site
 }
 
-fn write_both_themes(folder: &Path, name: &str, html: &str) {
-    for theme in ["light", "dark"] {
-        let html = html.replacen("data-theme=\"auto\"", &format!("data-theme=\"{theme}\""), 1);
-        fs::write(folder.join(format!("{name}-{theme}.html")), html).unwrap();
-    }
+/// The paths below `/static/` that a page loads.
+fn named_files(html: &str) -> impl Iterator<Item = &str> {
+    html.split('"')
+        .filter(|value| value.starts_with("/static/"))
+        .map(|value| value.trim_start_matches('/'))
 }

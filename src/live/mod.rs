@@ -6,19 +6,23 @@
 
 pub mod addresses;
 pub mod api;
+mod card;
 pub mod figures;
 mod hub;
 mod legacy;
 mod links;
 mod metrics;
 mod model;
+pub mod pages;
 mod poller;
 pub mod present;
 mod service;
 pub mod sparkline;
+pub mod sse;
 mod store;
 pub mod views;
 
+pub use card::Cards;
 pub use hub::{HISTORY_SECONDS, SlotStatus};
 pub use legacy::{flat, legacy};
 pub use links::{Link, PerLink};

@@ -12,7 +12,7 @@ use super::poller::{MediaListener, Poller};
 use super::store;
 use crate::db::Store;
 use crate::kernel::ids::SlotId;
-use crate::kernel::{Clock, Result};
+use crate::kernel::{Clock, Result, UnixMillis};
 use crate::relay::engine::Engine;
 
 /// Samples deleted in one write, so that the writer is not held.
@@ -51,6 +51,12 @@ impl LiveService {
     /// Polls until it is dropped.
     pub async fn poll(&self) {
         self.0.run().await;
+    }
+
+    /// The moment that [`Self::status`] is of.
+    #[must_use]
+    pub fn now(&self) -> UnixMillis {
+        self.0.clock.now()
     }
 
     /// A slot's status now.

@@ -91,6 +91,17 @@ pub struct SlotCard {
     pub addresses: Option<SlotAddresses>,
     /// Whether the reader may rename, rotate and disconnect.
     pub can_control: bool,
+    /// The name that was just refused, when one was.
+    pub refused: Option<RefusedLabel>,
+}
+
+/// A name that the form of a slot sent and that cannot be.
+#[derive(Debug, Clone)]
+pub struct RefusedLabel {
+    /// What was typed.
+    pub typed: String,
+    /// What is wrong with it, and what to do.
+    pub problem: String,
 }
 
 impl SlotCard {

@@ -105,6 +105,7 @@ fn card(label: &str, state: SlotState, is_revealed: bool) -> SlotCard {
             is_open: state == SlotState::Waiting,
         }),
         can_control: true,
+        refused: None,
     }
 }
 
@@ -150,6 +151,15 @@ fn welcome() -> LivePage {
     page
 }
 
+fn refused() -> LivePage {
+    let mut card = card("Main camera", SlotState::Offline, false);
+    card.refused = Some(RefusedLabel {
+        typed: "Main\tcamera".to_owned(),
+        problem: "Leave out line breaks and control characters.".to_owned(),
+    });
+    page(vec![card])
+}
+
 /// Every variant of the page, by name.
 pub(crate) fn pages() -> Vec<(&'static str, String)> {
     let named = [
@@ -161,6 +171,7 @@ pub(crate) fn pages() -> Vec<(&'static str, String)> {
         ("live-viewer", as_viewer()),
         ("live-welcome", welcome()),
         ("live-empty", page(Vec::new())),
+        ("live-refused", refused()),
     ];
     named
         .map(|(name, page)| (name, page.render().unwrap()))
@@ -262,9 +273,22 @@ fn a_hostile_label_stays_text() {
 }
 
 #[test]
+fn a_refused_name_is_kept_in_an_open_form() {
+    let html = refused().render().unwrap();
+    assert!(html.contains("value=\"Main\tcamera\""));
+    assert!(html.contains("aria-invalid=\"true\""));
+    let fold = html.split("class=\"fold slot-actions\"").nth(1).unwrap();
+    assert!(fold.split('>').next().unwrap().contains(" open"));
+}
+
+#[test]
 fn without_scripts_the_page_loads_itself_anew() {
     let masked = several().render().unwrap();
-    assert!(masked.contains("<noscript><meta http-equiv=\"refresh\" content=\"10\"></noscript>"));
+    assert!(
+        masked.contains(
+            "<noscript><meta http-equiv=\"refresh\" content=\"10;url=/live\"></noscript>"
+        )
+    );
     let still = LivePage {
         is_still: true,
         ..several()

@@ -9,6 +9,8 @@
 //! configured key; and it is claimed only by the plugin that started it.
 
 pub mod api;
+#[cfg(test)]
+mod handler_tests;
 pub mod jobs;
 pub mod model;
 pub mod pages;

@@ -26,9 +26,9 @@ pub struct PluginConfig {
 impl Default for PluginConfig {
     fn default() -> Self {
         Self {
-            attempt_life: Duration::from_secs(600),
+            attempt_life: Duration::from_mins(10),
             poll_interval: Duration::from_secs(3),
-            reclaim_window: Duration::from_secs(60),
+            reclaim_window: Duration::from_mins(1),
             complete_key: None,
         }
     }

@@ -18,7 +18,7 @@ use crate::settings::Settings;
 /// Undecided attempts at most; more is not people who sign in.
 const MAX_OPEN: u32 = 10_000;
 /// How long an attempt that is over still gets its own answer rather than "unknown".
-const KEEP_OVER: Duration = Duration::from_secs(24 * 3600);
+const KEEP_OVER: Duration = Duration::from_hours(24);
 
 /// Sign-in attempts of plugins. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -11,7 +11,7 @@ use crate::db::{Cache, Store, Tx};
 use crate::kernel::ids::{SlotId, UserId};
 use crate::kernel::seal::Vault;
 use crate::kernel::secret::TokenDigest;
-use crate::kernel::{Actor, Clock, Error, Result};
+use crate::kernel::{Actor, Clock, Error, Result, Role};
 
 /// Users whose slots are kept in memory.
 const CACHED_USERS: usize = 4096;
@@ -89,6 +89,23 @@ impl SlotsService {
             Ok::<_, Error>(slots.into_iter().map(Arc::new).collect())
         };
         inner.caches.by_user.get_or_load(owner, load).await
+    }
+
+    /// The slots that the caller may see: a streamer's own, else everybody's, by owner and number. Their
+    /// keys are for whoever may control them.
+    ///
+    /// # Errors
+    /// When the store fails or a key does not open.
+    pub async fn list_visible(&self, actor: &Actor) -> Result<Vec<Arc<Slot>>> {
+        match actor.role {
+            Role::Streamer => Ok(self.list(actor.user_id).await?.to_vec()),
+            Role::Owner | Role::Operator | Role::Viewer => {
+                let vault = Arc::clone(&self.0.vault);
+                let all = move |connection: &_| store::slot_list_all(connection, &vault);
+                let slots = self.0.store.read(all).await?;
+                Ok(slots.into_iter().map(Arc::new).collect())
+            }
+        }
     }
 
     /// One slot that the caller may see. Its keys are for whoever may control it.

@@ -81,6 +81,18 @@ pub fn slot_list(connection: &Connection, vault: &Vault, user_id: UserId) -> Res
     rows.map(|row| row?.open(vault)).collect()
 }
 
+/// Everybody's slots, by owner and number.
+///
+/// # Errors
+/// When a statement fails or a key does not open.
+pub fn slot_list_all(connection: &Connection, vault: &Vault) -> Result<Vec<Slot>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM stream_slot ORDER BY user_id, slot_number"
+    ))?;
+    let rows = statement.query_map([], SealedSlot::from_row)?;
+    rows.map(|row| row?.open(vault)).collect()
+}
+
 /// One slot.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! The pages of the first run, and the page that explains an error.
+//! The pages of the first run.
 //!
 //! Invariant: no page here names a path, a version or a cause that would help an intruder.
 
@@ -99,22 +99,6 @@ pub struct SetupWaitingPage {
     pub shell: Shell,
     /// Whether the visitor came with a token that is too old, used or wrong.
     pub is_token_refused: bool,
-}
-
-/// What went wrong, why, and what to do.
-#[derive(Debug, Template)]
-#[template(path = "pages/system/error.html")]
-pub struct ErrorPage {
-    /// What is around the content; its title says what happened.
-    pub shell: Shell,
-    /// The HTTP status.
-    pub status: u16,
-    /// Why it happened, as a sentence.
-    pub why: String,
-    /// What the reader can do, as a sentence.
-    pub remedy: String,
-    /// What to tell whoever runs the appliance.
-    pub request_id: String,
 }
 
 #[cfg(test)]

@@ -45,23 +45,12 @@ fn waiting(is_token_refused: bool) -> SetupWaitingPage {
     }
 }
 
-fn error() -> ErrorPage {
-    ErrorPage {
-        shell: Shell::visitor("There is no such page", "/nowhere", Theme::Auto),
-        status: 404,
-        why: "The address may be mistyped, or what it led to is gone.".to_owned(),
-        remedy: "Check the address, or go on from the page Live.".to_owned(),
-        request_id: "0199a3c2f7b17c2e9d41e0b7a5f3c2d1".to_owned(),
-    }
-}
-
 /// Every variant of the pages, by name.
 pub(crate) fn pages() -> Vec<(&'static str, String)> {
     vec![
         ("setup", setup(&[]).render().unwrap()),
         ("setup-wrong", setup(&errors()).render().unwrap()),
         ("setup-waiting", waiting(true).render().unwrap()),
-        ("error", error().render().unwrap()),
     ]
 }
 
@@ -106,14 +95,4 @@ fn the_waiting_page_tells_the_way_in_but_not_the_token() {
 #[test]
 fn the_token_is_not_in_debug_output() {
     assert!(!format!("{:?}", setup(&[])).contains("5eC2e7"));
-}
-
-#[test]
-fn an_error_page_names_the_request() {
-    assert!(
-        error()
-            .render()
-            .unwrap()
-            .contains("0199a3c2f7b17c2e9d41e0b7a5f3c2d1")
-    );
 }

@@ -44,6 +44,8 @@
       const slot = element.dataset.slot;
       try {
         const answer = await fetch(`/live/card/${slot}`, { redirect: "error" });
+        // Signed out meanwhile: the page leads to the sign-in.
+        if (answer.status === 401) window.location.reload();
         if (answer.ok) window.glb.swap(await answer.text(), [`figures-${slot}`]);
       } catch {
         // The notice is already shown; the next round tries again.
@@ -78,6 +80,16 @@
     source.addEventListener("error", onLost);
     source.addEventListener("card", onCard);
   }
+
+  // A browser allows six connections to a server: a tab that nobody looks at gives its own back.
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) {
+      open();
+      return;
+    }
+    onBack();
+    source.close();
+  });
 
   open();
 })();

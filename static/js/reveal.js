@@ -60,9 +60,9 @@
     else hide(link.dataset.hide);
   });
 
-  // A page that came with its keys shown forgets how it was asked for: loading it anew hides them.
   for (const element of document.querySelectorAll("[data-revealed]")) arm(element.dataset.revealed);
-  if (new URLSearchParams(window.location.search).has("reveal")) {
+  // The page forgets how it was asked for: loading it anew hides the keys and repeats no message.
+  if (window.location.search) {
     window.history.replaceState(null, "", window.location.pathname + window.location.hash);
   }
 })();

@@ -329,7 +329,7 @@ mod tests {
         world.user("one@example.org", Role::Owner).await;
         let session = sign_in(&world, "one@example.org", PASSWORD).await.unwrap();
         let limits = world.accounts.config().browser_limits(Role::Owner);
-        let nearly = limits.idle - Duration::from_secs(1);
+        let nearly = limits.idle.saturating_sub(Duration::from_secs(1));
         for _ in 0..3 {
             world.clock.advance(nearly);
             world.accounts.touch_browser(session.id);

@@ -27,9 +27,9 @@ use crate::kernel::{Clock, Error, Result, UnixMillis};
 const CACHED_SESSIONS: usize = 4096;
 /// How long sessions that are over stay in the store: their owner's list never shows them, but a reused
 /// refresh token is told from an unknown one.
-const KEEP_ENDED: Duration = Duration::from_secs(7 * 24 * 3600);
+const KEEP_ENDED: Duration = Duration::from_hours(7 * 24);
 /// How long failed sign-ins are remembered.
-const KEEP_FAILURES: Duration = Duration::from_secs(24 * 3600);
+const KEEP_FAILURES: Duration = Duration::from_hours(24);
 
 /// Users, sessions and tokens. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -31,7 +31,7 @@ pub enum Expiry {
 pub struct Issued {
     refresh_token: SecretString,
     access_id: AccessId,
-    issued_at: UnixMillis,
+    at: UnixMillis,
 }
 
 impl Issued {
@@ -39,7 +39,7 @@ impl Issued {
         Self {
             refresh_token: random_token::<32>(),
             access_id: AccessId::generate(),
-            issued_at: now,
+            at: now,
         }
     }
 
@@ -53,7 +53,7 @@ impl Issued {
         let (token, id, at) = (
             self.refresh_token.expose_secret(),
             self.access_id,
-            self.issued_at.0,
+            self.at.0,
         );
         vault.seal(&SecretString::from(format!("{token} {id} {at}")), context)
     }
@@ -73,7 +73,7 @@ impl Issued {
         Ok(Self {
             refresh_token: SecretString::from(word()?),
             access_id: word()?.parse().map_err(|_| Unsealable)?,
-            issued_at: UnixMillis(word()?.parse().map_err(|_| Unsealable)?),
+            at: UnixMillis(word()?.parse().map_err(|_| Unsealable)?),
         })
     }
 }
@@ -179,12 +179,12 @@ impl AccountsService {
         issued: &Issued,
     ) -> TokenPair {
         let (now, life) = (self.0.clock.now(), self.0.config.access_token_life);
-        let is_stale = now >= issued.issued_at + life;
+        let is_stale = now >= issued.at + life;
         let token = AccessToken {
             user_id,
             auth_session_id,
             access_id: issued.access_id,
-            issued_at: if is_stale { now } else { issued.issued_at },
+            issued_at: if is_stale { now } else { issued.at },
         };
         TokenPair {
             access_jwt: self.0.tokens.sign(&token, life),

@@ -1,5 +1,6 @@
 //! Making users, and their passwords.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use super::AccountsService;
@@ -108,6 +109,19 @@ impl AccountsService {
     pub async fn list_users(&self, actor: &Actor) -> Result<Vec<User>> {
         require_owner(actor)?;
         Ok(self.0.store.read(store::user_list).await?)
+    }
+
+    /// What all users call themselves, for a list of what belongs to several of them.
+    ///
+    /// # Errors
+    /// `Forbidden` for a streamer, who sees only what is their own.
+    pub async fn display_names(&self, actor: &Actor) -> Result<HashMap<UserId, String>> {
+        if actor.role == Role::Streamer {
+            return Err(Error::forbidden());
+        }
+        let users = self.0.store.read(store::user_list).await?;
+        let names = users.into_iter().map(|user| (user.id, user.display_name));
+        Ok(names.collect())
     }
 
     /// One user.

@@ -14,7 +14,7 @@ use crate::kernel::secret::TokenDigest;
 /// Tries that cost no wait.
 const FREE_TRIES: u32 = 5;
 /// The longest wait between two tries.
-const MAX_WAIT: Duration = Duration::from_secs(300);
+const MAX_WAIT: Duration = Duration::from_mins(5);
 
 /// How long to wait after the `failures`th failed try.
 fn wait_after(failures: u32) -> Duration {

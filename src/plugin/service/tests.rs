@@ -131,7 +131,7 @@ async fn a_claim_is_repeated_for_60_s_with_the_same_tokens() {
     let started = login.start().await;
     login.decide(&started, true).await;
     let (session, first) = login.claim(&started).await;
-    login.world.clock.advance(Duration::from_secs(60));
+    login.world.clock.advance(Duration::from_mins(1));
     let (again, second) = login.claim(&started).await;
     assert_eq!(session, again);
     assert_eq!(
@@ -238,7 +238,7 @@ async fn an_approved_attempt_can_be_claimed_after_its_time() {
     let started = login.start().await;
     login.world.clock.advance(Duration::from_secs(599));
     login.decide(&started, true).await;
-    login.world.clock.advance(Duration::from_secs(60));
+    login.world.clock.advance(Duration::from_mins(1));
     login.claim(&started).await;
 }
 

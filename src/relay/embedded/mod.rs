@@ -14,6 +14,7 @@
 mod config;
 mod handshake;
 mod hub;
+mod kernel_drops;
 mod limiter;
 mod listener;
 mod meter;
@@ -276,6 +277,14 @@ impl Engine for EmbeddedRelay {
     }
 
     async fn counters(&self) -> Result<EngineCounters, EngineError> {
-        self.ask(Command::Counters).await
+        let mut counters = self.ask(Command::Counters).await?;
+        let BoundAddresses {
+            srtla,
+            publish,
+            play,
+        } = self.addresses;
+        let dropped = kernel_drops::dropped(&[srtla, publish, play]);
+        counters.extend(dropped.map(|count| ("kernel_receive_dropped", count)));
+        Ok(counters)
     }
 }

@@ -39,7 +39,8 @@ pub(in crate::relay) fn has_room(
     let load: u32 = connection
         .prepare_cached(
             "SELECT COUNT(*) FROM
-                 (SELECT 1 FROM assignment WHERE node_id = ?1 AND released_at_ms IS NULL LIMIT ?2)",
+                 (SELECT 1 FROM assignment INDEXED BY assignment_open_node
+                  WHERE node_id = ?1 AND released_at_ms IS NULL LIMIT ?2)",
         )?
         .query_row((node_id, capacity), |row| row.get(0))?;
     Ok(load < capacity)
@@ -68,7 +69,7 @@ pub(in crate::relay) fn pass_on(
 ) -> rusqlite::Result<bool> {
     let changed = connection
         .prepare_cached(
-            "UPDATE assignment SET session_id = ?2
+            "UPDATE assignment INDEXED BY assignment_open_session SET session_id = ?2
              WHERE session_id = ?1 AND released_at_ms IS NULL",
         )?
         .execute((from, to))?;
@@ -83,7 +84,7 @@ pub(in crate::relay) fn release(
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "UPDATE assignment SET released_at_ms = ?2
+            "UPDATE assignment INDEXED BY assignment_open_session SET released_at_ms = ?2
              WHERE session_id = ?1 AND released_at_ms IS NULL",
         )?
         .execute((session_id, now))?;

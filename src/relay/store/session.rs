@@ -15,7 +15,8 @@ use crate::plans::{PlanRules, Tier, store as plans};
 use crate::relay::model::{Session, SessionCredentials, SlotSession, Status, StopReason};
 use crate::slots::store as slots;
 
-/// Spelled as in the partial indexes, so that they are used.
+/// Spelled as in the partial indexes. The queries name their index: without statistics the planner may take
+/// one that walks through all the sessions a user ever had.
 macro_rules! open {
     () => {
         "status IN ('provisioning', 'active', 'grace')"
@@ -103,7 +104,8 @@ pub(in crate::relay) fn open_of_connection(
     connection_id: &dyn ToSql,
 ) -> Result<Option<Session>> {
     let sql = select!(concat!(
-        "WHERE user_id = ?1 AND connection_id = ?2 AND ",
+        "INDEXED BY relay_session_open_connection
+         WHERE user_id = ?1 AND connection_id = ?2 AND ",
         open!()
     ));
     one(connection, vault, sql, &[&user_id, connection_id])
@@ -115,7 +117,10 @@ pub(in crate::relay) fn open_of_slot(
     vault: &Vault,
     slot_id: SlotId,
 ) -> Result<Option<Session>> {
-    let sql = select!(concat!("WHERE slot_id = ?1 AND ", open!()));
+    let sql = select!(concat!(
+        "INDEXED BY relay_session_open_slot WHERE slot_id = ?1 AND ",
+        open!()
+    ));
     one(connection, vault, sql, &[&slot_id])
 }
 
@@ -167,7 +172,8 @@ pub(in crate::relay) fn count_open(
 ) -> rusqlite::Result<u32> {
     connection
         .prepare_cached(concat!(
-            "SELECT COUNT(*) FROM relay_session WHERE user_id = ?1 AND ",
+            "SELECT COUNT(*) FROM relay_session INDEXED BY relay_session_open_connection
+             WHERE user_id = ?1 AND ",
             open!()
         ))?
         .query_row([user_id], |row| row.get(0))
@@ -179,7 +185,7 @@ pub(in crate::relay) fn count_by_status(
 ) -> rusqlite::Result<Vec<(Status, u64)>> {
     connection
         .prepare_cached(concat!(
-            "SELECT status, COUNT(*) FROM relay_session WHERE ",
+            "SELECT status, COUNT(*) FROM relay_session INDEXED BY relay_session_open_slot WHERE ",
             open!(),
             " GROUP BY status"
         ))?
@@ -194,7 +200,8 @@ pub(in crate::relay) fn held_slots(
 ) -> rusqlite::Result<Vec<SlotId>> {
     connection
         .prepare_cached(concat!(
-            "SELECT slot_id FROM relay_session WHERE user_id = ?1 AND ",
+            "SELECT slot_id FROM relay_session INDEXED BY relay_session_open_connection
+             WHERE user_id = ?1 AND ",
             open!()
         ))?
         .query_map([user_id], |row| row.get(0))?
@@ -203,7 +210,15 @@ pub(in crate::relay) fn held_slots(
 
 /// Every open session of everybody, for the jobs.
 pub(in crate::relay) fn all_open(connection: &Connection, vault: &Vault) -> Result<Vec<Session>> {
-    list(connection, vault, select!(concat!("WHERE ", open!())), &[])
+    list(
+        connection,
+        vault,
+        select!(concat!(
+            "INDEXED BY relay_session_open_slot WHERE ",
+            open!()
+        )),
+        &[],
+    )
 }
 
 /// The open sessions of a user, newest first.
@@ -213,7 +228,7 @@ pub(in crate::relay) fn open_of_user(
     user_id: UserId,
 ) -> Result<Vec<Session>> {
     let sql = select!(concat!(
-        "WHERE user_id = ?1 AND ",
+        "INDEXED BY relay_session_open_connection WHERE user_id = ?1 AND ",
         open!(),
         " ORDER BY started_at_ms DESC, id DESC"
     ));
@@ -228,7 +243,8 @@ pub(in crate::relay) fn failed_of_user(
     since: UnixMillis,
 ) -> Result<Vec<Session>> {
     let sql = select!(
-        "WHERE user_id = ?1 AND status = 'stopped' AND stopped_at_ms > ?2
+        "INDEXED BY relay_session_failed
+         WHERE user_id = ?1 AND status = 'stopped' AND stopped_at_ms > ?2
              AND stop_reason IN ('relay_rejected', 'relay_unavailable')
          ORDER BY started_at_ms DESC, id DESC"
     );
@@ -242,7 +258,7 @@ pub(in crate::relay) fn newest_open(
     user_id: UserId,
 ) -> Result<Option<Session>> {
     let sql = select!(concat!(
-        "WHERE user_id = ?1 AND ",
+        "INDEXED BY relay_session_open_connection WHERE user_id = ?1 AND ",
         open!(),
         " ORDER BY started_at_ms DESC, id DESC LIMIT 1"
     ));

@@ -11,6 +11,8 @@ use crate::accounts::extract::OptionalBrowserActor;
 use crate::http::{ApiError, Peer};
 use crate::kernel::Error;
 
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 /// The process is alive. Touches nothing.
 pub async fn get_liveness() -> axum::Json<Value> {
     axum::Json(json!({ "status": "ok" }))
@@ -42,7 +44,6 @@ pub async fn get_metrics(
         let message = "send metrics.token as a bearer token, or sign in as an operator";
         return Err(Error::unauthenticated(message).into());
     }
-    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], health.metrics().await?).into_response())
 }
 

@@ -65,5 +65,9 @@ fn three_unlike_links_carry_a_stream_whole_and_each_is_seen() {
     };
     transfer.run(&stage, || check_links(&stage.links()));
     assert_eq!(sender.counters().refusals, 0);
-    assert!(proxy.counters().to_target.lost > 10, "{:?}", proxy.counters());
+    assert!(
+        proxy.counters().to_target.lost > 10,
+        "{:?}",
+        proxy.counters()
+    );
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::stage::Stage;
 use super::transfer::Transfer;
-use crate::net::lossy::{LossyProxy, Profile};
 use crate::net::lossy::LineProfile;
+use crate::net::lossy::{LossyProxy, Profile};
 
 #[test]
 fn what_srt_live_transmit_sends_it_gets_back_byte_for_byte() {
@@ -49,6 +49,10 @@ fn five_percent_loss_and_fifty_milliseconds_each_way_lose_nothing_at_two_seconds
         assert!(live["pktRcvLoss"].as_u64().unwrap() > 0, "{figures}");
         assert_eq!(live["pktRcvDrop"], 0, "{figures}");
     });
-    assert!(publish.counters().to_target.lost > 50, "{:?}", publish.counters());
+    assert!(
+        publish.counters().to_target.lost > 50,
+        "{:?}",
+        publish.counters()
+    );
     assert!(play.counters().to_client.lost > 50, "{:?}", play.counters());
 }

@@ -21,10 +21,16 @@ fn obs_is_signed_in_by_the_person_at_the_browser() {
 
     let mut browser = Browser::at(address);
     let to_login = browser.get(&page).expect(303);
-    assert!(to_login.header("location").starts_with("/login?"), "{to_login:?}");
+    assert!(
+        to_login.header("location").starts_with("/login?"),
+        "{to_login:?}"
+    );
     browser.sign_in(&owner.email, &owner.password).expect(303);
     let text = browser.get(&page).expect(200).text();
-    assert!(text.contains("OBS Desktop") && text.contains("windows"), "{text}");
+    assert!(
+        text.contains("OBS Desktop") && text.contains("windows"),
+        "{text}"
+    );
     let decision = [("attempt", attempt.id.as_str()), ("decision", "approve")];
     browser.post("/login/plugin", &decision).expect(200);
 
@@ -47,7 +53,10 @@ fn a_denied_attempt_tells_obs_so() {
     let attempt = plugin.begin_sign_in();
     let decision = [("attempt", attempt.id.as_str()), ("decision", "deny")];
     browser.post("/login/plugin", &decision).expect(200);
-    assert_eq!(plugin.poll(&attempt).expect(403).error_code(), "login_denied");
+    assert_eq!(
+        plugin.poll(&attempt).expect(403).error_code(),
+        "login_denied"
+    );
 }
 
 #[test]
@@ -55,18 +64,35 @@ fn a_started_relay_has_all_that_the_plugin_needs_in_one_answer() {
     let stage = Stage::set();
     let addresses = stage.addresses();
     let token = stage.plugin.stream_token(2);
-    let answer = stage.plugin.start("conn_1774300000124_2", &token).expect(201).json();
+    let answer = stage
+        .plugin
+        .start("conn_1774300000124_2", &token)
+        .expect(201)
+        .json();
     let session = &answer["session"];
     assert_eq!(session["status"], "active");
     assert_eq!(session["provision_step"], "ready");
     assert_eq!(session["relay"]["public_ip"], "127.0.0.1");
     assert_eq!(session["relay"]["srt_port"], addresses.srtla.port());
     assert_eq!(session["credentials"]["stream_token"], token);
-    let sender = format!("srtla://127.0.0.1:{}?streamid=live_", addresses.srtla.port());
-    assert!(session["sender_url"].as_str().unwrap().starts_with(&sender), "{session}");
-    let source = format!("srt://127.0.0.1:{}?streamid=play_{token}", addresses.srt_play.port());
+    let sender = format!(
+        "srtla://127.0.0.1:{}?streamid=live_",
+        addresses.srtla.port()
+    );
+    assert!(
+        session["sender_url"].as_str().unwrap().starts_with(&sender),
+        "{session}"
+    );
+    let source = format!(
+        "srt://127.0.0.1:{}?streamid=play_{token}",
+        addresses.srt_play.port()
+    );
     assert_eq!(session["media_source_url"], source);
-    let again = stage.plugin.start("conn_1774300000124_2", &token).expect(200).json();
+    let again = stage
+        .plugin
+        .start("conn_1774300000124_2", &token)
+        .expect(200)
+        .json();
     assert_eq!(again["session"]["session_id"], session["session_id"]);
 }
 
@@ -92,14 +118,21 @@ fn ffmpeg_streams_through_it_and_everybody_sees_the_figures() {
     let links = stage.links();
     assert_eq!(links.len(), 1, "{links:?}");
     assert!(links[0]["last_ms_ago"].as_u64() < Some(5_000), "{links:?}");
-    assert_eq!(stage.plugin.health(&session.id).expect(200).json()["ok"], true);
+    assert_eq!(
+        stage.plugin.health(&session.id).expect(200).json()["ok"],
+        true
+    );
 
-    let status = late.wait(PATIENCE).expect("it ends after three seconds of stream");
+    let status = late
+        .wait(PATIENCE)
+        .expect("it ends after three seconds of stream");
     assert!(status.success(), "{}", late.stderr());
     let continuity = ts::continuity(&std::fs::read(&file).unwrap());
     assert!(continuity.is_clean(), "{continuity:?}");
     let mut decoder = ffmpeg_decoder(&file.display().to_string());
-    let status = decoder.wait(PATIENCE).expect("three seconds are decoded soon");
+    let status = decoder
+        .wait(PATIENCE)
+        .expect("three seconds are decoded soon");
     assert!(status.success(), "{}", decoder.stderr());
     assert_eq!(decoder.stderr(), "");
     assert_eq!(patient.stderr(), "");
@@ -117,7 +150,14 @@ fn the_plain_listener_serves_figures_and_nothing_else() {
     let stats = Http::to(stage.addresses().stats);
     let offline = stage.legacy_figures(stage.addresses().stats);
     assert_eq!(offline["publishers"], serde_json::json!({}));
-    for path in ["/", "/live", "/login", "/api/v1/relay/active", "/metrics", "/healthz"] {
+    for path in [
+        "/",
+        "/live",
+        "/login",
+        "/api/v1/relay/active",
+        "/metrics",
+        "/healthz",
+    ] {
         assert_eq!(stats.get(path).status, 404, "{path}");
     }
     assert_eq!(stats.get("/stats/play_unknown?legacy=1").status, 404);

@@ -32,7 +32,9 @@ pub(super) fn ffmpeg_recorder(
 ) -> Program {
     let url = ffmpeg_url(listener, key);
     let file = file.display();
-    Program::spawn(ffmpeg(&format!("-i {url} -t {seconds} -c copy -f mpegts {file}")))
+    Program::spawn(ffmpeg(&format!(
+        "-i {url} -t {seconds} -c copy -f mpegts {file}"
+    )))
 }
 
 /// A player that decodes everything and complains about anything.

@@ -276,7 +276,11 @@ impl Process {
     }
 
     fn signal(&mut self, signal: Signal) {
-        let is_running = self.child.try_wait().expect("it is our own child").is_none();
+        let is_running = self
+            .child
+            .try_wait()
+            .expect("it is our own child")
+            .is_none();
         assert!(is_running, "the server has ended before {signal:?}");
         kill_process(Pid::from_child(&self.child), signal).expect("it is our own child");
     }

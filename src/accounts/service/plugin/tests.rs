@@ -4,7 +4,7 @@ use super::super::testing::{START, World};
 use super::*;
 use crate::kernel::Role;
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 fn device() -> PluginDevice {
     PluginDevice {
@@ -167,7 +167,7 @@ async fn a_lost_answer_is_given_again_until_its_pair_is_used() {
     let opened = open(&world).await;
     let new = refresh(&world, &opened.tokens).await.unwrap();
     assert!(!is_same(&new, &opened.tokens));
-    for wait in [Duration::ZERO, Duration::from_secs(3600)] {
+    for wait in [Duration::ZERO, Duration::from_hours(1)] {
         world.clock.advance(wait);
         let again = refresh(&world, &opened.tokens).await.unwrap();
         assert!(is_same(&again, &new), "the same pair after {wait:?}");
@@ -192,14 +192,14 @@ async fn after_the_first_use_the_old_token_serves_60_s_and_then_ends_the_family(
         check(&world, &opened.tokens, Expiry::Enforced)
             .await
             .unwrap();
-        world.clock.advance(Duration::from_secs(600));
+        world.clock.advance(Duration::from_mins(10));
         let current = if used_by == "access" {
             check(&world, &new, Expiry::Enforced).await.unwrap();
             new.clone()
         } else {
             refresh(&world, &new).await.unwrap()
         };
-        world.clock.advance(Duration::from_secs(60));
+        world.clock.advance(Duration::from_mins(1));
         let again = refresh(&world, &opened.tokens).await.unwrap();
         assert!(is_same(&again, &new), "{used_by}");
         world.clock.advance(Duration::from_secs(1));

@@ -64,7 +64,10 @@ impl Answer {
             let text = error[field].as_str().unwrap_or_default();
             assert!(!text.is_empty(), "no error.{field} in {body}");
         }
-        assert_eq!(error["request_id"].as_str(), Some(self.header("x-request-id")));
+        assert_eq!(
+            error["request_id"].as_str(),
+            Some(self.header("x-request-id"))
+        );
         error["code"].as_str().expect("it was checked").to_owned()
     }
 }

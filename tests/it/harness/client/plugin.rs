@@ -137,13 +137,13 @@ impl Plugin {
     /// `relay/start`, with a fresh idempotency key.
     #[track_caller]
     pub(crate) fn start(&self, connection_id: &str, stream_token: &str) -> Answer {
-        self.http.send(self.start_request(connection_id, stream_token))
+        self.http
+            .send(self.start_request(connection_id, stream_token))
     }
 
     /// The request of [`Self::start`].
     pub(crate) fn start_request(&self, connection_id: &str, stream_token: &str) -> RequestBuilder {
-        let context =
-            json!({"mode": "auto", "obs_connected": true, "requested_by": "obs-plugin"});
+        let context = json!({"mode": "auto", "obs_connected": true, "requested_by": "obs-plugin"});
         let body = json!({
             "client_context": context,
             "connection_id": connection_id,
@@ -179,14 +179,19 @@ impl Plugin {
     /// `relay/active` of a connection.
     #[track_caller]
     pub(crate) fn active(&self, connection_id: &str) -> Answer {
-        self.get(&format!("/api/v1/relay/active?connection_id={connection_id}"))
+        self.get(&format!(
+            "/api/v1/relay/active?connection_id={connection_id}"
+        ))
     }
 
     /// `relay/stop`, as the plugin sends it.
     #[track_caller]
     pub(crate) fn stop(&self, session_id: &str) -> Answer {
         let body = json!({"session_id": session_id});
-        self.http.send(self.authorised(Method::POST, "/api/v1/relay/stop").json(&body))
+        self.http.send(
+            self.authorised(Method::POST, "/api/v1/relay/stop")
+                .json(&body),
+        )
     }
 
     /// `relay/health`: a heartbeat.
@@ -201,7 +206,9 @@ impl Plugin {
     pub(crate) fn rename(&self, slot_number: u32, label: &str) -> Option<Answer> {
         let path = format!("/api/v1/user/stream-slots/{slot_number}/label");
         let request = client_headers(self.authorised(Method::PUT, &path));
-        self.http.try_send(request.json(&json!({"label": label}))).ok()
+        self.http
+            .try_send(request.json(&json!({"label": label})))
+            .ok()
     }
 
     /// An authorised GET.

@@ -1,0 +1,197 @@
+//! Builds every service from the ones below it. Nothing runs yet.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use super::addresses::Addresses;
+use super::config::Config;
+use super::control::Control;
+use super::figures::Figures;
+use super::jobs::{self, JobInputs};
+use super::listen::{address_sources, local_url};
+use super::open::Opened;
+use super::routes::Around;
+use super::state::App;
+use crate::http::StopSignal;
+use crate::jobs::{Jobs, Tasks};
+use crate::live::LiveService;
+use crate::plugin::snapshot::Snapshots;
+use crate::plugin::{PluginConfig, PluginService};
+use crate::relay::engine::Engine;
+use crate::relay::{RelayConfig, RelayDeps, RelayService};
+use crate::settings::Settings;
+use crate::system::health::{HealthService, MetricsAccess};
+use crate::system::setup::{SetupDeps, SetupService};
+
+type Ticker = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Everything that is built before anything runs.
+pub(super) struct Composed {
+    pub(super) app: App,
+    pub(super) control: Control,
+    pub(super) around: Around,
+    ticker: Option<Ticker>,
+}
+
+impl Composed {
+    /// Tells the relay of the slots, recalls the past, and starts the tasks that always run.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn begin_work(&mut self, tasks: &Tasks) -> anyhow::Result<()> {
+        let App { relay, live, .. } = &self.app;
+        let total = relay.register_all().await?;
+        let (registered, failed) = (total.registered, total.failed);
+        tracing::info!(registered, failed, "slots are at the relay");
+        live.remember().await;
+        let live = live.clone();
+        let poll = move || {
+            let live = live.clone();
+            async move { live.poll().await }
+        };
+        tasks.spawn("poller", poll).await;
+        if let Some(ticker) = self.ticker.take() {
+            tasks.run("jobs", ticker).await;
+        }
+        Ok(())
+    }
+}
+
+/// Builds everything.
+///
+/// # Errors
+/// The store's.
+pub(super) async fn compose(
+    config: &Config,
+    opened: &Opened,
+    engine: Arc<dyn Engine>,
+    addresses: &Addresses,
+    tasks: &Tasks,
+) -> anyhow::Result<Composed> {
+    let sources = address_sources(config, addresses);
+    let settings = Settings::load(opened.store.clone(), opened.clock.clone(), sources).await?;
+    let figures = Figures::default();
+    let relay = relay(config, opened, &settings, &engine);
+    let live = LiveService::new(
+        Arc::clone(&engine),
+        Arc::new(relay.clone()),
+        opened.telemetry.clone(),
+        opened.clock.clone(),
+        figures.relay.clone(),
+    );
+    let plugin = plugin(config, opened, &settings);
+    let inputs = JobInputs {
+        accounts: opened.accounts.clone(),
+        plugin: plugin.clone(),
+        relay: relay.clone(),
+        live: live.clone(),
+        settings: settings.clone(),
+        store: opened.store.clone(),
+        telemetry: opened.telemetry.clone(),
+    };
+    let table = jobs::table(config, &inputs);
+    let (store, clock) = (opened.store.clone(), opened.clock.clone());
+    let (jobs, ticker) = Jobs::new(table, store, clock, figures.jobs.clone()).await?;
+    let setup = setup(config, opened, &settings, addresses);
+    let control = Control {
+        accounts: opened.accounts.clone(),
+        setup: setup.clone(),
+    };
+    let app = App {
+        accounts: opened.accounts.clone(),
+        health: health(config, opened, &relay, &engine, &figures),
+        jobs,
+        live,
+        plans: opened.plans.clone(),
+        plugin,
+        snapshots: Snapshots::new(opened.accounts.clone(), opened.slots.clone(), relay.clone()),
+        relay,
+        settings,
+        setup,
+        slots: opened.slots.clone(),
+    };
+    let around = Around {
+        metrics: figures.http,
+        stop: StopSignal::new(tasks.stop_signal()),
+    };
+    Ok(Composed {
+        app,
+        control,
+        around,
+        ticker: Some(Box::pin(ticker)),
+    })
+}
+
+fn relay(
+    config: &Config,
+    opened: &Opened,
+    settings: &Settings,
+    engine: &Arc<dyn Engine>,
+) -> RelayService {
+    RelayService::new(RelayDeps {
+        store: opened.store.clone(),
+        clock: opened.clock.clone(),
+        vault: Arc::clone(&opened.vault),
+        plans: opened.plans.clone(),
+        slots: opened.slots.clone(),
+        settings: settings.clone(),
+        engine: Arc::clone(engine),
+        config: RelayConfig {
+            shared_key: config.relay_shared_key.clone(),
+            ..RelayConfig::default()
+        },
+    })
+}
+
+fn plugin(config: &Config, opened: &Opened, settings: &Settings) -> PluginService {
+    PluginService::new(
+        opened.store.clone(),
+        opened.clock.clone(),
+        Arc::clone(&opened.vault),
+        opened.accounts.clone(),
+        settings.clone(),
+        PluginConfig {
+            attempt_life: config.plugin_login_life,
+            poll_interval: config.plugin_login_poll,
+            complete_key: config.plugin_login_complete_key.clone(),
+            ..PluginConfig::default()
+        },
+    )
+}
+
+/// Also for commands while no server runs.
+pub(super) fn setup(
+    config: &Config,
+    opened: &Opened,
+    settings: &Settings,
+    addresses: &Addresses,
+) -> SetupService {
+    SetupService::new(SetupDeps {
+        store: opened.store.clone(),
+        clock: opened.clock.clone(),
+        vault: Arc::clone(&opened.vault),
+        accounts: opened.accounts.clone(),
+        settings: settings.clone(),
+        data_dir: config.data_dir.clone(),
+        local_url: local_url(config, addresses.http),
+    })
+}
+
+fn health(
+    config: &Config,
+    opened: &Opened,
+    relay: &RelayService,
+    engine: &Arc<dyn Engine>,
+    figures: &Figures,
+) -> HealthService {
+    HealthService::new(
+        opened.store.clone(),
+        Arc::clone(engine),
+        opened.clock.clone(),
+        figures.registry(&opened.store),
+        figures.before_scrape(&opened.store, relay, engine),
+        MetricsAccess {
+            token: config.metrics_token.clone(),
+        },
+    )
+}

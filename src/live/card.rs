@@ -1,0 +1,200 @@
+//! The cards of one reader: which slots, how much of each, and the figures for the push.
+//!
+//! Invariant: whoever may not control a slot gets neither its keys, nor senders' addresses, nor actions.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{FromRef, FromRequestParts};
+use http::request::Parts;
+
+use super::LiveService;
+use super::addresses::clients;
+use super::model::State;
+use super::present::{Reader, slot_figures};
+use super::views::{SlotAddresses, SlotCard, SlotFigures};
+use crate::accounts::AccountsService;
+use crate::http::ApiError;
+use crate::kernel::ids::{SlotId, UserId};
+use crate::kernel::{Actor, Error, Result, Role};
+use crate::settings::Settings;
+use crate::slots::{Slot, SlotsService};
+
+/// The latency that the addresses recommend: enough for several repetitions over a mobile network's round
+/// trip of 100 to 300 ms, short enough for a chat.
+const LATENCY: Duration = Duration::from_secs(2);
+
+/// What cards are made from. A handler takes it as an argument.
+#[derive(Debug, Clone)]
+pub struct Cards {
+    accounts: AccountsService,
+    live: LiveService,
+    settings: Settings,
+    slots: SlotsService,
+}
+
+impl<S> FromRequestParts<S> for Cards
+where
+    AccountsService: FromRef<S>,
+    LiveService: FromRef<S>,
+    Settings: FromRef<S>,
+    SlotsService: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(_: &mut Parts, state: &S) -> std::result::Result<Self, ApiError> {
+        Ok(Self {
+            accounts: AccountsService::from_ref(state),
+            live: LiveService::from_ref(state),
+            settings: Settings::from_ref(state),
+            slots: SlotsService::from_ref(state),
+        })
+    }
+}
+
+/// One slot for one reader.
+#[derive(Debug, Clone)]
+struct Listed {
+    slot: Arc<Slot>,
+    /// Whose it is, when it is not the reader's own.
+    owner: Option<String>,
+    can_control: bool,
+}
+
+/// The slots that a reader may see, the reader's own first.
+#[derive(Debug, Clone)]
+pub(super) struct Board(Vec<Listed>);
+
+impl Board {
+    fn new(slots: Vec<Arc<Slot>>, actor: &Actor, names: &HashMap<UserId, String>) -> Self {
+        let listed = |slot: Arc<Slot>| {
+            let is_own = slot.user_id == actor.user_id;
+            let name = || names.get(&slot.user_id).cloned().unwrap_or_default();
+            Listed {
+                owner: (!is_own).then(name),
+                can_control: actor.may_control(slot.user_id),
+                slot,
+            }
+        };
+        let mut all: Vec<_> = slots.into_iter().map(listed).collect();
+        // Stable: by number within each owner. No name sorts before every name.
+        all.sort_by(|left, right| left.owner.cmp(&right.owner));
+        Self(all)
+    }
+
+    /// The slots, in the order of the page.
+    pub(super) fn slot_ids(&self) -> impl Iterator<Item = SlotId> {
+        self.0.iter().map(|listed| listed.slot.id)
+    }
+
+    fn find(&self, slot_id: SlotId) -> Result<&Listed> {
+        let mut all = self.0.iter();
+        all.find(|listed| listed.slot.id == slot_id)
+            .ok_or_else(|| Error::not_found("stream slot"))
+    }
+
+    fn own(&self) -> impl Iterator<Item = &Listed> {
+        let is_own = |listed: &&Listed| listed.owner.is_none() && listed.can_control;
+        self.0.iter().filter(is_own)
+    }
+}
+
+impl Cards {
+    /// The slots that `actor` may see.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn board(&self, actor: &Actor) -> Result<Board> {
+        let slots = self.slots.list_visible(actor).await?;
+        let names = match actor.role {
+            Role::Streamer => HashMap::new(),
+            Role::Owner | Role::Operator | Role::Viewer => {
+                self.accounts.display_names(actor).await?
+            }
+        };
+        Ok(Board::new(slots, actor, &names))
+    }
+
+    /// Every card of the board; `revealed` names the slot whose keys are shown.
+    pub(super) fn all(&self, board: &Board, revealed: Option<SlotId>) -> Vec<SlotCard> {
+        let card = |listed| self.card(board, listed, revealed);
+        board.0.iter().map(card).collect()
+    }
+
+    /// One card.
+    ///
+    /// # Errors
+    /// `NotFound` when the slot is not on the board.
+    pub(super) fn one(
+        &self,
+        board: &Board,
+        slot_id: SlotId,
+        revealed: Option<SlotId>,
+    ) -> Result<SlotCard> {
+        let listed = board.find(slot_id)?;
+        Ok(self.card(board, listed, revealed))
+    }
+
+    /// A slot's figures and its state.
+    ///
+    /// # Errors
+    /// `NotFound` when the slot is not on the board.
+    pub(super) fn figures(&self, board: &Board, slot_id: SlotId) -> Result<SlotFigures> {
+        let listed = board.find(slot_id)?;
+        Ok(self.figures_of(listed, self.guided(board)))
+    }
+
+    /// The state of a slot, whoever asks.
+    pub(super) fn state(&self, slot_id: SlotId) -> State {
+        self.live.status(slot_id).state
+    }
+
+    /// The slot that shows the steps to the first packet: the reader's first, as long as none of the
+    /// reader's slots ever had media.
+    fn guided(&self, board: &Board) -> Option<SlotId> {
+        let is_waiting = |listed: &Listed| self.state(listed.slot.id) == State::Waiting;
+        let first = board.own().next()?;
+        board.own().all(is_waiting).then_some(first.slot.id)
+    }
+
+    fn card(&self, board: &Board, listed: &Listed, revealed: Option<SlotId>) -> SlotCard {
+        let guided = self.guided(board);
+        let slot = &listed.slot;
+        let is_open = guided == Some(slot.id) || board.0.len() == 1;
+        let is_revealed = revealed == Some(slot.id);
+        let addresses = || self.addresses(slot, is_revealed, is_open);
+        SlotCard {
+            slot_id: slot.id,
+            label: slot.label.clone(),
+            owner: listed.owner.clone(),
+            figures: self.figures_of(listed, guided),
+            addresses: listed.can_control.then(addresses),
+            can_control: listed.can_control,
+            refused: None,
+        }
+    }
+
+    fn addresses(&self, slot: &Slot, is_revealed: bool, is_open: bool) -> SlotAddresses {
+        let address = self.settings.public_address();
+        let keys = is_revealed.then_some(&slot.keys);
+        SlotAddresses {
+            slot_id: slot.id,
+            clients: clients(slot.id, &address, keys, LATENCY),
+            is_revealed,
+            is_open,
+        }
+    }
+
+    fn figures_of(&self, listed: &Listed, guided: Option<SlotId>) -> SlotFigures {
+        let slot_id = listed.slot.id;
+        let reader = Reader {
+            now: self.live.now(),
+            ports: self.settings.public_address().ports,
+            sees_addresses: listed.can_control,
+            has_steps: guided == Some(slot_id),
+        };
+        slot_figures(slot_id, &self.live.status(slot_id), reader)
+    }
+}

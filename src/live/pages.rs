@@ -1,0 +1,236 @@
+//! The page "Live" and what its forms do.
+//!
+//! Invariant: an answer holds keys only when they were asked for, and only for who may control the slot.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect, Response};
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::card::Cards;
+use super::views::{LivePage, RefusedLabel};
+use crate::accounts::extract::{BrowserActor, OptionalBrowserActor};
+use crate::accounts::frame::Frame;
+use crate::http::page::{Flash, FlashKind, render};
+use crate::http::{ApiError, Form, Path, Query};
+use crate::kernel::ids::SlotId;
+use crate::kernel::{Error, Kind};
+use crate::relay::RelayService;
+use crate::relay::engine::Target;
+use crate::slots::{KeyKind, SlotsService};
+
+const TITLE: &str = "Live";
+
+/// What the page can be asked for beside its plain form.
+#[derive(Debug, Default, Deserialize)]
+pub struct LiveQuery {
+    /// The slot whose keys are shown.
+    #[serde(default)]
+    reveal: String,
+    welcome: Option<String>,
+    still: Option<String>,
+    /// What a form did, as [`Done::code`] says.
+    #[serde(default)]
+    done: String,
+}
+
+/// `GET /live`
+///
+/// # Errors
+/// The store's.
+pub async fn show_live(
+    cards: Cards,
+    BrowserActor(user): BrowserActor,
+    frame: Frame,
+    Query(query): Query<LiveQuery>,
+) -> Result<Response, ApiError> {
+    let board = cards.board(&user.actor).await?;
+    let flash = Done::parse(&query.done).map(Done::flash);
+    let page = LivePage {
+        shell: frame.signed_in(TITLE, &user).with_flash(flash),
+        cards: cards.all(&board, query.reveal.parse().ok()),
+        is_welcome: query.welcome.is_some(),
+        is_still: query.still.is_some(),
+    };
+    Ok(render(StatusCode::OK, &page))
+}
+
+/// Whether a card is asked for with its keys.
+#[derive(Debug, Deserialize)]
+pub struct CardQuery {
+    reveal: Option<String>,
+}
+
+/// `GET /live/card/{slot_id}`: one card, for scripts. It never leads elsewhere, because a script that
+/// follows would put the sign-in page into the card's place.
+///
+/// # Errors
+/// 401 for a browser that is signed out, 404 for a slot that it may not see.
+pub async fn show_card(
+    cards: Cards,
+    OptionalBrowserActor(user): OptionalBrowserActor,
+    Path(slot_id): Path<SlotId>,
+    Query(query): Query<CardQuery>,
+) -> Result<Response, ApiError> {
+    let user = user.ok_or_else(|| Error::unauthenticated("sign in first"))?;
+    let board = cards.board(&user.actor).await?;
+    let is_revealed = query.reveal.as_deref() == Some("1");
+    let card = cards.one(&board, slot_id, is_revealed.then_some(slot_id))?;
+    Ok(render(StatusCode::OK, &card))
+}
+
+/// A slot's new name.
+#[derive(Debug, Deserialize)]
+pub struct LabelForm {
+    label: String,
+}
+
+/// `POST /slots/{slot_id}/label`
+///
+/// # Errors
+/// 404 or 403 for a slot that is not the caller's to change.
+pub async fn rename_slot(
+    cards: Cards,
+    State(slots): State<SlotsService>,
+    BrowserActor(user): BrowserActor,
+    frame: Frame,
+    Path(slot_id): Path<SlotId>,
+    Form(form): Form<LabelForm>,
+) -> Result<Response, ApiError> {
+    let problem = match slots.rename(&user.actor, slot_id, &form.label).await {
+        Ok(()) => return Ok(Done::Renamed.back_to(slot_id)),
+        Err(error) if error.kind() == Kind::Invalid => problem_of(&error),
+        Err(error) => return Err(error.into()),
+    };
+    let board = cards.board(&user.actor).await?;
+    let mut all = cards.all(&board, None);
+    let wrong = all.iter_mut().find(|card| card.slot_id == slot_id);
+    let card = wrong.filter(|card| card.can_control);
+    let card = card.ok_or_else(|| Error::not_found("stream slot"))?;
+    card.refused = Some(RefusedLabel {
+        typed: form.label,
+        problem,
+    });
+    let page = LivePage {
+        shell: frame.signed_in(TITLE, &user),
+        cards: all,
+        is_welcome: false,
+        is_still: true,
+    };
+    Ok(render(StatusCode::UNPROCESSABLE_ENTITY, &page))
+}
+
+fn problem_of(error: &Error) -> String {
+    let field = error.fields().first();
+    let message = field.map_or(error.message(), |field| &field.message);
+    crate::http::page::sentence(message)
+}
+
+/// Which key is replaced.
+#[derive(Debug, Deserialize)]
+pub struct RotateForm {
+    key: String,
+}
+
+/// `POST /slots/{slot_id}/rotate`. The new key is not shown: whoever wants it asks for it.
+///
+/// # Errors
+/// As [`RelayService::rotate_key`].
+pub async fn rotate_key(
+    State(relay): State<RelayService>,
+    BrowserActor(user): BrowserActor,
+    Path(slot_id): Path<SlotId>,
+    Form(form): Form<RotateForm>,
+) -> Result<Response, ApiError> {
+    let kind = KeyKind::parse(&form.key)?;
+    relay.rotate_key(&user.actor, slot_id, kind).await?;
+    Ok(Done::Rotated(kind).back_to(slot_id))
+}
+
+/// `POST /slots/{slot_id}/disconnect`: cuts off who is sending; players stay, for when it comes back.
+///
+/// # Errors
+/// As [`RelayService::disconnect`].
+pub async fn disconnect(
+    State(relay): State<RelayService>,
+    BrowserActor(user): BrowserActor,
+    Path(slot_id): Path<SlotId>,
+) -> Result<Response, ApiError> {
+    let target = Target::Publisher;
+    let closed = relay.disconnect(&user.actor, slot_id, target).await?;
+    let done = if closed == 0 {
+        Done::NobodyConnected
+    } else {
+        Done::Disconnected
+    };
+    Ok(done.back_to(slot_id))
+}
+
+/// What a form did, told on the page that follows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Done {
+    Renamed,
+    Rotated(KeyKind),
+    Disconnected,
+    NobodyConnected,
+}
+
+impl Done {
+    const ALL: [Self; 6] = [
+        Self::Renamed,
+        Self::Rotated(KeyKind::Publish),
+        Self::Rotated(KeyKind::Play),
+        Self::Rotated(KeyKind::Stats),
+        Self::Disconnected,
+        Self::NobodyConnected,
+    ];
+
+    /// The word in the address.
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Renamed => "renamed",
+            Self::Rotated(KeyKind::Publish) => "publish-key",
+            Self::Rotated(KeyKind::Play) => "play-key",
+            Self::Rotated(KeyKind::Stats) => "stats-token",
+            Self::Disconnected => "disconnected",
+            Self::NobodyConnected => "nobody-connected",
+        }
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Renamed => "The slot has its new name.",
+            Self::Rotated(KeyKind::Publish) => {
+                "The publish key is replaced. Copy the new address into the phone or encoder."
+            }
+            Self::Rotated(KeyKind::Play) => {
+                "The play key is replaced. Copy the new address into the Media Source of OBS."
+            }
+            Self::Rotated(KeyKind::Stats) => {
+                "The statistics token is replaced. Tools that read the figures need the new one."
+            }
+            Self::Disconnected => "Who was sending is cut off.",
+            Self::NobodyConnected => "Nobody was sending, so nobody was cut off.",
+        }
+    }
+
+    fn parse(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|done| done.code() == code)
+    }
+
+    fn flash(self) -> Flash {
+        Flash {
+            kind: FlashKind::Success,
+            text: self.text().to_owned(),
+        }
+    }
+
+    fn back_to(self, slot_id: SlotId) -> Response {
+        let code = self.code();
+        Redirect::to(&format!("/live?done={code}#slot-{slot_id}")).into_response()
+    }
+}
+
+#[cfg(test)]
+#[path = "pages_tests.rs"]
+mod tests;

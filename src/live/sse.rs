@@ -1,0 +1,197 @@
+//! `GET /live/events`: the figures of the page, pushed.
+//!
+//! One stream per open page. It begins with the figures of all slots; then a slot is told at most once a
+//! second, and at once when its state changes. A reader that fell behind gets everything anew.
+//!
+//! Invariant: a stream ends with the server, and soon after its browser is signed out or its user may see
+//! nothing any more; what a user may see is looked up anew each time that is checked.
+
+use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::State as Service;
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use http::{HeaderMap, HeaderName};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+
+use super::LiveService;
+use super::card::{Board, Cards};
+use super::model::State;
+use crate::accounts::AccountsService;
+use crate::accounts::extract::{OptionalBrowserActor, session_cookie};
+use crate::http::{ApiError, Peer, StopSignal};
+use crate::kernel::ids::SlotId;
+use crate::kernel::secret::{ExposeSecret, SecretString};
+use crate::kernel::{Error, Result};
+
+/// How often the browser's sign-in is checked, and something is sent so that proxies keep the line open.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Between two figures of a slot whose state did not change. The poller's second jitters a little.
+const PACE: Duration = Duration::from_millis(900);
+/// nginx would hold the events back. Source: <https://nginx.org/en/docs/http/ngx_http_proxy_module.html>
+const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
+
+/// `GET /live/events`
+///
+/// # Errors
+/// 401 for a browser that is signed out: an event stream cannot be led to the sign-in page.
+pub async fn stream_events(
+    cards: Cards,
+    Service(accounts): Service<AccountsService>,
+    Service(live): Service<LiveService>,
+    Extension(stop): Extension<StopSignal>,
+    OptionalBrowserActor(user): OptionalBrowserActor,
+    peer: Peer,
+    headers: HeaderMap,
+) -> std::result::Result<Response, ApiError> {
+    let token = session_cookie(&headers, peer.is_https).filter(|_| user.is_some());
+    let token = token.ok_or_else(|| Error::unauthenticated("sign in first"))?;
+    let reader = Reader {
+        accounts,
+        token: SecretString::from(token),
+    };
+    let feed = Feed::begin(cards, reader, live.changes(), stop).await?;
+    let events = stream::unfold(feed, async |mut feed| {
+        let event = feed.next().await?;
+        Some((Ok::<_, Infallible>(event), feed))
+    });
+    Ok(([UNBUFFERED], Sse::new(events)).into_response())
+}
+
+/// The browser at the other end.
+struct Reader {
+    accounts: AccountsService,
+    token: SecretString,
+}
+
+impl Reader {
+    /// What the browser may see now. Asking also notes that its page is alive.
+    async fn board(&self, cards: &Cards) -> Result<Board> {
+        let token = self.token.expose_secret();
+        let user = self.accounts.authenticate_browser(token).await?;
+        cards.board(&user.actor).await
+    }
+}
+
+struct Feed {
+    cards: Cards,
+    reader: Reader,
+    board: Board,
+    changes: broadcast::Receiver<SlotId>,
+    stop: StopSignal,
+    heartbeat: Interval,
+    pace: Pace,
+    queue: VecDeque<SlotId>,
+}
+
+impl Feed {
+    async fn begin(
+        cards: Cards,
+        reader: Reader,
+        changes: broadcast::Receiver<SlotId>,
+        stop: StopSignal,
+    ) -> Result<Self> {
+        let board = reader.board(&cards).await?;
+        let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut feed = Self {
+            queue: VecDeque::new(),
+            pace: Pace::default(),
+            cards,
+            reader,
+            board,
+            changes,
+            stop,
+            heartbeat,
+        };
+        feed.queue_all();
+        Ok(feed)
+    }
+
+    fn queue_all(&mut self) {
+        self.queue = self.board.slot_ids().collect();
+    }
+
+    /// The next thing to send; `None` when the stream is over.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.queued() {
+                return Some(event);
+            }
+            tokio::select! {
+                biased;
+                () = self.stop.stopped() => return None,
+                _ = self.heartbeat.tick() => return self.check().await,
+                changed = self.changes.recv() => match changed {
+                    Ok(slot_id) => self.note(slot_id),
+                    Err(RecvError::Lagged(_)) => self.queue_all(),
+                    Err(RecvError::Closed) => return None,
+                },
+            }
+        }
+    }
+
+    fn note(&mut self, slot_id: SlotId) {
+        let is_seen = self.board.slot_ids().any(|id| id == slot_id);
+        let state = self.cards.state(slot_id);
+        if is_seen && self.pace.is_due(slot_id, state, Instant::now()) {
+            self.queue.push_back(slot_id);
+        }
+    }
+
+    fn queued(&mut self) -> Option<Event> {
+        while let Some(slot_id) = self.queue.pop_front() {
+            let Ok(figures) = self.cards.figures(&self.board, slot_id) else {
+                // It left the board after it was queued.
+                continue;
+            };
+            self.pace
+                .sent(slot_id, self.cards.state(slot_id), Instant::now());
+            match figures.event_data() {
+                Ok(data) => return Some(Event::default().event("card").data(data)),
+                Err(error) => tracing::error!(%error, "figures could not be rendered"),
+            }
+        }
+        None
+    }
+
+    async fn check(&mut self) -> Option<Event> {
+        match self.reader.board(&self.cards).await {
+            Ok(board) => {
+                self.board = board;
+                Some(Event::default().comment("alive"))
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a live page's stream ends");
+                None
+            }
+        }
+    }
+}
+
+/// When each slot was last told, and what.
+#[derive(Debug, Default)]
+struct Pace(HashMap<SlotId, (State, Instant)>);
+
+impl Pace {
+    fn is_due(&self, slot_id: SlotId, state: State, now: Instant) -> bool {
+        let Some((told, at)) = self.0.get(&slot_id) else {
+            return true;
+        };
+        *told != state || now.saturating_duration_since(*at) >= PACE
+    }
+
+    fn sent(&mut self, slot_id: SlotId, state: State, now: Instant) {
+        self.0.insert(slot_id, (state, now));
+    }
+}
+
+#[cfg(test)]
+#[path = "sse_tests.rs"]
+mod tests;
