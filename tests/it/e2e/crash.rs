@@ -39,11 +39,18 @@ fn after_kill_minus_nine_keys_sign_ins_session_and_broadcast_are_there() {
     assert_eq!(active["session"]["session_id"], before.id);
     assert_eq!(active["session"]["status"], "active");
     assert_eq!(active["session"]["sender_url"], before.sender_url);
-    assert_eq!(active["session"]["media_source_url"], before.media_source_url);
+    assert_eq!(
+        active["session"]["media_source_url"],
+        before.media_source_url
+    );
     assert_eq!(stage.plugin.session(CONNECTION), before);
     stage.plugin.refresh().expect(200);
     stage.plugin.health(&before.id).expect(200);
-    assert_eq!(broadcasts(stage.server.data_dir()), 1, "it is the same broadcast");
+    assert_eq!(
+        broadcasts(stage.server.data_dir()),
+        1,
+        "it is the same broadcast"
+    );
 }
 
 #[test]
@@ -58,7 +65,9 @@ fn after_kill_minus_nine_a_publisher_and_a_waiting_player_find_each_other_again(
     let player = Player::start(stage.player());
     let publisher = Publisher::start(stage.publisher());
     publisher.send(10_000, PAUSE);
-    eventually_blocking(PATIENCE, "media flow again", || player.counters().received > 50);
+    eventually_blocking(PATIENCE, "media flow again", || {
+        player.counters().received > 50
+    });
     assert!(player.counters().is_whole(), "{:?}", player.counters());
 }
 
@@ -80,7 +89,9 @@ fn every_acknowledged_write_survives_kill_minus_nine() {
     const ENOUGH: u32 = 300;
     let mut stage = Stage::set();
     let total = AtomicU32::new(0);
-    let plugins: Vec<_> = (1..=4).map(|number| (number, stage.plugin.another())).collect();
+    let plugins: Vec<_> = (1..=4)
+        .map(|number| (number, stage.plugin.another()))
+        .collect();
     let last: Vec<u32> = std::thread::scope(|scope| {
         let writers: Vec<_> = plugins
             .iter()
@@ -90,16 +101,26 @@ fn every_acknowledged_write_survives_kill_minus_nine() {
             total.load(Ordering::SeqCst) >= ENOUGH
         });
         stage.server.kill_hard();
-        writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+        writers
+            .into_iter()
+            .map(|writer| writer.join().unwrap())
+            .collect()
     });
     let stage = Stage {
         server: stage.server.restart(),
         ..stage
     };
-    let slots = stage.plugin.get("/api/v1/user/stream-slots").expect(200).json();
+    let slots = stage
+        .plugin
+        .get("/api/v1/user/stream-slots")
+        .expect(200)
+        .json();
     for (slot, last) in slots["stream_slots"].as_array().unwrap().iter().zip(last) {
         let stored: u32 = slot["label"].as_str().unwrap().parse().unwrap();
-        assert!((last..=last + 1).contains(&stored), "{slot}, {last} was acknowledged");
+        assert!(
+            (last..=last + 1).contains(&stored),
+            "{slot}, {last} was acknowledged"
+        );
     }
 }
 

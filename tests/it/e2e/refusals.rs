@@ -48,10 +48,19 @@ fn a_wrong_key_is_refused_by_code_at_every_port() {
     let session = &stage.session;
     let publish = addresses.srt_publish;
     assert_eq!(stage.rejection(publish, "live_nobody"), Some(UNAUTHORISED));
-    assert_eq!(stage.rejection(addresses.srt_play, "play_nobody"), Some(UNAUTHORISED));
+    assert_eq!(
+        stage.rejection(addresses.srt_play, "play_nobody"),
+        Some(UNAUTHORISED)
+    );
     // The key of the other direction opens nothing.
-    assert_eq!(stage.rejection(publish, &session.play_key), Some(UNAUTHORISED));
-    assert_eq!(stage.rejection(addresses.srt_play, &session.publish_key), Some(UNAUTHORISED));
+    assert_eq!(
+        stage.rejection(publish, &session.play_key),
+        Some(UNAUTHORISED)
+    );
+    assert_eq!(
+        stage.rejection(addresses.srt_play, &session.publish_key),
+        Some(UNAUTHORISED)
+    );
 }
 
 #[test]
@@ -65,7 +74,10 @@ fn a_second_publisher_is_refused_while_media_flow_and_takes_over_after_three_sec
         first.counters().acknowledged == 200
     });
     let silent_since = Instant::now();
-    assert_eq!(stage.rejection(publish, &stage.session.publish_key), Some(CONFLICT));
+    assert_eq!(
+        stage.rejection(publish, &stage.session.publish_key),
+        Some(CONFLICT)
+    );
     // The wrong key learns nothing of the publisher.
     assert_eq!(stage.rejection(publish, "live_nobody"), Some(UNAUTHORISED));
     let mut second = None;
@@ -81,7 +93,9 @@ fn a_second_publisher_is_refused_while_media_flow_and_takes_over_after_three_sec
     let after = silent_since.elapsed();
     let promised = Duration::from_millis(2_500)..Duration::from_millis(4_500);
     assert!(promised.contains(&after), "taken over after {after:?}");
-    eventually_blocking(AT_ONCE, "the first one is told", || first.counters().is_closed);
+    eventually_blocking(AT_ONCE, "the first one is told", || {
+        first.counters().is_closed
+    });
     let second = Publisher::start(second.expect("it was accepted"));
     second.send(10_000, PAUSE);
     goes_on(&player);
@@ -107,15 +121,23 @@ fn a_new_publish_key_throws_the_publisher_out_and_nobody_else() {
     let publisher = publishing(&stage);
     let player = playing(&stage);
     let new_key = stage.rotate("publish");
-    eventually_blocking(AT_ONCE, "the publisher is out", || publisher.counters().is_closed);
+    eventually_blocking(AT_ONCE, "the publisher is out", || {
+        publisher.counters().is_closed
+    });
     assert!(!player.counters().is_closed);
     let publish = stage.addresses().srt_publish;
-    assert_eq!(stage.rejection(publish, &stage.session.publish_key), Some(UNAUTHORISED));
+    assert_eq!(
+        stage.rejection(publish, &stage.session.publish_key),
+        Some(UNAUTHORISED)
+    );
     let publisher = Publisher::start(connect(publish, &new_key));
     publisher.send(10_000, PAUSE);
     goes_on(&player);
     let sender_url = stage.active()["session"]["sender_url"].to_string();
-    assert!(sender_url.contains(&new_key), "the plugin is told of the new key");
+    assert!(
+        sender_url.contains(&new_key),
+        "the plugin is told of the new key"
+    );
 }
 
 #[test]
@@ -127,12 +149,20 @@ fn a_new_play_key_throws_the_players_out_and_nobody_else() {
     eventually_blocking(AT_ONCE, "the player is out", || player.counters().is_closed);
     assert!(!publisher.counters().is_closed);
     let play = stage.addresses().srt_play;
-    assert_eq!(stage.rejection(play, &stage.session.play_key), Some(UNAUTHORISED));
+    assert_eq!(
+        stage.rejection(play, &stage.session.play_key),
+        Some(UNAUTHORISED)
+    );
     let player = Player::start(connect(play, &new_key));
-    eventually_blocking(PATIENCE, "the new key plays", || player.counters().received > 50);
+    eventually_blocking(PATIENCE, "the new key plays", || {
+        player.counters().received > 50
+    });
     // The plugin learns the new key only at its next refresh: the old one selects the slot.
     let old_token = stage.plugin.stream_token(1);
-    let answer = stage.plugin.start("conn_1774300000123_1", &old_token).expect(200);
+    let answer = stage
+        .plugin
+        .start("conn_1774300000123_1", &old_token)
+        .expect(200);
     assert_eq!(answer.json()["session"]["session_id"], stage.session.id);
 }
 
@@ -144,7 +174,11 @@ fn a_new_stats_token_throws_nobody_out() {
     let token = stage.rotate("stats");
     goes_on(&player);
     assert!(!publisher.counters().is_closed);
-    let figures = stage.plugin.get(&format!("/stats/{token}?legacy=1")).expect(200).json();
+    let figures = stage
+        .plugin
+        .get(&format!("/stats/{token}?legacy=1"))
+        .expect(200)
+        .json();
     assert!(figures["publishers"]["live"].is_object(), "{figures}");
 }
 
@@ -155,7 +189,9 @@ fn the_disconnect_button_acts_at_once_and_the_encoder_may_come_back() {
     let player = playing(&stage);
     let path = format!("/slots/{}/disconnect", stage.slot_id());
     stage.browser.post(&path, &[]).expect(303);
-    eventually_blocking(AT_ONCE, "the publisher is out", || publisher.counters().is_closed);
+    eventually_blocking(AT_ONCE, "the publisher is out", || {
+        publisher.counters().is_closed
+    });
     assert!(!player.counters().is_closed);
     let _publisher = publishing(&stage);
     goes_on(&player);

@@ -125,8 +125,14 @@ impl Stage {
     pub(super) fn rotate(&self, key: &str) -> String {
         let path = "/api/v1/user/stream-slots/1/rotate";
         let request = self.plugin.authorised(Method::POST, path);
-        let answer = self.plugin.send(request.json(&json!({ "key": key }))).expect(200);
-        answer.json()["value"].as_str().expect("it is text").to_owned()
+        let answer = self
+            .plugin
+            .send(request.json(&json!({ "key": key })))
+            .expect(200);
+        answer.json()["value"]
+            .as_str()
+            .expect("it is text")
+            .to_owned()
     }
 
     /// The id of the first slot, as the page has it.
