@@ -96,7 +96,9 @@ impl Http {
             .enable_all()
             .build()
             .expect("a runtime needs only a few descriptors");
+        // A pooled connection would outlive the server that a test kills.
         let client = Client::builder()
+            .pool_max_idle_per_host(0)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .timeout(TIME_LIMIT)
