@@ -10,11 +10,12 @@ use super::config::Config;
 use super::state::App;
 use crate::accounts::{api as accounts_api, pages as accounts};
 use crate::http::{self, HttpMetrics, StopSignal};
-use crate::live::api as live_api;
+use crate::live::{api as live_api, pages as live, sse};
 use crate::plugin::{api as plugin_api, pages as plugin};
 use crate::relay::api as relay;
 use crate::slots::api as slots;
 use crate::system::health::api as health;
+use crate::system::pages as system;
 use crate::system::setup::{self, pages as setup_pages};
 
 /// What wraps the routes.
@@ -94,7 +95,7 @@ fn api() -> Router<App> {
 /// What people open in a browser.
 fn pages() -> Router<App> {
     Router::new()
-        //TMP         .route("/", get(system::root))
+        .route("/", get(system::root))
         .route(
             "/login",
             get(accounts::show_login).post(accounts::submit_login),
@@ -104,14 +105,14 @@ fn pages() -> Router<App> {
             "/login/plugin",
             get(plugin::show_approval).post(plugin::decide),
         )
-        //TMP         .route("/theme", post(system::choose_theme))
+        .route("/theme", post(accounts::choose_theme))
         // Live.
-        //TMP         .route("/live", get(live::show_live))
-        //TMP         .route("/live/events", get(sse::stream_events))
-        //TMP         .route("/live/card/{slot_id}", get(live::show_card))
-        //TMP         .route("/slots/{slot_id}/label", post(live::rename_slot))
-        //TMP         .route("/slots/{slot_id}/rotate", post(live::rotate_key))
-        //TMP         .route("/slots/{slot_id}/disconnect", post(live::disconnect))
+        .route("/live", get(live::show_live))
+        .route("/live/events", get(sse::stream_events))
+        .route("/live/card/{slot_id}", get(live::show_card))
+        .route("/slots/{slot_id}/label", post(live::rename_slot))
+        .route("/slots/{slot_id}/rotate", post(live::rotate_key))
+        .route("/slots/{slot_id}/disconnect", post(live::disconnect))
         // People.
         .route("/users", get(accounts::show_users).post(accounts::add_user))
         .route("/account", get(accounts::show_account))
@@ -142,8 +143,9 @@ fn wrap(config: &Config, router: Router<App>, app: &App, around: &Around) -> Rou
         .fallback(http::unknown_path)
         .layer(http::csrf(&public_url))
         .layer(from_fn(http::limit_time))
-        .layer(from_fn(http::security_headers))
         .layer(http::catch_panics())
+        .layer(from_fn(http::show_errors_as_pages))
+        .layer(from_fn(http::security_headers))
         .layer(from_fn_with_state(
             config.trusted_proxies.clone(),
             http::identify_peer,
