@@ -211,6 +211,11 @@ impl Plugin {
             .ok()
     }
 
+    /// The same caller without its token.
+    pub(crate) fn http_without_token(&self) -> &Http {
+        &self.http
+    }
+
     /// An authorised GET.
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> Answer {
