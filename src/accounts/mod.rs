@@ -8,6 +8,7 @@
 //! Invariant: no other module reads a password, a cookie or a bearer token, and none of them is ever stored
 //! or logged in the clear.
 
+mod identity;
 mod limits;
 mod password;
 mod seen;

@@ -175,7 +175,7 @@ async fn first_setup_url(app: &App) -> anyhow::Result<Option<String>> {
     if app.accounts.has_owner().await? {
         return Ok(None);
     }
-    let url = app.setup.renew_setup_token().await?;
+    let url = app.setup.setup_url_at_start().await?;
     Ok(Some(url.expose_secret().to_owned()))
 }
 

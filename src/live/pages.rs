@@ -233,4 +233,4 @@ impl Done {
 
 #[cfg(test)]
 #[path = "pages_tests.rs"]
-mod tests;
+pub(super) mod tests;

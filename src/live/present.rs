@@ -118,11 +118,8 @@ fn items(status: &SlotStatus, reader: Reader) -> Vec<FigureItem> {
 fn publisher_items(publisher: &PublisherStats) -> [FigureItem; 4] {
     let is_slow = publisher.rtt * ROUND_TRIPS_IN_LATENCY > publisher.latency;
     let loss_ppm = lost_ppm(publisher);
-    let buffer = format!(
-        "{} of {}",
-        whole_ms(publisher.buffer),
-        whole_ms(publisher.latency)
-    );
+    let buffered = publisher.buffer.as_millis();
+    let buffer = format!("{buffered} of {}", whole_ms(publisher.latency));
     [
         FigureItem::new("Round trip", whole_ms(publisher.rtt))
             .with_warning(is_slow.then_some("long")),

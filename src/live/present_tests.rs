@@ -93,7 +93,7 @@ fn a_live_slot_shows_its_figures() {
     assert_eq!(value(&figures, "Round trip"), ("48 ms".to_owned(), None));
     assert_eq!(value(&figures, "Lost"), ("0.42 %".to_owned(), None));
     assert_eq!(value(&figures, "Dropped").0, "10000");
-    assert_eq!(value(&figures, "Buffer").0, "1900 ms of 2000 ms");
+    assert_eq!(value(&figures, "Buffer").0, "1900 of 2000 ms");
     assert_eq!(value(&figures, "Live for").0, "4 min 5 s");
     assert_eq!(value(&figures, "Players").0, "0");
     assert_eq!(figures.since.unwrap().text, "2026-11-21 13:58 UTC");

@@ -4,9 +4,11 @@
 //! never changed only because no provider is configured.
 
 pub mod cycle;
+mod entitlement;
 pub mod model;
 pub mod service;
 pub mod store;
+mod tier;
 
 pub use cycle::Cycle;
 pub use model::{Access, Entitlement, Plan, PlanRules, PlanStatus, Reason, Tier, Usage};

@@ -21,7 +21,7 @@ pub struct ApprovalPage {
     pub device: String,
     /// The platform, such as `windows`.
     pub platform: String,
-    /// The code that OBS shows too.
+    /// The code of this attempt; the released plugin does not show it.
     pub short_code: String,
     /// When the plugin asked.
     pub asked: Moment,

@@ -100,6 +100,27 @@ impl Presence {
         self.inner().grace_since.remove(&session_id);
     }
 
+    /// Forgets what is neither open nor was heard of within `recently`, and answers it. A request that
+    /// raced with the end of its session leaves such traces.
+    pub(super) fn prune(
+        &self,
+        open: &HashSet<RelaySessionId>,
+        recently: Duration,
+    ) -> Vec<RelaySessionId> {
+        let now = self.clock.monotonic();
+        let inner = self.inner();
+        let stale = inner
+            .renewed
+            .iter()
+            .filter(|(id, renewed)| !open.contains(id) && now.saturating_sub(**renewed) > recently);
+        let stale: Vec<_> = stale.map(|(id, _)| *id).collect();
+        drop(inner);
+        for id in &stale {
+            self.forget(*id);
+        }
+        stale
+    }
+
     /// Forgets a session that is over.
     pub(super) fn forget(&self, session_id: RelaySessionId) {
         let mut inner = self.inner();

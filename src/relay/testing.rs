@@ -70,6 +70,11 @@ impl FakeEngine {
         state.playing.insert(slot_id);
     }
 
+    /// Tells of a publisher's first media.
+    pub(crate) fn start_media(&self, slot_id: SlotId) {
+        drop(self.events.send(EngineEvent::MediaStarted(slot_id)));
+    }
+
     /// Whether a publisher and a player are connected.
     pub(crate) fn connected(&self, slot_id: SlotId) -> (bool, bool) {
         let state = self.state();

@@ -1,6 +1,7 @@
 //! Use cases of accounts.
 
 mod browser;
+mod issued;
 mod plugin;
 mod users;
 
@@ -8,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-pub use plugin::{Expiry, Issued, Refreshed};
+pub use issued::Issued;
+pub use plugin::{Expiry, Refreshed};
 pub use users::{PluginSessions, create_user_in};
 
 use super::limits::AddressLimit;

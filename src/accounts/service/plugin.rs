@@ -8,13 +8,13 @@
 use std::time::Duration;
 
 use super::AccountsService;
-use crate::accounts::model::{AccessId, AuthSession, PluginDevice, TokenPair};
+use super::issued::Issued;
+use crate::accounts::model::{AuthSession, PluginDevice, TokenPair};
 use crate::accounts::store::{self, RefreshRow};
 use crate::accounts::token::AccessToken;
 use crate::db::Tx;
 use crate::kernel::ids::{AuthSessionId, UserId};
-use crate::kernel::seal::{Unsealable, Vault};
-use crate::kernel::secret::{ExposeSecret, SecretString, TokenDigest, random_token};
+use crate::kernel::secret::TokenDigest;
 use crate::kernel::{Actor, Code, Error, Kind, Result, UnixMillis, Via};
 
 /// Whether a token that is past its expiry serves.
@@ -24,58 +24,6 @@ pub enum Expiry {
     Enforced,
     /// It does for `access_grace`, while its session is live.
     Lenient,
-}
-
-/// A pair of tokens as it was issued: enough to hand out the same pair again.
-#[derive(Debug, Clone)]
-pub struct Issued {
-    refresh_token: SecretString,
-    access_id: AccessId,
-    at: UnixMillis,
-}
-
-impl Issued {
-    fn new(now: UnixMillis) -> Self {
-        Self {
-            refresh_token: random_token::<32>(),
-            access_id: AccessId::generate(),
-            at: now,
-        }
-    }
-
-    fn digest(&self) -> TokenDigest {
-        TokenDigest::of(self.refresh_token.expose_secret())
-    }
-
-    /// Seals the pair for the row that `context` names.
-    #[must_use]
-    pub fn seal(&self, vault: &Vault, context: &str) -> Vec<u8> {
-        let (token, id, at) = (
-            self.refresh_token.expose_secret(),
-            self.access_id,
-            self.at.0,
-        );
-        vault.seal(&SecretString::from(format!("{token} {id} {at}")), context)
-    }
-
-    /// Opens what [`Self::seal`] made.
-    ///
-    /// # Errors
-    /// [`Unsealable`].
-    pub fn open(
-        sealed: &[u8],
-        vault: &Vault,
-        context: &str,
-    ) -> std::result::Result<Self, Unsealable> {
-        let text = vault.open(sealed, context)?;
-        let mut words = text.expose_secret().split(' ');
-        let mut word = || words.next().ok_or(Unsealable);
-        Ok(Self {
-            refresh_token: SecretString::from(word()?),
-            access_id: word()?.parse().map_err(|_| Unsealable)?,
-            at: UnixMillis(word()?.parse().map_err(|_| Unsealable)?),
-        })
-    }
 }
 
 /// What a refresh gives.

@@ -6,6 +6,8 @@ mod heartbeat;
 mod keys;
 mod session_view;
 mod sessions;
+#[cfg(test)]
+mod tests;
 
 pub use heartbeat::{HeartbeatCaller, heartbeat};
 pub use keys::{regenerate_token, rotate_key};

@@ -3,6 +3,7 @@
 //! Invariant: a session whose slot is live, or that is in grace, is not ended by its lease; a broadcast is
 //! never cut in the middle.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -42,6 +43,10 @@ impl RelayService {
             .store
             .read(move |connection| store::session::all_open(connection, &vault))
             .await?;
+        let ids: HashSet<_> = open.iter().map(|session| session.id).collect();
+        for id in self.0.presence.prune(&ids, 2 * self.0.deps.config.lease) {
+            self.0.meter.forget(id);
+        }
         let due: Vec<RelaySessionId> = open
             .iter()
             .filter(|session| self.due(session).is_some())

@@ -12,7 +12,7 @@ mod provision;
 mod start;
 mod stop;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -146,6 +146,22 @@ impl RelayService {
         }))
     }
 
+    /// Before the store is closed: ends what runs in the background and writes what only memory knows.
+    /// Sessions that were being brought up are taken up after the next start.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn shut_down(&self) -> Result<()> {
+        let mut tasks = {
+            let lock = self.0.background.lock();
+            std::mem::take(&mut *lock.expect("nothing panics while it holds the tasks"))
+        };
+        tasks.shutdown().await;
+        self.flush().await?;
+        self.write_leases().await?;
+        Ok(())
+    }
+
     /// How clients reach the relay now.
     #[must_use]
     pub fn address(&self) -> Arc<PublicAddress> {
@@ -156,6 +172,11 @@ impl RelayService {
     #[must_use]
     pub fn engine(&self) -> Arc<dyn Engine> {
         Arc::clone(&self.0.deps.engine)
+    }
+
+    #[cfg(test)]
+    pub(super) fn slots_service(&self) -> SlotsService {
+        self.0.deps.slots.clone()
     }
 
     fn now(&self) -> UnixMillis {

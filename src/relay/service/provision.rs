@@ -71,13 +71,11 @@ impl RelayService {
             publish_key: slot.keys.publish.clone(),
             play_key: slot.keys.play.clone(),
         };
-        let answer = self.0.deps.engine.register(spec).await;
-        if answer.is_ok() {
-            self.confirmed().insert(slot_id);
-        } else {
-            self.confirmed().remove(&slot_id);
-        }
-        Ok(answer?)
+        // Before the call: whoever gives up waiting drops it half-way.
+        self.confirmed().remove(&slot_id);
+        self.0.deps.engine.register(spec).await?;
+        self.confirmed().insert(slot_id);
+        Ok(())
     }
 
     /// The lock under which a slot is registered or dropped.

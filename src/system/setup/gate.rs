@@ -6,34 +6,39 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
 use super::SetupService;
+use crate::accounts::frame::Frame;
 use crate::http::ApiError;
-use crate::http::page::{Shell, Theme, render};
+use crate::http::page::render;
 use crate::kernel::{Code, Error, Kind};
 use crate::system::views::SetupWaitingPage;
 
 /// Middleware: lets requests through once the appliance is claimed. Asking costs nothing then.
-pub async fn gate(State(setup): State<SetupService>, request: Request, next: Next) -> Response {
+pub async fn gate(
+    State(setup): State<SetupService>,
+    frame: Frame,
+    request: Request,
+    next: Next,
+) -> Response {
     match setup.is_claimed().await {
         Ok(true) => next.run(request).await,
-        Ok(false) => explain(&request),
+        Ok(false) => explain(&frame, request.uri().path()),
         Err(error) => ApiError(error).into_response(),
     }
 }
 
-fn explain(request: &Request) -> Response {
-    let path = request.uri().path();
+fn explain(frame: &Frame, path: &str) -> Response {
     if path.starts_with("/api/") || path.starts_with("/stats/") {
         let message =
             "nobody owns this appliance yet: open the setup address from the server's log";
         return ApiError(Error::new(Kind::Unavailable, Code::SetupRequired, message))
             .into_response();
     }
-    waiting_page(Theme::of_request(request.headers()), path, false)
+    waiting_page(frame, false)
 }
 
 /// The page that says how to get a setup address.
-pub(super) fn waiting_page(theme: Theme, path: &str, is_token_refused: bool) -> Response {
-    let shell = Shell::visitor("Set up this appliance", path, theme);
+pub(super) fn waiting_page(frame: &Frame, is_token_refused: bool) -> Response {
+    let shell = frame.visitor("Set up this appliance");
     let page = SetupWaitingPage {
         shell,
         is_token_refused,

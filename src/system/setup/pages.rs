@@ -1,7 +1,5 @@
 //! `/setup`: claims the appliance.
 
-use std::time::Duration;
-
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::header::SET_COOKIE;
@@ -12,8 +10,9 @@ use serde::Deserialize;
 use super::gate::waiting_page;
 use super::{Claim, SetupService};
 use crate::accounts::extract::{browser_client, set_session_cookie};
+use crate::accounts::frame::Frame;
 use crate::accounts::{AccountsService, DisplayName, Email, NewUser, Password, User};
-use crate::http::page::{Shell, Theme, render};
+use crate::http::page::render;
 use crate::http::{ApiError, Form, Peer, Query};
 use crate::kernel::{self, Error, FieldError, Kind, Role};
 use crate::relay::RelayService;
@@ -24,7 +23,7 @@ use crate::system::views::{SetupForm, SetupPage, SetupValues};
 /// The setup address's query.
 #[derive(Debug, Deserialize)]
 pub struct SetupQuery {
-    token: Option<String>,
+    token: Option<SecretString>,
 }
 
 /// The form, for whoever comes with a good token.
@@ -34,16 +33,17 @@ pub struct SetupQuery {
 pub async fn show_setup(
     State(setup): State<SetupService>,
     State(settings): State<Settings>,
+    frame: Frame,
     Query(query): Query<SetupQuery>,
-    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     if setup.is_claimed().await? {
         return Ok(Redirect::to("/live").into_response());
     }
-    let theme = Theme::of_request(&headers);
-    let token = query.token.unwrap_or_default();
-    if !setup.is_good_token(&token).await? {
-        return Ok(waiting_page(theme, "/setup", !token.is_empty()));
+    let Some(token) = query.token else {
+        return Ok(waiting_page(&frame, false));
+    };
+    if !setup.is_good_token(token.expose_secret()).await? {
+        return Ok(waiting_page(&frame, true));
     }
     let address = settings.public_address();
     let values = SetupValues {
@@ -51,13 +51,13 @@ pub async fn show_setup(
         is_host_configured: settings.is_public_host_fixed(),
         ..SetupValues::default()
     };
-    Ok(form(theme, StatusCode::OK, token, values, &[], None))
+    Ok(form(&frame, StatusCode::OK, &token, values, &[], None))
 }
 
 /// What the form sends.
 #[derive(Debug, Deserialize)]
 pub struct SetupInput {
-    token: String,
+    token: SecretString,
     #[serde(default)]
     email: String,
     #[serde(default)]
@@ -80,6 +80,7 @@ pub async fn submit_setup(
     State(accounts): State<AccountsService>,
     State(relay): State<RelayService>,
     State(slots): State<SlotsService>,
+    frame: Frame,
     peer: Peer,
     headers: HeaderMap,
     Form(input): Form<SetupInput>,
@@ -88,14 +89,17 @@ pub async fn submit_setup(
         return Ok(Redirect::to("/live").into_response());
     }
     let claimed = match check(&input, settings.is_public_host_fixed()) {
-        Ok(claim) => setup.claim(&input.token, claim).await,
+        Ok(claim) => setup.claim(input.token.expose_secret(), claim).await,
         Err(error) => Err(error),
     };
     let user = match claimed {
         Ok(user) => user,
-        Err(error) => return again(&settings, &headers, input, error),
+        Err(error) => return again(&settings, &frame, &input, error),
     };
-    relay.sync_user(user.id).await?;
+    // The owner is there whatever comes of this, and a job registers what is missing.
+    if let Err(error) = relay.sync_user(user.id).await {
+        tracing::warn!(error = %error, "the owner's slots are not on the relay yet");
+    }
     let first = slots.list(user.id).await?.first().map(|slot| slot.id);
     let to = first.map_or_else(
         || "/live?welcome=1".to_owned(),
@@ -113,7 +117,7 @@ async fn sign_in(
 ) -> kernel::Result<String> {
     let client = browser_client(peer, headers);
     let session = accounts.begin_browser_session(user, &client, None).await?;
-    let life: Duration = session.expires_at.since(user.created_at);
+    let life = accounts.config().cookie_life();
     Ok(set_session_cookie(
         session.token.expose_secret(),
         life,
@@ -157,13 +161,12 @@ fn check(input: &SetupInput, is_host_fixed: bool) -> kernel::Result<Claim> {
 /// The form with what was typed, the password apart; the explanation when the token is not good any more.
 fn again(
     settings: &Settings,
-    headers: &HeaderMap,
-    input: SetupInput,
+    frame: &Frame,
+    input: &SetupInput,
     error: Error,
 ) -> Result<Response, ApiError> {
-    let theme = Theme::of_request(headers);
     match error.kind() {
-        Kind::Gone => return Ok(waiting_page(theme, "/setup", true)),
+        Kind::Gone => return Ok(waiting_page(frame, true)),
         Kind::Invalid | Kind::Conflict => {}
         _ => return Err(error.into()),
     }
@@ -180,9 +183,9 @@ fn again(
         .then(|| error.message().to_owned());
     let status = StatusCode::UNPROCESSABLE_ENTITY;
     Ok(form(
-        theme,
+        frame,
         status,
-        input.token,
+        &input.token,
         values,
         error.fields(),
         problem,
@@ -190,20 +193,20 @@ fn again(
 }
 
 fn form(
-    theme: Theme,
+    frame: &Frame,
     status: StatusCode,
-    token: String,
+    token: &SecretString,
     values: SetupValues<'_>,
     errors: &[FieldError],
     problem: Option<String>,
 ) -> Response {
-    let shell = Shell::visitor("Set up this appliance", "/setup", theme);
+    let shell = frame.visitor("Set up this appliance");
     let form = SetupForm::new(values, errors);
     render(
         status,
         &SetupPage {
             shell,
-            token,
+            token: token.expose_secret().to_owned(),
             problem,
             form,
         },

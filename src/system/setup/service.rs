@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::store;
 use crate::accounts::service::create_user_in;
+use crate::accounts::store::owner_exists;
 use crate::accounts::{AccountsService, NewUser, User};
 use crate::db::{Store, Tx};
 use crate::files::write_private;
@@ -82,12 +83,38 @@ impl SetupService {
             .store
             .write(move |tx| store::setup_token_put(tx, digest, expires_at))
             .await?;
+        self.publish(&token)
+    }
+
+    /// The address to print at the start. One that `glb setup-token` made while the server was stopped goes
+    /// on to serve; else a new one is made.
+    ///
+    /// # Errors
+    /// `Conflict` once the appliance is claimed.
+    pub async fn setup_url_at_start(&self) -> Result<SecretString> {
+        // Unreadable or not there is the same: then a new one is made and written.
+        let text = std::fs::read_to_string(self.file()).unwrap_or_default();
+        let token = text
+            .trim()
+            .rsplit_once("?token=")
+            .map(|(_, token)| SecretString::from(token));
+        match token {
+            Some(token) if self.is_good_token(token.expose_secret()).await? => self.publish(&token),
+            Some(_) | None => self.renew_setup_token().await,
+        }
+    }
+
+    /// Writes the address of `token` to the file.
+    fn publish(&self, token: &SecretString) -> Result<SecretString> {
         let base = self.0.local_url.clone();
         let base = base.unwrap_or_else(|| self.0.settings.public_address().url.clone());
         let url = format!("{base}/setup?token={}", token.expose_secret());
-        let file = self.0.data_dir.join("setup-token");
-        write_private(&file, format!("{url}\n").as_bytes()).map_err(Error::internal)?;
+        write_private(&self.file(), format!("{url}\n").as_bytes()).map_err(Error::internal)?;
         Ok(SecretString::from(url))
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.data_dir.join("setup-token")
     }
 
     /// Whether `token` may claim the appliance now.
@@ -113,8 +140,10 @@ impl SetupService {
         if !self.is_good_token(token).await? {
             return Err(refused());
         }
-        if let Some(host) = &claim.public_host {
-            self.0.settings.set_public_host(host).await?;
+        // A host that was only detected stays so: it may be another one tomorrow.
+        let current = self.0.settings.public_address().host.clone();
+        if let Some(host) = claim.public_host.filter(|host| *host != current) {
+            self.0.settings.set_public_host(&host).await?;
         }
         let owner = claim.owner;
         let hash = self.0.accounts.hash_password(&owner.password).await?;
@@ -122,7 +151,8 @@ impl SetupService {
         let (vault, accounts) = (Arc::clone(&self.0.vault), self.0.accounts.clone());
         let job = move |tx: &Tx<'_>| {
             let stored = store::setup_token_get(tx, now)?;
-            if !stored.is_some_and(|stored| stored.matches(&given)) {
+            // The command line may have made an owner meanwhile.
+            if owner_exists(tx)? || !stored.is_some_and(|stored| stored.matches(&given)) {
                 return Err(refused());
             }
             store::setup_token_delete(tx)?;
@@ -137,8 +167,7 @@ impl SetupService {
 
     /// The token in the file is worthless now; that it stays is no danger, only untidy.
     fn remove_file(&self) {
-        let file = self.0.data_dir.join("setup-token");
-        if let Err(error) = std::fs::remove_file(file) {
+        if let Err(error) = std::fs::remove_file(self.file()) {
             tracing::warn!(error = %error, "the used setup token's file could not be removed");
         }
     }
@@ -264,7 +293,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_wrong_old_or_replaced_token_claims_nothing() {
-        let Fixture { setup, clock, .. } = fixture().await;
+        let Fixture {
+            setup,
+            clock,
+            folder: _folder,
+        } = fixture().await;
         let first = token_of(&setup.renew_setup_token().await.unwrap());
         let second = token_of(&setup.renew_setup_token().await.unwrap());
         for bad in ["", "guess", &first] {
@@ -278,9 +311,45 @@ mod tests {
 
     #[tokio::test]
     async fn of_two_who_claim_at_once_one_owns_it() {
-        let Fixture { setup, .. } = fixture().await;
+        let Fixture {
+            setup,
+            folder: _folder,
+            ..
+        } = fixture().await;
         let token = token_of(&setup.renew_setup_token().await.unwrap());
         let (one, other) = tokio::join!(setup.claim(&token, claim()), setup.claim(&token, claim()));
         assert!(one.is_ok() != other.is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_address_made_while_the_server_was_stopped_serves_after_its_start() {
+        let Fixture {
+            setup,
+            clock,
+            folder,
+        } = fixture().await;
+        let made = setup.renew_setup_token().await.unwrap();
+        let printed = setup.setup_url_at_start().await.unwrap();
+        assert_eq!(printed.expose_secret(), made.expose_secret());
+        clock.advance(TOKEN_LIFE);
+        let fresh = setup.setup_url_at_start().await.unwrap();
+        assert_ne!(fresh.expose_secret(), made.expose_secret());
+        std::fs::write(folder.path().join("setup-token"), "garbage").unwrap();
+        let again = setup.setup_url_at_start().await.unwrap();
+        setup.claim(&token_of(&again), claim()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_owner_from_the_command_line_leaves_the_token_worthless() {
+        let Fixture {
+            setup,
+            folder: _folder,
+            ..
+        } = fixture().await;
+        let token = token_of(&setup.renew_setup_token().await.unwrap());
+        let mut other = claim().owner;
+        other.email = Email::parse("cli@example.org").unwrap();
+        setup.0.accounts.create_user(other).await.unwrap();
+        assert!(setup.claim(&token, claim()).await.is_err());
     }
 }

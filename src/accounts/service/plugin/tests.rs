@@ -3,6 +3,7 @@
 use super::super::testing::{START, World};
 use super::*;
 use crate::kernel::Role;
+use crate::kernel::secret::ExposeSecret;
 
 const DAY: Duration = Duration::from_hours(24);
 

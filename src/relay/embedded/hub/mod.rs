@@ -8,6 +8,7 @@
 #[cfg(test)]
 mod hostile_tests;
 mod keys;
+mod limits;
 mod slot;
 mod stats;
 #[cfg(test)]
@@ -20,17 +21,15 @@ use bytes::Bytes;
 
 use self::keys::KeyTable;
 pub(crate) use self::keys::KeyTaken;
+use self::limits::{play_limits, publish_limits};
 use self::slot::Slot;
 use super::config::EmbeddedConfig;
 use super::listener::{
-    CloseCause, Closed, ConnectRequest, ConnectionEvent, ConnectionId, Listener, ListenerLimits,
-    Outgoing,
+    CloseCause, Closed, ConnectRequest, ConnectionEvent, ConnectionId, Listener, Outgoing,
 };
-use super::receive::ReceiveLimits;
 use super::reject::RejectCode;
 use super::srtla::{Srtla, SrtlaLimits};
 use super::time::Micros;
-use super::wire::PAYLOAD_MAX_BYTES;
 use super::{Direction, Peer, Port, streamid};
 use crate::kernel::ids::SlotId;
 use crate::relay::engine::{Ended, EngineEvent, StreamSpec, Target};
@@ -65,6 +64,7 @@ impl Hub {
                     links_max: config.srtla_links_max,
                     registrations_per_second: config.registrations_per_second,
                 },
+                secret,
             ),
             keys: KeyTable::new(secret),
             slots: HashMap::new(),
@@ -389,30 +389,5 @@ fn ended(cause: CloseCause) -> Ended {
         CloseCause::Shutdown => Ended::Clean,
         CloseCause::Idle | CloseCause::Lost => Ended::Error,
         CloseCause::Disconnected | CloseCause::Replaced => Ended::Disconnected,
-    }
-}
-
-fn publish_limits(config: &EmbeddedConfig) -> ListenerLimits {
-    ListenerLimits {
-        latency_min: config.latency_min.into(),
-        connections_max: config.publishers_max,
-        handshakes_per_second: config.handshakes_per_second,
-        idle: config.publisher_idle.into(),
-        first_media: config.first_media.into(),
-        receive: ReceiveLimits {
-            window_packets: u32::try_from(config.publisher_buffer_bytes / PAYLOAD_MAX_BYTES)
-                .unwrap_or(u32::MAX)
-                .clamp(1024, 65_536),
-            bytes: config.publisher_buffer_bytes,
-        },
-        queue_bytes: config.player_queue_bytes,
-    }
-}
-
-fn play_limits(config: &EmbeddedConfig) -> ListenerLimits {
-    ListenerLimits {
-        connections_max: config.players_max,
-        idle: config.player_idle.into(),
-        ..publish_limits(config)
     }
 }

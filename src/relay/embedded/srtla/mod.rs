@@ -7,6 +7,7 @@
 //! counter.
 
 mod group;
+mod invitation;
 mod packet;
 #[cfg(test)]
 mod tests;
@@ -17,9 +18,10 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use self::group::Group;
+use self::invitation::Inviter;
 use self::packet::{HALF_ID_BYTES, ID_BYTES, Packet, joined, no_group, opened, parse, refused};
 use super::GroupId;
-use super::limiter::AddressLimiter;
+use super::limiter::{AddressLimiter, TokenBucket};
 use super::time::Micros;
 use crate::relay::engine::LinkStats;
 
@@ -27,6 +29,8 @@ use crate::relay::engine::LinkStats;
 const LINK_TIMEOUT: Micros = Micros::from_secs(10);
 /// A group may take so long to get its stream admitted before it makes room for others.
 const ADMISSION_GRACE: Micros = Micros::from_secs(2);
+/// Invitations per second, of all sources together: they carry no proof of address.
+const INVITATIONS_PER_SECOND: u32 = 20_000;
 const SWEEP_INTERVAL: Micros = Micros::from_secs(1);
 /// First two bytes of an SRT ACK.
 const SRT_ACK: [u8; 2] = [0x80, 0x02];
@@ -72,14 +76,16 @@ pub(crate) struct Srtla {
     groups: HashMap<GroupId, Group>,
     by_id: HashMap<Box<[u8; ID_BYTES]>, GroupId>,
     by_address: HashMap<SocketAddr, GroupId>,
+    inviter: Inviter,
+    invitations: TokenBucket,
     registrations: AddressLimiter,
     last_group: u32,
     next_sweep: Micros,
 }
 
 impl Srtla {
-    /// A receiver without groups.
-    pub(crate) fn new(now: Micros, limits: SrtlaLimits) -> Self {
+    /// A receiver without groups. `secret` is random and of this process only.
+    pub(crate) fn new(now: Micros, limits: SrtlaLimits, secret: [u8; 32]) -> Self {
         Self {
             counters: SrtlaCounters::default(),
             outgoing: Vec::new(),
@@ -88,6 +94,8 @@ impl Srtla {
             groups: HashMap::new(),
             by_id: HashMap::new(),
             by_address: HashMap::new(),
+            inviter: Inviter::new(secret),
+            invitations: TokenBucket::full(now, INVITATIONS_PER_SECOND),
             registrations: AddressLimiter::new(limits.registrations_per_second),
             last_group: 0,
             next_sweep: now + SWEEP_INTERVAL,
@@ -151,70 +159,78 @@ impl Srtla {
     }
 
     fn on_open(&mut self, now: Micros, source: SocketAddr, half: &[u8; HALF_ID_BYTES]) {
-        if !self.registrations.take(now, source.ip()) {
+        if !self.invitations.take(now, INVITATIONS_PER_SECOND) {
             self.counters.limited += 1;
             return;
         }
-        let mut id = Box::new([0; ID_BYTES]);
-        id[..HALF_ID_BYTES].copy_from_slice(half);
-        let is_random = getrandom::fill(&mut id[HALF_ID_BYTES..]).is_ok();
-        if self.by_address.contains_key(&source) || !is_random || !self.make_room(now) {
+        let is_full = self.is_full() && self.oldest_idle(now).is_none();
+        if is_full || self.by_address.contains_key(&source) {
             self.refuse(source);
             return;
         }
-        self.last_group = self.last_group.wrapping_add(1);
-        let group_id = GroupId(self.last_group);
+        let id = self.inviter.invite(now, half);
         self.outgoing.push((source, opened(&id)));
-        self.by_id.insert(id.clone(), group_id);
-        self.groups.insert(group_id, Group::new(now, id, source));
-        self.counters.opened += 1;
     }
 
-    /// When all places are taken, the oldest group without an admitted stream makes room.
-    fn make_room(&mut self, now: Micros) -> bool {
-        if self.groups.len() < self.limits.groups_max {
-            return true;
-        }
-        let idle = self
-            .groups
+    fn is_full(&self) -> bool {
+        self.groups.len() >= self.limits.groups_max
+    }
+
+    /// The group that makes room when all places are taken: the oldest without an admitted stream.
+    fn oldest_idle(&self, now: Micros) -> Option<GroupId> {
+        self.groups
             .iter()
             .filter(|(_, group)| !group.is_admitted && now - group.opened > ADMISSION_GRACE)
             .min_by_key(|(_, group)| group.opened)
-            .map(|(id, _)| *id);
-        let Some(idle) = idle else {
-            return false;
-        };
-        self.remove(idle);
-        true
+            .map(|(id, _)| *id)
     }
 
     fn on_join(&mut self, now: Micros, source: SocketAddr, id: &[u8; ID_BYTES]) {
         let known = self.by_id.get(id).copied();
-        let Some((group_id, group)) =
-            known.and_then(|id| self.groups.get_mut(&id).map(|group| (id, group)))
-        else {
-            self.counters.no_group += 1;
-            self.outgoing.push((source, no_group()));
-            return;
-        };
-        if group.link(source).is_some() {
+        if known.is_some() && self.by_address.get(&source).copied() == known {
             // Our answer was lost.
             self.outgoing.push((source, joined()));
             return;
         }
-        let is_elsewhere = self.by_address.contains_key(&source);
-        if is_elsewhere || group.links.len() >= self.limits.links_max {
-            self.refuse(source);
+        if known.is_none() && !self.inviter.is_invited(now, id) {
+            self.counters.no_group += 1;
+            self.outgoing.push((source, no_group()));
             return;
         }
         if !self.registrations.take(now, source.ip()) {
             self.counters.limited += 1;
             return;
         }
-        group.join(now, source);
-        group.last_address = source;
-        self.by_address.insert(source, group_id);
-        self.outgoing.push((source, joined()));
+        let links_max = self.limits.links_max;
+        let group_id = match known {
+            _ if self.by_address.contains_key(&source) => None,
+            Some(group_id) => Some(group_id),
+            None => self.create(now, source, id),
+        };
+        let group = group_id.and_then(|group_id| self.groups.get_mut(&group_id));
+        match (group_id, group) {
+            (Some(group_id), Some(group)) if group.links.len() < links_max => {
+                group.join(now, source);
+                group.last_address = source;
+                self.by_address.insert(source, group_id);
+                self.outgoing.push((source, joined()));
+            }
+            _ => self.refuse(source),
+        }
+    }
+
+    fn create(&mut self, now: Micros, source: SocketAddr, id: &[u8; ID_BYTES]) -> Option<GroupId> {
+        if self.is_full() {
+            let idle = self.oldest_idle(now)?;
+            self.remove(idle);
+        }
+        self.last_group = self.last_group.wrapping_add(1);
+        let group_id = GroupId(self.last_group);
+        let id = Box::new(*id);
+        self.by_id.insert(id.clone(), group_id);
+        self.groups.insert(group_id, Group::new(now, id, source));
+        self.counters.opened += 1;
+        Some(group_id)
     }
 
     fn refuse(&mut self, source: SocketAddr) {

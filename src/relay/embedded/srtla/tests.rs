@@ -12,7 +12,7 @@ const LIMITS: SrtlaLimits = SrtlaLimits {
 };
 
 fn srtla() -> Srtla {
-    Srtla::new(START, LIMITS)
+    Srtla::new(START, LIMITS, [9; 32])
 }
 
 fn link(number: u8) -> SocketAddr {
@@ -175,8 +175,9 @@ fn idle_groups_make_room_and_admitted_ones_do_not() {
     let mut srtla = srtla();
     let mut ids = Vec::new();
     for number in 1..=3 {
-        let id = open(&mut srtla, START + MS * i64::from(number), link(number)).unwrap();
-        join(&mut srtla, START, link(number), &id);
+        let now = START + MS * i64::from(number);
+        let id = open(&mut srtla, now, link(number)).unwrap();
+        assert_eq!(join(&mut srtla, now, link(number), &id), 0x9202);
         ids.push(id);
     }
     let group = srtla.on_datagram(START, link(1), &srt_data(0)).unwrap();
@@ -185,8 +186,9 @@ fn idle_groups_make_room_and_admitted_ones_do_not() {
         open(&mut srtla, START + MS * 1000, link(4)).is_none(),
         "all are too young to go"
     );
-    let later = START + Micros::from_secs(3);
-    assert!(open(&mut srtla, later, link(4)).is_some());
+    let later = START + Micros::from_secs(6);
+    let id = open(&mut srtla, later, link(4)).unwrap();
+    assert_eq!(join(&mut srtla, later, link(4), &id), 0x9202);
     assert_eq!(
         join(&mut srtla, later, link(1), &ids[0]),
         0x9202,
@@ -208,10 +210,12 @@ fn registrations_of_one_address_are_limited() {
             groups_max: 200,
             ..LIMITS
         },
+        [9; 32],
     );
     for port in 1..=100 {
         let from = SocketAddr::from(([10, 0, 0, 1], port));
-        srtla.on_datagram(START, from, &datagram(0x9200, &[1; 256]));
+        let id = open(&mut srtla, START, from).unwrap();
+        srtla.on_datagram(START, from, &datagram(0x9201, &id));
     }
     assert_eq!(srtla.groups.len(), 40);
     assert_eq!(srtla.counters.limited, 60);
@@ -245,4 +249,20 @@ fn shares_and_rates_follow_what_the_links_carry_now() {
     assert_eq!(at_four[0].bitrate_kbps, 51);
     assert_eq!(at_four[0].packets + at_four[1].packets, 400);
     assert_eq!(at_four[1].since_last_packet.as_millis(), 1040);
+}
+
+#[test]
+fn opening_without_joining_stores_nothing() {
+    let mut srtla = srtla();
+    for number in 0..10_000u32 {
+        let from = SocketAddr::from((std::net::Ipv4Addr::from_bits(number), 9));
+        srtla.on_datagram(START, from, &datagram(0x9200, &[1; 256]));
+    }
+    assert!(srtla.groups.is_empty() && srtla.by_id.is_empty() && srtla.by_address.is_empty());
+    let id = open(&mut srtla, START, link(1)).unwrap();
+    assert_eq!(
+        join(&mut srtla, START, link(1), &id),
+        0x9202,
+        "and locks nobody out"
+    );
 }

@@ -306,3 +306,44 @@ async fn a_plan_that_ends_ends_sessions_and_admission() {
     let stored = "SELECT COUNT(*) FROM relay_session WHERE stop_reason = 'entitlement_ended'";
     assert_eq!(fixture.count(stored).await, 1, "{reason}");
 }
+
+#[tokio::test]
+async fn shutting_down_writes_what_memory_knows_and_leaves_nothing_running() {
+    let config = RelayConfig {
+        start_patience: Duration::from_millis(20),
+        ..RelayConfig::default()
+    };
+    let fixture = Fixture::with(PlanRules::default(), config).await;
+    let actor = fixture.user(Tier::Free, 2).await;
+    let session = started(&fixture, &actor, "a").await;
+    fixture
+        .relay
+        .media_seconds(session.slot_id, 3, NOON + Duration::from_secs(3));
+    fixture
+        .engine
+        .set_mood(crate::relay::testing::Mood::Hanging);
+    let waiting = fixture.start(&actor, "b", SlotChoice::FirstFree).await;
+    assert_eq!(
+        waiting.unwrap().snapshot.of.session.status,
+        Status::Provisioning
+    );
+    fixture.relay.shut_down().await.unwrap();
+    assert_eq!(
+        fixture.count("SELECT SUM(seconds) FROM usage_record").await,
+        3
+    );
+    assert!(fixture.relay.0.background.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn traces_of_sessions_that_are_over_do_not_pile_up() {
+    let fixture = Fixture::new().await;
+    let actor = fixture.user(Tier::Free, 1).await;
+    let session = started(&fixture, &actor, "a").await;
+    fixture.stop(&actor, session.id).await;
+    // As a poll does that read the session just before it ended.
+    fixture.relay.0.presence.renew(session.id);
+    fixture.pass(601);
+    fixture.relay.expire().await.unwrap();
+    assert_eq!(fixture.relay.write_leases().await.unwrap(), 0);
+}

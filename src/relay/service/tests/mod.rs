@@ -29,12 +29,12 @@ use crate::slots::{Slot, SlotsService, store as slots};
 /// 2026-03-23T21:06:40Z, far from the end of a month.
 const NOON: UnixMillis = UnixMillis(1_774_300_000_000);
 
-struct Fixture {
+pub(in crate::relay) struct Fixture {
     _folder: TempDir,
     store: Store,
-    clock: Arc<ManualClock>,
-    engine: Arc<FakeEngine>,
-    relay: RelayService,
+    pub(in crate::relay) clock: Arc<ManualClock>,
+    pub(in crate::relay) engine: Arc<FakeEngine>,
+    pub(in crate::relay) relay: RelayService,
     rules: PlanRules,
     config: RelayConfig,
 }
@@ -48,7 +48,7 @@ fn billing() -> PlanRules {
 }
 
 impl Fixture {
-    async fn new() -> Self {
+    pub(in crate::relay) async fn new() -> Self {
         Self::with(PlanRules::default(), RelayConfig::default()).await
     }
 
@@ -81,7 +81,7 @@ impl Fixture {
         .await;
     }
 
-    async fn user(&self, tier: Tier, slot_count: u32) -> Actor {
+    pub(in crate::relay) async fn user(&self, tier: Tier, slot_count: u32) -> Actor {
         let user_id = UserId::generate();
         let vault = vault();
         self.store
@@ -104,7 +104,7 @@ impl Fixture {
         }
     }
 
-    async fn slots(&self, actor: &Actor) -> Arc<[Arc<Slot>]> {
+    pub(in crate::relay) async fn slots(&self, actor: &Actor) -> Arc<[Arc<Slot>]> {
         self.relay.0.deps.slots.list(actor.user_id).await.unwrap()
     }
 
@@ -131,7 +131,7 @@ impl Fixture {
             .unwrap()
     }
 
-    fn pass(&self, seconds: u64) {
+    pub(in crate::relay) fn pass(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
 }

@@ -1,0 +1,35 @@
+//! The bounds of the ports, from the configuration.
+//!
+//! Invariant: every bound of a port comes from [`EmbeddedConfig`].
+
+use crate::relay::embedded::config::EmbeddedConfig;
+use crate::relay::embedded::listener::ListenerLimits;
+use crate::relay::embedded::receive::ReceiveLimits;
+use crate::relay::embedded::wire::PAYLOAD_MAX_BYTES;
+
+/// Bounds of the publish port.
+pub(super) fn publish_limits(config: &EmbeddedConfig) -> ListenerLimits {
+    ListenerLimits {
+        latency_min: config.latency_min.into(),
+        connections_max: config.publishers_max,
+        handshakes_per_second: config.handshakes_per_second,
+        idle: config.publisher_idle.into(),
+        first_media: config.first_media.into(),
+        receive: ReceiveLimits {
+            window_packets: u32::try_from(config.publisher_buffer_bytes / PAYLOAD_MAX_BYTES)
+                .unwrap_or(u32::MAX)
+                .clamp(1024, 65_536),
+            bytes: config.publisher_buffer_bytes,
+        },
+        queue_bytes: config.player_queue_bytes,
+    }
+}
+
+/// Bounds of the play port.
+pub(super) fn play_limits(config: &EmbeddedConfig) -> ListenerLimits {
+    ListenerLimits {
+        connections_max: config.players_max,
+        idle: config.player_idle.into(),
+        ..publish_limits(config)
+    }
+}
