@@ -94,9 +94,10 @@ fn ids_that_nobody_has_are_not_found() {
     };
     assert_eq!(rename("99"), 404);
     assert_eq!(rename("-1"), 404);
-    assert_eq!(rename("99999999999999999999999"), 400);
     assert_eq!(rename("one"), 400);
-    assert_eq!(rename("%ff"), 400);
+    for crooked in ["99999999999999999999999", "%ff", "1%2f..%2f2", "1%00"] {
+        assert!([400, 404].contains(&rename(crooked)), "{crooked}");
+    }
     for id in [
         "ses_0123456789abcdef0123456789abcdef",
         "ses_",
