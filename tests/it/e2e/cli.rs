@@ -103,7 +103,8 @@ fn an_unclaimed_appliance_leads_every_page_to_setup_and_ends_it_in_one_form() {
         ("public_host", "127.0.0.1"),
     ];
     let claimed = browser.post("/setup", &form).expect(303);
-    assert_eq!(claimed.header("location"), "/live?welcome=1");
+    let location = claimed.header("location");
+    assert!(location.starts_with("/live?welcome=1"), "{location}");
     let page = browser.get("/live?welcome=1").expect(200).text();
     assert!(page.contains("WAITING"), "{page}");
     assert!(!file.exists(), "the used token is deleted");
@@ -163,7 +164,7 @@ fn a_reset_password_signs_everybody_out_who_used_the_old_one() {
 #[test]
 fn bad_passwords_and_unknown_users_are_refused_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
-    for (input, reason) in [("short\n", "8"), ("password1\n", "common"), ("", "stdin")] {
+    for (input, reason) in [("short\n", "8"), ("password1\n", "first"), ("", "stdin")] {
         let mut command = glb::command(folder.path());
         command.args([
             "admin",
