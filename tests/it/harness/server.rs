@@ -64,7 +64,7 @@ impl ServerConfig {
     }
 
     /// Listens where another server did.
-    fn at(self, addresses: &Addresses) -> Self {
+    pub(crate) fn at(self, addresses: &Addresses) -> Self {
         self.with("GLB_LISTEN", addresses.http)
             .with("GLB_RELAY_STATS_LISTEN", addresses.stats)
             .with("GLB_RELAY_EMBEDDED_SRTLA_LISTEN", addresses.srtla)
