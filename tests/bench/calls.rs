@@ -8,8 +8,9 @@ use tokio::runtime::Runtime;
 use crate::harness::client::Plugin;
 use crate::harness::server::Server;
 use crate::http::{Kept, request};
+use crate::process::CpuMeter;
 use crate::table::Table;
-use crate::{process, scene, start};
+use crate::{scene, start};
 
 const CONNECTIONS: usize = 4;
 const ACTIVE_CALLS: usize = 40_000;
@@ -48,9 +49,9 @@ fn measure_active(table: &mut Table, server: &Server, owner: &Plugin, runtime: &
     };
     work(ACTIVE_CALLS / 10);
     start::settle(server);
-    let (begun, before) = (Instant::now(), process::cpu_time(server.process_id()));
+    let (begun, meter) = (Instant::now(), CpuMeter::of(server.process_id()));
     work(ACTIVE_CALLS);
-    let used = process::cpu_time(server.process_id()) - before;
+    let used = meter.used();
     let rate = count(ACTIVE_CALLS) / begun.elapsed().as_secs_f64();
     table.row(
         &format!("CPU per relay/active with a session, {ACTIVE_CALLS} over 4 kept connections"),
@@ -123,17 +124,17 @@ async fn measure_starts(table: &mut Table, server: &Server, plugins: &[Plugin]) 
     let (mut alone, mut crowd) = (Duration::ZERO, Duration::ZERO);
     for round in 0..SERIAL_STARTS {
         let caller = &mut callers[round % CALLERS];
-        let before = process::cpu_time(process_id);
+        let meter = CpuMeter::of(process_id);
         let (session, _) = caller.start(round).await;
-        alone += process::cpu_time(process_id) - before;
+        alone += meter.used();
         caller.stop(&session).await;
     }
     let mut times = Vec::with_capacity(CALLERS * ROUNDS);
     for round in SERIAL_STARTS..SERIAL_STARTS + ROUNDS {
-        let before = process::cpu_time(process_id);
+        let meter = CpuMeter::of(process_id);
         let starts = callers.iter_mut().map(|caller| caller.start(round));
         let started = futures_util::future::join_all(starts).await;
-        crowd += process::cpu_time(process_id) - before;
+        crowd += meter.used();
         times.extend(started.iter().map(|(_, time)| *time));
         let stops = callers.iter_mut().zip(&started);
         futures_util::future::join_all(stops.map(|(caller, (id, _))| caller.stop(id))).await;

@@ -1,28 +1,51 @@
 //! What the kernel counted for a process.
 //!
-//! Source: `man 5 proc`: `schedstat` (time on the CPU in ns) of every thread, `status` (VmRSS).
+//! Source: `man 5 proc`: `schedstat` (time on the CPU in ns) of every thread and
+//! `VmRSS` in `status`.
 
 use std::fs;
 use std::time::Duration;
 
-/// Time on the CPU, user and system, of all threads that run now.
-pub(crate) fn cpu_time(process_id: u32) -> Duration {
-    threads(process_id)
-        .into_iter()
-        .map(|folder| thread_time(&folder))
-        .sum()
+/// Counts time on the CPU, user and system, from its start on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CpuMeter {
+    process_id: u32,
+    thread: &'static str,
+    before: Duration,
 }
 
-/// The same of the threads whose name begins with `name`.
-pub(crate) fn cpu_time_of(process_id: u32, name: &str) -> Duration {
-    threads(process_id)
-        .into_iter()
-        .filter(|folder| {
-            let comm = fs::read_to_string(format!("{folder}/comm")).unwrap_or_default();
-            comm.starts_with(name)
-        })
-        .map(|folder| thread_time(&folder))
-        .sum()
+impl CpuMeter {
+    /// Of a whole process: all threads that run at both ends.
+    pub(crate) fn of(process_id: u32) -> Self {
+        Self::of_thread(process_id, "")
+    }
+
+    /// Of its threads whose name begins with `thread`.
+    pub(crate) fn of_thread(process_id: u32, thread: &'static str) -> Self {
+        let mut meter = Self {
+            process_id,
+            thread,
+            before: Duration::ZERO,
+        };
+        meter.before = meter.total();
+        meter
+    }
+
+    /// What was used since. A thread that ended takes its time with it, hence "saturating".
+    pub(crate) fn used(&self) -> Duration {
+        self.total().saturating_sub(self.before)
+    }
+
+    fn total(&self) -> Duration {
+        threads(self.process_id)
+            .into_iter()
+            .filter(|folder| {
+                let name = fs::read_to_string(format!("{folder}/comm")).unwrap_or_default();
+                name.starts_with(self.thread)
+            })
+            .map(|folder| thread_time(&folder))
+            .sum()
+    }
 }
 
 fn threads(process_id: u32) -> Vec<String> {

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::harness::eventually::{eventually_blocking, rest_until};
 use crate::harness::glb;
 use crate::harness::server::{Server, ServerConfig};
-use crate::process;
+use crate::process::{self, CpuMeter};
 use crate::table::Table;
 
 const STARTS: usize = 10;
@@ -90,8 +90,8 @@ fn answers(http: SocketAddr) -> bool {
 pub(crate) fn settle(server: &Server) {
     let process_id = server.process_id();
     eventually_blocking(PATIENCE, "the server is idle", || {
-        let before = process::cpu_time(process_id);
+        let meter = CpuMeter::of(process_id);
         rest_until(Instant::now() + Duration::from_millis(500));
-        process::cpu_time(process_id) - before < Duration::from_millis(10)
+        meter.used() < Duration::from_millis(10)
     });
 }

@@ -11,8 +11,9 @@ use crate::net::srt_player::Player;
 use crate::net::srt_probe::{self, Call, Connection};
 use crate::net::srt_publisher::Publisher;
 use crate::net::srtla_sender::{SenderConfig, SrtlaSender};
+use crate::process::CpuMeter;
+use crate::scene;
 use crate::table::Table;
-use crate::{process, scene};
 
 /// 1,316 bytes each so often are 6 Mbit/s.
 const PAUSE: Duration = Duration::from_micros(1_755);
@@ -56,14 +57,11 @@ fn measure_cost(table: &mut Table, server: &Server, session: &Session) {
     });
     let received = player.counters().received_bytes;
     let process_id = server.process_id();
-    let (whole, relay) = (
-        process::cpu_time(process_id),
-        process::cpu_time_of(process_id, "relay"),
-    );
+    let whole = CpuMeter::of(process_id);
+    let relay = CpuMeter::of_thread(process_id, "relay");
     let begun = Instant::now();
     rest_until(begun + COSTED);
-    let whole = process::cpu_time(process_id) - whole;
-    let relay = process::cpu_time_of(process_id, "relay") - relay;
+    let (whole, relay) = (whole.used(), relay.used());
     let lasted = begun.elapsed().as_secs_f64();
     let bits = f64::from(
         u32::try_from(player.counters().received_bytes - received).expect("20 s are small"),
