@@ -17,6 +17,7 @@ mod table;
 #[expect(
     dead_code,
     unused_imports,
+    clippy::panic,
     reason = "it belongs to the tests, which use all of it"
 )]
 #[path = "../it/harness/mod.rs"]
@@ -24,6 +25,7 @@ mod harness;
 #[expect(
     dead_code,
     unused_imports,
+    clippy::panic,
     reason = "it belongs to the tests, which use all of it"
 )]
 #[path = "../it/net/mod.rs"]

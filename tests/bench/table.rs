@@ -2,11 +2,13 @@
 
 use std::fmt::Display;
 use std::fs;
-use std::io::Write;
+use std::io::{Stdout, Write};
 
 /// The table on stdout.
 #[derive(Debug)]
-pub(crate) struct Table(());
+pub(crate) struct Table {
+    stdout: Stdout,
+}
 
 impl Table {
     /// Begins it with what the machine is.
@@ -16,7 +18,9 @@ impl Table {
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
-        let mut table = Self(());
+        let mut table = Self {
+            stdout: std::io::stdout(),
+        };
         table.say(&format!(
             "machine: {cpu}, {cores} cores, {memory}, Linux {}",
             kernel.trim()
@@ -35,8 +39,7 @@ impl Table {
     }
 
     fn say(&mut self, line: &str) {
-        let mut stdout = std::io::stdout().lock();
-        writeln!(stdout, "{line}").expect("somebody reads the table");
+        writeln!(self.stdout, "{line}").expect("somebody reads the table");
     }
 }
 

@@ -300,10 +300,10 @@ fn sigterm_ends_it_in_order_in_the_middle_of_a_stream_and_an_open_page() {
 fn a_second_signal_ends_it_at_once() {
     let mut server = Server::start();
     // A request whose body does not come holds the orderly end up.
-    let mut held = TcpStream::connect(server.addresses().http).unwrap();
+    let mut slow_client = TcpStream::connect(server.addresses().http).unwrap();
     let head = "POST /setup HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\
                 content-type: application/x-www-form-urlencoded\r\n\r\n";
-    held.write_all(head.as_bytes()).unwrap();
+    slow_client.write_all(head.as_bytes()).unwrap();
     let http = Http::to(server.addresses().http);
     http.get("/healthz").expect(200);
     server.signal(Signal::TERM);
