@@ -42,6 +42,11 @@ fn setup_url(data_dir: &Path) -> String {
     line["setup_url"].as_str().unwrap().to_owned()
 }
 
+/// Waits for words that are written after the server has said where it listens.
+fn await_log(server: &Server, words: &str) {
+    eventually_blocking(PATIENCE, words, || server.log().contains(words));
+}
+
 /// The path and query of a URL of the server.
 fn local_part(server: &Server, url: &str) -> String {
     let base = format!("http://{}", server.addresses().http);
@@ -90,7 +95,7 @@ fn an_unclaimed_appliance_leads_every_page_to_setup_and_ends_it_in_one_form() {
     let file = server.data_dir().join("setup-token");
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let url = std::fs::read_to_string(&file).unwrap();
-    assert!(server.log().contains(url.trim()), "{}", server.log());
+    await_log(&server, url.trim());
     let path = local_part(&server, url.trim());
     http.get(&path).expect(200);
     let token = path.split_once("token=").unwrap().1;
@@ -133,7 +138,7 @@ fn a_new_setup_address_replaces_the_one_before() {
     server.terminate();
     let offline = setup_url(server.data_dir());
     let server = server.restart();
-    assert!(server.log().contains(&offline), "{}", server.log());
+    await_log(&server, &offline);
     let http = Http::to(server.addresses().http);
     http.get(&local_part(&server, &offline)).expect(200);
 }
