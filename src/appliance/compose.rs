@@ -86,6 +86,7 @@ pub(super) async fn compose(
         relay: relay.clone(),
         live: live.clone(),
         settings: settings.clone(),
+        slots: opened.slots.clone(),
         store: opened.store.clone(),
         telemetry: opened.telemetry.clone(),
     };

@@ -13,6 +13,7 @@ use crate::plugin::jobs as plugin;
 use crate::relay::RelayService;
 use crate::relay::jobs as relay;
 use crate::settings::Settings;
+use crate::slots::{SlotsService, jobs as slots};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -26,6 +27,7 @@ pub(super) struct JobInputs {
     pub(super) relay: RelayService,
     pub(super) live: LiveService,
     pub(super) settings: Settings,
+    pub(super) slots: SlotsService,
     pub(super) store: Store,
     pub(super) telemetry: Store,
 }
@@ -52,7 +54,10 @@ pub(super) fn table(config: &Config, inputs: &JobInputs) -> Vec<Job> {
 
 fn of_accounts(inputs: &JobInputs) -> Vec<Job> {
     let JobInputs {
-        accounts, plugin, ..
+        accounts,
+        plugin,
+        slots,
+        ..
     } = inputs;
     let limit = MINUTE;
     vec![
@@ -70,9 +75,15 @@ fn of_accounts(inputs: &JobInputs) -> Vec<Job> {
         ),
         job(
             "login_attempt_cleanup",
-            10 * MINUTE,
+            MINUTE,
             limit,
             on!(plugin, plugin::delete_old_attempts),
+        ),
+        job(
+            "retired_key_cleanup",
+            HOUR,
+            limit,
+            on!(slots, slots::delete_expired_keys),
         ),
     ]
 }

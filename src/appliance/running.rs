@@ -21,9 +21,12 @@ use super::listen::{self, Ports};
 use super::signals::Signals;
 use super::state::App;
 use super::{control, open, routes};
+use crate::accounts::AccountsService;
 use crate::db::{FolderLock, Store};
 use crate::http::{self, Listening};
 use crate::jobs::Tasks;
+use crate::kernel::error_chain;
+use crate::relay::RelayService;
 use crate::relay::embedded::EmbeddedRelay;
 
 /// How long open requests may take to finish at the end.
@@ -37,6 +40,8 @@ pub struct Running {
     addresses: Addresses,
     setup_url: Option<String>,
     engine: Arc<EmbeddedRelay>,
+    relay: RelayService,
+    accounts: AccountsService,
     tasks: Tasks,
     listeners: JoinSet<std::io::Result<()>>,
     stop_listening: CancellationToken,
@@ -73,6 +78,8 @@ impl Running {
             addresses,
             setup_url,
             engine,
+            relay: composed.app.relay.clone(),
+            accounts: composed.app.accounts.clone(),
             tasks,
             listeners: JoinSet::new(),
             stop_listening: stop,
@@ -161,6 +168,17 @@ impl Running {
         }
         self.tasks.end(TASK_PATIENCE).await;
         self.engine.shutdown().await;
+        if let Err(error) = self.relay.shut_down().await {
+            tracing::warn!(
+                cause = error_chain(&error),
+                "the last seconds of usage were not stored"
+            );
+        }
+        if let Err(error) = self.accounts.write_last_seen().await {
+            let cause = error_chain(&error);
+            tracing::warn!(cause, "the last activity of sessions was not stored");
+        }
+        drop((self.relay, self.accounts));
         if let Err(error) = std::fs::remove_file(&self.control_socket) {
             tracing::warn!(error = %error, "the control socket could not be removed");
         }

@@ -10,13 +10,27 @@ use std::path::{Path, PathBuf};
 
 /// The house, from the ground up.
 const ROOMS: [&str; 14] = [
-    "kernel", "db", "http", "jobs", "settings", "plans", "slots", "accounts", "relay", "live",
-    "plugin", "system", "appliance", "cli",
+    "kernel",
+    "db",
+    "http",
+    "jobs",
+    "settings",
+    "plans",
+    "slots",
+    "accounts",
+    "relay",
+    "live",
+    "plugin",
+    "system",
+    "appliance",
+    "cli",
 ];
 /// Rooms that know no feature.
 const GROUND_FLOOR: usize = 5;
 /// Files that compose answers from several capabilities.
-const FACING_CALLERS: [&str; 7] = ["api", "pages", "jobs", "extract", "views", "sse", "card"];
+const FACING_CALLERS: [&str; 9] = [
+    "api", "pages", "jobs", "extract", "views", "sse", "card", "gate", "frame",
+];
 /// Crates that only those who face a caller, and the ground floor, may name.
 const TRANSPORT_CRATES: [&str; 3] = ["axum", "reqwest", "tower_http"];
 
@@ -34,21 +48,29 @@ impl Source {
     fn faces_callers(&self) -> bool {
         self.path.iter().any(|part| {
             let name = part.to_str().unwrap().trim_end_matches(".rs");
-            FACING_CALLERS.iter().any(|facing| name == *facing || name == format!("{facing}_tests"))
+            FACING_CALLERS
+                .iter()
+                .any(|facing| name == *facing || name == format!("{facing}_tests"))
         })
     }
 
     /// Code outside of tests and comments.
     fn code_lines(&self) -> impl Iterator<Item = &str> {
         let code = self.text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-        code.lines().map(str::trim_start).filter(|line| !line.starts_with("//"))
+        code.lines()
+            .map(str::trim_start)
+            .filter(|line| !line.starts_with("//"))
     }
 
     /// The rooms that its code names as `crate::room`.
     fn named_rooms(&self) -> BTreeSet<&str> {
         self.code_lines()
             .flat_map(|line| line.split("crate::").skip(1))
-            .map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap())
+            .map(|rest| {
+                rest.split(|c: char| !c.is_alphanumeric() && c != '_')
+                    .next()
+                    .unwrap()
+            })
             .filter(|name| ROOMS.contains(name))
             .collect()
     }
@@ -62,7 +84,10 @@ fn sources() -> Vec<Source> {
                 walk(&path, root, found);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
-                found.push(Source { path: path.strip_prefix(root).unwrap().into(), text });
+                found.push(Source {
+                    path: path.strip_prefix(root).unwrap().into(),
+                    text,
+                });
             }
         }
     }
@@ -76,12 +101,19 @@ fn sources() -> Vec<Source> {
             && !name.ends_with("tests")
             && !["testing", "preview", "page_check", "contrast"].contains(&name)
     });
-    assert!(found.len() > 50, "the walk found only {} files", found.len());
+    assert!(
+        found.len() > 50,
+        "the walk found only {} files",
+        found.len()
+    );
     found
 }
 
 fn height(room: &str) -> usize {
-    ROOMS.iter().position(|known| *known == room).unwrap_or_else(|| panic!("unknown room {room}"))
+    ROOMS
+        .iter()
+        .position(|known| *known == room)
+        .unwrap_or_else(|| panic!("unknown room {room}"))
 }
 
 #[test]
@@ -92,8 +124,8 @@ fn nobody_names_a_room_above_them() {
         for named in source.named_rooms() {
             let other = height(named);
             let is_capability = (GROUND_FLOOR..height("appliance")).contains(&other);
-            let may = other <= own
-                || (source.faces_callers() && is_capability && own >= GROUND_FLOOR);
+            let may =
+                other <= own || (source.faces_callers() && is_capability && own >= GROUND_FLOOR);
             if !may {
                 breaches.push(format!("{} names crate::{named}", source.path.display()));
             }
@@ -113,7 +145,9 @@ fn rules_and_use_cases_name_no_transport() {
         }
         for line in source.code_lines() {
             for name in TRANSPORT_CRATES {
-                if line.starts_with(&format!("use {name}::")) || line.contains(&format!(" {name}::")) {
+                if line.starts_with(&format!("use {name}::"))
+                    || line.contains(&format!(" {name}::"))
+                {
                     breaches.push(format!("{} names {name}: {line}", source.path.display()));
                 }
             }
@@ -127,7 +161,11 @@ fn the_engine_is_known_by_its_port_only() {
     let breaches: Vec<_> = sources()
         .into_iter()
         .filter(|source| !["relay", "appliance"].contains(&source.room()))
-        .filter(|source| source.code_lines().any(|line| line.contains("relay::embedded")))
+        .filter(|source| {
+            source
+                .code_lines()
+                .any(|line| line.contains("relay::embedded"))
+        })
         .map(|source| source.path)
         .collect();
     assert!(breaches.is_empty(), "{breaches:?} name the embedded engine");

@@ -8,4 +8,6 @@ mod e2e;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod layers;
+#[cfg(test)]
 mod net;
