@@ -6,7 +6,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use crate::harness::client::{Browser, Http, Plugin, Session};
 use crate::harness::eventually::eventually_blocking;
@@ -57,6 +58,15 @@ impl Stage {
         }
     }
 
+    /// The same people after the server was killed and came back where it was.
+    pub(super) fn after_a_crash(mut self) -> Self {
+        self.server.kill_hard();
+        Self {
+            server: self.server.restart(),
+            ..self
+        }
+    }
+
     /// Where the server listens.
     pub(super) fn addresses(&self) -> Addresses {
         self.server.addresses()
@@ -70,11 +80,6 @@ impl Stage {
     /// A player's connection.
     pub(super) fn player(&self) -> Connection {
         connect(self.addresses().srt_play, &self.session.play_key)
-    }
-
-    /// The code with which a call is refused; `None` when it is not.
-    pub(super) fn rejection(&self, listener: SocketAddr, key: &str) -> Option<u32> {
-        srt_probe::call(&Call::new(listener, key)).rejection()
     }
 
     /// `relay/active` of the connection.
@@ -110,6 +115,29 @@ impl Stage {
         });
     }
 
+    /// Replaces a key of the first slot and answers the new one.
+    #[track_caller]
+    pub(super) fn rotate(&self, key: &str) -> String {
+        let path = "/api/v1/user/stream-slots/1/rotate";
+        let request = self.plugin.authorised(Method::POST, path);
+        let answer = self
+            .plugin
+            .send(request.json(&json!({ "key": key })))
+            .expect(200);
+        answer.json()["value"]
+            .as_str()
+            .expect("it is text")
+            .to_owned()
+    }
+
+    /// The id of the first slot, as the page has it.
+    #[track_caller]
+    pub(super) fn slot_id(&mut self) -> String {
+        let page = self.browser.get("/live").expect(200).text();
+        let (_, rest) = page.split_once("data-slot=\"").expect("there is a card");
+        rest.split('"').next().unwrap_or_default().to_owned()
+    }
+
     /// The word of a slot's card, counted from 1: WAITING, LIVE, RECONNECTING, OFFLINE.
     #[track_caller]
     pub(super) fn state(&mut self, slot_number: usize) -> String {
@@ -138,6 +166,11 @@ impl Stage {
         let path = format!("/stats/{}?legacy=1", self.session.play_key);
         Http::to(listener).get(&path).expect(200).json()
     }
+}
+
+/// The code with which a call is refused; `None` when it is not.
+pub(super) fn rejection(listener: SocketAddr, key: &str) -> Option<u32> {
+    srt_probe::call(&Call::new(listener, key)).rejection()
 }
 
 /// A connection to a listener that must not refuse it.
