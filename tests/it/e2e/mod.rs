@@ -13,6 +13,7 @@ mod live_status;
 mod plugin_journey;
 mod programs;
 mod refusals;
+mod routes;
 mod secrets;
 mod stage;
 mod starts_refused;

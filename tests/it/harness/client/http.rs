@@ -142,6 +142,13 @@ impl Http {
         })
     }
 
+    /// The status alone, of an answer that may never end.
+    #[track_caller]
+    pub(crate) fn status(&self, request: RequestBuilder) -> u16 {
+        let response = self.runtime.block_on(async { request.send().await });
+        response.expect("the server answers").status().as_u16()
+    }
+
     /// A plain GET.
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> Answer {
