@@ -197,14 +197,19 @@ async fn offline(
     let setup = compose::setup(&config, &opened, &settings, &addresses);
     let Opened {
         store,
+        telemetry,
         accounts,
+        plans,
+        slots,
         lock,
         ..
     } = opened;
     let control = Control { accounts, setup };
     let outcome = execute(&control, request).await;
-    drop(control);
+    // A store closes when the last service that holds it is gone.
+    drop((control, settings, plans, slots));
     store.close();
+    telemetry.close();
     drop(lock);
     Ok(outcome?)
 }

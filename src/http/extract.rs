@@ -111,7 +111,10 @@ fn require_media(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Error> {
 }
 
 fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(body).map_err(|error| {
+    // The parser does not look at the bytes of texts that it passes over.
+    let text =
+        std::str::from_utf8(body).map_err(|_| Error::invalid("the request body is not UTF-8"))?;
+    serde_json::from_str(text).map_err(|error| {
         // The parser's words name a line, a column and a type, never the value of another field.
         Error::invalid(format!("invalid JSON payload: {}", json_complaint(&error)))
     })

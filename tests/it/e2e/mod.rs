@@ -2,10 +2,18 @@
 //!
 //! Invariant: the server is used through its ports, its command line and its data folder alone.
 
+mod bad_input;
 mod bonded;
 mod byte_exact;
+mod cli;
+mod crash;
+mod full_disk;
+mod hostile_network;
 mod live_status;
 mod plugin_journey;
 mod programs;
+mod refusals;
+mod secrets;
 mod stage;
+mod starts_refused;
 mod transfer;

@@ -6,7 +6,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use crate::harness::client::{Browser, Http, Plugin, Session};
 use crate::harness::eventually::eventually_blocking;
@@ -54,6 +55,15 @@ impl Stage {
             browser,
             plugin,
             session,
+        }
+    }
+
+    /// The same people after the server was killed and came back where it was.
+    pub(super) fn after_a_crash(mut self) -> Self {
+        self.server.kill_hard();
+        Self {
+            server: self.server.restart(),
+            ..self
         }
     }
 
@@ -108,6 +118,29 @@ impl Stage {
                 .filter(|line| line.contains("admitted") && line.contains("direction=Play"));
             admitted.count() >= count
         });
+    }
+
+    /// Replaces a key of the first slot and answers the new one.
+    #[track_caller]
+    pub(super) fn rotate(&self, key: &str) -> String {
+        let path = "/api/v1/user/stream-slots/1/rotate";
+        let request = self.plugin.authorised(Method::POST, path);
+        let answer = self
+            .plugin
+            .send(request.json(&json!({ "key": key })))
+            .expect(200);
+        answer.json()["value"]
+            .as_str()
+            .expect("it is text")
+            .to_owned()
+    }
+
+    /// The id of the first slot, as the page has it.
+    #[track_caller]
+    pub(super) fn slot_id(&mut self) -> String {
+        let page = self.browser.get("/live").expect(200).text();
+        let (_, rest) = page.split_once("data-slot=\"").expect("there is a card");
+        rest.split('"').next().unwrap_or_default().to_owned()
     }
 
     /// The word of a slot's card, counted from 1: WAITING, LIVE, RECONNECTING, OFFLINE.

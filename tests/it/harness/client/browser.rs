@@ -87,6 +87,13 @@ impl Browser {
         }
     }
 
+    /// Its cookies as it sends them: `name=value`.
+    pub(crate) fn cookies(&self) -> impl Iterator<Item = String> {
+        self.cookies
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+    }
+
     /// The values of its cookies, which are secrets.
     pub(crate) fn cookie_values(&self) -> impl Iterator<Item = &str> {
         self.cookies.values().map(String::as_str)

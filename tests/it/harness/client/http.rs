@@ -83,11 +83,22 @@ pub(crate) struct Http {
 impl Http {
     /// A caller of the server at `address`.
     pub(crate) fn to(address: SocketAddr) -> Self {
+        Self::to_base(format!("http://{address}"))
+    }
+
+    /// Another caller of the same server, with connections of its own.
+    pub(crate) fn another(&self) -> Self {
+        Self::to_base(self.base.clone())
+    }
+
+    fn to_base(base: String) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .expect("a runtime needs only a few descriptors");
+        // A pooled connection would outlive the server that a test kills.
         let client = Client::builder()
+            .pool_max_idle_per_host(0)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .timeout(TIME_LIMIT)
@@ -96,7 +107,7 @@ impl Http {
         Self {
             runtime,
             client,
-            base: format!("http://{address}"),
+            base,
         }
     }
 

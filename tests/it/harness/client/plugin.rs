@@ -68,6 +68,16 @@ impl Plugin {
         plugin
     }
 
+    /// The same plugin for another thread.
+    pub(crate) fn another(&self) -> Self {
+        Self {
+            http: self.http.another(),
+            access_token: self.access_token.clone(),
+            refresh_token: self.refresh_token.clone(),
+            snapshot: self.snapshot.clone(),
+        }
+    }
+
     /// `login/start`.
     #[track_caller]
     pub(crate) fn begin_sign_in(&self) -> Attempt {
@@ -199,6 +209,11 @@ impl Plugin {
         self.http
             .try_send(request.json(&json!({"label": label})))
             .ok()
+    }
+
+    /// The same caller without its token.
+    pub(crate) fn http_without_token(&self) -> &Http {
+        &self.http
     }
 
     /// An authorised GET.

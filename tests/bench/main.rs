@@ -1,0 +1,2 @@
+//! The figures of the release binary.
+fn main() {}

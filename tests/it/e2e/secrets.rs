@@ -1,0 +1,180 @@
+//! No secret where it does not belong: not in the log, the pages, the databases or the arguments.
+//!
+//! Invariant: the secrets are the real ones of a server that did everything, at the most
+//! talkative level of its log.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::stage::{CONNECTION, PATIENCE, Stage};
+use crate::harness::client::{Browser, Plugin};
+use crate::harness::eventually::eventually_blocking;
+use crate::net::srt_player::Player;
+use crate::net::srt_publisher::Publisher;
+
+const SHARED_KEY: &str = "planted-shared-key-of-the-relay-nodes";
+const COMPLETE_KEY: &str = "planted-key-that-completes-plugin-logins";
+const METRICS_TOKEN: &str = "planted-token-that-reads-the-metrics-page";
+const WRONG_PASSWORD: &str = "planted wrong password of somebody";
+
+/// A secret and what to call it when it is found.
+type Secret = (&'static str, String);
+
+/// Uses the server until every secret has passed through it, and collects them.
+fn use_everything(stage: &mut Stage) -> Vec<Secret> {
+    let mut secrets: Vec<Secret> = vec![
+        ("shared key", SHARED_KEY.to_owned()),
+        ("login completion key", COMPLETE_KEY.to_owned()),
+        ("metrics token", METRICS_TOKEN.to_owned()),
+        ("wrong password", WRONG_PASSWORD.to_owned()),
+        ("owner's password", stage.owner.password.clone()),
+        ("first access token", stage.plugin.access_token.clone()),
+        ("first refresh token", stage.plugin.refresh_token.clone()),
+    ];
+    let keep = |name, value: &str| (name, value.to_owned());
+    let session = stage.session.clone();
+    secrets.push(keep("publish key", &session.publish_key));
+    secrets.push(keep("play key", &session.play_key));
+    secrets.push(keep("bare play token", &session.play_key["play_".len()..]));
+
+    stream(stage);
+    stage.plugin.refresh().expect(200);
+    secrets.push(keep("access token", &stage.plugin.access_token));
+    secrets.push(keep("refresh token", &stage.plugin.refresh_token));
+    stage.plugin.health(&session.id).expect(200);
+    let beat = json!({"session_id": session.id, "instance_id": ""});
+    let by_key = stage
+        .plugin
+        .http_without_token()
+        .request(reqwest::Method::POST, "/api/v1/relay/health");
+    let by_key = by_key.header("x-relay-auth", SHARED_KEY).json(&beat);
+    stage.plugin.send(by_key).expect(200);
+    for key in ["publish", "play", "stats"] {
+        secrets.push(("rotated key", stage.rotate(key)));
+    }
+    let attempt = Plugin::at(stage.addresses().http).begin_sign_in();
+    secrets.push(("poll token", attempt.poll_token));
+    let mut stranger = Browser::at(stage.addresses().http);
+    assert_eq!(
+        stranger.sign_in(&stage.owner.email, WRONG_PASSWORD).status,
+        401
+    );
+    stranger.get(&format!("/setup?token={WRONG_PASSWORD}"));
+    stage
+        .plugin
+        .get(&format!("/stats/{}?legacy=1", session.play_key));
+    secrets.extend(
+        stage
+            .browser
+            .cookie_values()
+            .map(|value| keep("session cookie", value)),
+    );
+    for file in ["jwt.key", "sealing.key"] {
+        let text = fs::read_to_string(stage.server.data_dir().join(file)).unwrap();
+        secrets.push(("key file", text.trim().to_owned()));
+    }
+    secrets
+}
+
+fn stream(stage: &Stage) {
+    let player = Player::start(stage.player());
+    let publisher = Publisher::start(stage.publisher());
+    publisher.send(200, Duration::from_millis(2));
+    eventually_blocking(PATIENCE, "media flow", || player.counters().received > 100);
+    // A publisher that shows the key of the other direction, and a mistyped one.
+    let addresses = stage.addresses();
+    stage.rejection(addresses.srt_publish, &stage.session.play_key);
+    stage.rejection(addresses.srt_play, &stage.session.publish_key);
+}
+
+#[track_caller]
+fn assert_absent(secrets: &[Secret], place: &str, bytes: &[u8]) {
+    for (name, secret) in secrets {
+        assert!(
+            secret.len() >= 8,
+            "{name} is too short to be looked for: {secret}"
+        );
+        let is_there = bytes
+            .windows(secret.len())
+            .any(|part| part == secret.as_bytes());
+        assert!(!is_there, "the {name} stands in {place}");
+    }
+}
+
+fn files_of(data_dir: &Path) -> Vec<std::path::PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(data_dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .collect();
+    files.retain(|path| path.extension().is_none_or(|extension| extension != "key"));
+    files
+}
+
+#[test]
+fn no_secret_is_in_the_log_the_pages_the_databases_or_the_arguments() {
+    let mut stage = Stage::set_with(|config| {
+        config
+            .with("GLB_LOG_LEVEL", "trace")
+            .with("GLB_RELAY_SHARED_KEY", SHARED_KEY)
+            .with("GLB_PLUGIN_LOGIN_COMPLETE_KEY", COMPLETE_KEY)
+            .with("GLB_METRICS_TOKEN", METRICS_TOKEN)
+    });
+    let secrets = use_everything(&mut stage);
+    stage.plugin.active(CONNECTION).expect(200);
+
+    for path in [
+        "/live", "/account", "/users", "/login", "/metrics", "/healthz", "/readyz",
+    ] {
+        let page = stage.browser.get(path);
+        assert_absent(&secrets, path, &page.body);
+    }
+    let process = format!("/proc/{}/cmdline", stage.server.process_id());
+    assert_absent(&secrets, &process, &fs::read(&process).unwrap());
+    let files = files_of(stage.server.data_dir());
+    for name in ["glb.db", "glb.db-wal", "telemetry.db"] {
+        let is_seen = files.iter().any(|path| path.ends_with(name));
+        assert!(is_seen, "{name} is looked into: {files:?}");
+    }
+    for file in files {
+        assert_absent(
+            &secrets,
+            &file.display().to_string(),
+            &fs::read(&file).unwrap(),
+        );
+    }
+    let log = stage.server.log();
+    assert!(
+        log.contains("TRACE"),
+        "the log is at its most talkative level"
+    );
+    assert_absent(&secrets, "the log", log.as_bytes());
+}
+
+#[test]
+fn a_key_is_on_the_page_only_when_it_was_asked_for() {
+    let mut stage = Stage::set();
+    let publish_key = stage.session.publish_key.clone();
+    let masked = stage.browser.get("/live").expect(200).text();
+    assert!(!masked.contains(&publish_key));
+    let path = format!("/live?reveal={}", stage.slot_id());
+    let revealed = stage.browser.get(&path).expect(200);
+    assert!(
+        revealed.text().contains(&publish_key),
+        "{}",
+        revealed.text()
+    );
+    assert!(
+        revealed.header("cache-control").contains("no-store"),
+        "{revealed:?}"
+    );
+    let viewer = stage.server.admin_create("viewer@example.org", "viewer");
+    let mut browser = Browser::signed_in(&stage.server, &viewer);
+    assert!(
+        !browser.get(&path).text().contains(&publish_key),
+        "a viewer never sees a key"
+    );
+}
