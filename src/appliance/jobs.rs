@@ -75,7 +75,7 @@ fn of_accounts(inputs: &JobInputs) -> Vec<Job> {
         ),
         job(
             "login_attempt_cleanup",
-            10 * MINUTE,
+            MINUTE,
             limit,
             on!(plugin, plugin::delete_old_attempts),
         ),

@@ -21,6 +21,7 @@ use super::listen::{self, Ports};
 use super::signals::Signals;
 use super::state::App;
 use super::{control, open, routes};
+use crate::accounts::AccountsService;
 use crate::db::{FolderLock, Store};
 use crate::http::{self, Listening};
 use crate::jobs::Tasks;
@@ -40,6 +41,7 @@ pub struct Running {
     setup_url: Option<String>,
     engine: Arc<EmbeddedRelay>,
     relay: RelayService,
+    accounts: AccountsService,
     tasks: Tasks,
     listeners: JoinSet<std::io::Result<()>>,
     stop_listening: CancellationToken,
@@ -77,6 +79,7 @@ impl Running {
             setup_url,
             engine,
             relay: composed.app.relay.clone(),
+            accounts: composed.app.accounts.clone(),
             tasks,
             listeners: JoinSet::new(),
             stop_listening: stop,
@@ -171,7 +174,11 @@ impl Running {
                 "the last seconds of usage were not stored"
             );
         }
-        drop(self.relay);
+        if let Err(error) = self.accounts.write_last_seen().await {
+            let cause = error_chain(&error);
+            tracing::warn!(cause, "the last activity of sessions was not stored");
+        }
+        drop((self.relay, self.accounts));
         if let Err(error) = std::fs::remove_file(&self.control_socket) {
             tracing::warn!(error = %error, "the control socket could not be removed");
         }

@@ -28,8 +28,9 @@ const ROOMS: [&str; 14] = [
 /// Rooms that know no feature.
 const GROUND_FLOOR: usize = 5;
 /// Files that compose answers from several capabilities.
-const FACING_CALLERS: [&str; 9] =
-    ["api", "pages", "jobs", "extract", "views", "sse", "card", "gate", "frame"];
+const FACING_CALLERS: [&str; 9] = [
+    "api", "pages", "jobs", "extract", "views", "sse", "card", "gate", "frame",
+];
 /// Crates that only those who face a caller, and the ground floor, may name.
 const TRANSPORT_CRATES: [&str; 3] = ["axum", "reqwest", "tower_http"];
 
