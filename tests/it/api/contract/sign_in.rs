@@ -194,6 +194,12 @@ fn completing_needs_the_key_before_anything_else_is_looked_at() {
     }
     keyed.plugin.poll(&attempt).expect(202);
 
+    let viewer = keyed.server.admin_create("viewer@example.org", "viewer");
+    let mut for_viewer = good.clone();
+    for_viewer["user_id"] = json!(viewer.user_id);
+    // A plugin holds keys, which a viewer never sees.
+    let refused = keyed.complete(&for_viewer).expect(403);
+    assert_eq!(refused.error_code(), "forbidden");
     keyed.complete(&good).expect(204);
 }
 
