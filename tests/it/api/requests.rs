@@ -20,20 +20,30 @@ enum Content {
 
 /// The request of `caller` for a route, with everything that it needs.
 pub(super) fn request(house: &House, caller: Caller, method: &str, route: &str) -> RequestBuilder {
-    let path = path(house, route);
+    request_to(house, caller, method, route, &path(house, route))
+}
+
+/// The same with another path.
+pub(super) fn request_to(
+    house: &House,
+    caller: Caller,
+    method: &str,
+    route: &str,
+    path: &str,
+) -> RequestBuilder {
     let method_name = method.parse().expect("the table names methods");
     match content(house, caller, method, route) {
-        Content::Nothing => house.request(caller, method_name, &path),
+        Content::Nothing => house.request(caller, method_name, path),
         Content::Query(query) => house.request(caller, method_name, &format!("{path}?{query}")),
         Content::Json(body) => house
-            .request(caller, method_name, &path)
+            .request(caller, method_name, path)
             .header("idempotency-key", uuid::Uuid::new_v4().to_string())
             .json(&body),
         Content::Form(fields) => {
             let mut form = url::form_urlencoded::Serializer::new(String::new());
             form.extend_pairs(fields);
             house
-                .request(caller, method_name, &path)
+                .request(caller, method_name, path)
                 .header("content-type", "application/x-www-form-urlencoded")
                 .body(form.finish())
         }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::callers::{Caller, House};
-use super::requests::request;
+use super::requests::{request, request_to};
 use super::routes_source::routes;
 use crate::harness::client::Answer;
 
@@ -244,7 +244,7 @@ fn complaints(
 }
 
 #[test]
-fn a_method_that_a_path_does_not_have_is_405_in_json() {
+fn a_wrong_method_is_405_and_an_id_that_names_nothing_404() {
     let house = House::open();
     for (_, route, _) in TABLE {
         let request = request(&house, Caller::HolderPlugin, "DELETE", route);
@@ -252,5 +252,28 @@ fn a_method_that_a_path_does_not_have_is_405_in_json() {
         assert_eq!(answer.status, 405, "{route}: {}", answer.text());
         assert_eq!(answer.error_code(), "method_not_allowed", "{route}");
         assert!(!answer.header("allow").is_empty(), "{route}");
+    }
+    let unknown = "0123456789abcdef0123456789abcdef";
+    let like = |id: &str| {
+        id.split_inclusive('_')
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+            + unknown
+    };
+    let ids = [
+        "none".to_owned(),
+        unknown.to_owned(),
+        like(&house.slot_id),
+        like(&house.browser_session_id),
+        like(&house.plugin_session_id),
+    ];
+    for (method, route, _) in TABLE.iter().filter(|(_, route, _)| route.contains("id}")) {
+        for id in &ids {
+            let path = route.replace("{slot_id}", id).replace("{id}", id);
+            let request = request_to(&house, Caller::Owner, method, route, &path);
+            let answer = house.http.send(request).expect(404);
+            assert_eq!(answer.error_code(), "not_found", "{method} {path}");
+        }
     }
 }

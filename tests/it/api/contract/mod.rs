@@ -12,6 +12,7 @@ mod snapshot;
 mod wire;
 
 use reqwest::Method;
+use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::harness::client::{Answer, Browser, Http, Plugin};
@@ -43,6 +44,14 @@ impl Desk {
             plugin,
             server,
         }
+    }
+
+    /// Lets time pass where the server keeps it: runs a statement that changes so many rows.
+    #[track_caller]
+    fn move_time(&self, statement: &str, rows: usize) {
+        let file = self.server.data_dir().join("glb.db");
+        let database = Connection::open(file).unwrap();
+        assert_eq!(database.execute(statement, []).unwrap(), rows);
     }
 
     /// A call of the plugin with a JSON body.

@@ -1,6 +1,5 @@
 //! `auth/refresh` and `auth/logout`.
 
-use rusqlite::Connection;
 use serde_json::json;
 
 use super::Desk;
@@ -17,15 +16,6 @@ impl Desk {
     fn refresh(&self, token: &str) -> Answer {
         self.http
             .post_json(REFRESH, &json!({ "refresh_token": token }))
-    }
-
-    /// As if a minute more had passed since the last use of every successor.
-    fn pass_retry_window(&self) {
-        let file = self.server.data_dir().join("glb.db");
-        let database = Connection::open(file).unwrap();
-        let past = "UPDATE refresh_token SET successor_used_at_ms = successor_used_at_ms - 61000
-                    WHERE successor_used_at_ms IS NOT NULL";
-        assert_eq!(database.execute(past, []).unwrap(), 1);
     }
 }
 
@@ -72,7 +62,9 @@ fn a_lost_refresh_answer_is_given_again_until_its_tokens_have_been_used() {
         desk.refresh(&first).expect(200).json()["auth"],
         answered["auth"]
     );
-    desk.pass_retry_window();
+    let minute = "UPDATE refresh_token SET successor_used_at_ms = successor_used_at_ms - 61000
+                  WHERE successor_used_at_ms IS NOT NULL";
+    desk.move_time(minute, 1);
     let reused = desk.refresh(&first).expect(410);
     assert_eq!(reused.error_code(), "session_expired");
     // It is in somebody else's hands, so the whole family is over.
@@ -109,4 +101,13 @@ fn a_logout_is_204_each_time_and_ends_that_session_alone() {
     // The body does not matter, nor that there is none.
     let bare = other.authorised(reqwest::Method::POST, LOGOUT);
     other.send(bare).expect(204);
+}
+
+#[test]
+fn a_session_that_was_not_refreshed_in_time_is_over() {
+    let desk = Desk::open();
+    let over = "UPDATE auth_session SET expires_at_ms = created_at_ms";
+    desk.move_time(over, 1);
+    let expired = desk.refresh(&desk.plugin.refresh_token).expect(410);
+    assert_eq!(expired.error_code(), "session_expired");
 }

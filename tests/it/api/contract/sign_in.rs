@@ -213,3 +213,39 @@ fn without_a_configured_key_nobody_completes() {
     }
     desk.plugin.poll(&attempt).expect(202);
 }
+
+#[test]
+fn an_attempt_that_is_over_says_how() {
+    let desk = desk_with_key();
+    let late = desk.plugin.begin_sign_in();
+    let over = format!(
+        "UPDATE plugin_login_attempt SET expires_at_ms = created_at_ms WHERE id = '{}'",
+        late.id
+    );
+    desk.move_time(&over, 1);
+    let expired = desk.plugin.poll(&late).expect(410);
+    assert_eq!(expired.error_code(), "login_attempt_expired");
+    desk.complete(&desk.approval(&late)).expect(404);
+
+    let claimed = desk.plugin.begin_sign_in();
+    desk.complete(&desk.approval(&claimed)).expect(204);
+    desk.plugin.poll(&claimed).expect(200);
+    let minute = format!(
+        "UPDATE plugin_login_attempt SET claimed_at_ms = claimed_at_ms - 61000 WHERE id = '{}'",
+        claimed.id
+    );
+    desk.move_time(&minute, 1);
+    let refused = desk.plugin.poll(&claimed).expect(409);
+    assert_eq!(refused.error_code(), "login_already_claimed");
+}
+
+#[test]
+fn an_approval_in_time_can_be_claimed_after_the_attempts_end() {
+    let desk = desk_with_key();
+    let attempt = desk.plugin.begin_sign_in();
+    desk.complete(&desk.approval(&attempt)).expect(204);
+    let over = "UPDATE plugin_login_attempt SET expires_at_ms = created_at_ms
+                WHERE status = 'approved' AND claimed_at_ms IS NULL";
+    desk.move_time(over, 1);
+    desk.plugin.poll(&attempt).expect(200);
+}

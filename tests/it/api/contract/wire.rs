@@ -174,3 +174,57 @@ fn only_json_in_utf_8_is_read() {
     let slots = desk.plugin.get("/api/v1/user/stream-slots").json();
     assert_eq!(slots["stream_slots"][0]["label"], "Backpack");
 }
+
+#[test]
+fn a_program_is_answered_in_json_and_a_person_with_a_page() {
+    let desk = Desk::open();
+    let get = |path: &str| {
+        let request = desk.http.request(Method::GET, path);
+        desk.http
+            .send(request.header("accept", "text/html,*/*;q=0.8"))
+    };
+    for (path, status) in [
+        ("/api/v1/nothing", 404),
+        ("/api/v1/relay/start", 405),
+        ("/api/v1/relay/active", 401),
+        ("/stats/play_x", 404),
+    ] {
+        let answer = get(path).expect(status);
+        assert!(!answer.error_code().is_empty(), "{path}");
+    }
+    for (path, status) in [("/nothing", 404), ("/theme", 405), ("/static/x.css", 404)] {
+        let page = get(path).expect(status);
+        assert!(
+            page.header("content-type").starts_with("text/html"),
+            "{path}"
+        );
+        assert!(page.text().contains(page.header("x-request-id")), "{path}");
+    }
+}
+
+#[test]
+fn too_many_tries_from_one_address_are_told_when_to_come_back() {
+    let desk = Desk::open();
+    let tries = (0..40).map(|number| {
+        let form = format!("email=nobody{number}%40example.org&password=wrong");
+        let request = desk.http.request(Method::POST, "/login");
+        let form_type = "application/x-www-form-urlencoded";
+        desk.http
+            .send(request.header("content-type", form_type).body(form))
+    });
+    let refused = tries.take_while(|answer| answer.status == 401).count();
+    // One was the streamer's own sign-in.
+    assert!((19..=25).contains(&refused), "after {refused} tries");
+    let request = desk.http.request(Method::POST, "/login");
+    let answer = desk.http.send(
+        request
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body("email=a%40example.org&password=wrong"),
+    );
+    let answer = answer.expect(429);
+    let seconds: u64 = answer.header("retry-after").parse().unwrap();
+    assert!((1..=60).contains(&seconds), "{seconds}");
+    // The plugin's polls know no such limit.
+    let attempt = desk.plugin.begin_sign_in();
+    desk.plugin.poll(&attempt).expect(202);
+}
