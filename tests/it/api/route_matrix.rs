@@ -201,7 +201,7 @@ fn complaints(
     };
     let status = answer.status;
     if status != expected {
-        let text = answer.text();
+        let text: String = answer.text().chars().take(300).collect();
         return vec![format!("{status} and not {expected}: {text}")];
     }
     demand(

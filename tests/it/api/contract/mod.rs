@@ -12,7 +12,7 @@ mod snapshot;
 mod wire;
 
 use reqwest::Method;
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
 use crate::harness::client::{Answer, Browser, Http, Plugin};
@@ -50,7 +50,8 @@ impl Desk {
     #[track_caller]
     fn move_time(&self, statement: &str, rows: usize) {
         let file = self.server.data_dir().join("glb.db");
-        let database = Connection::open(file).unwrap();
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+        let database = Connection::open_with_flags(file, flags).unwrap();
         assert_eq!(database.execute(statement, []).unwrap(), rows);
     }
 
