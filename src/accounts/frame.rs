@@ -44,6 +44,15 @@ fn crosses_the_internet(peer: &Peer) -> bool {
 }
 
 impl Frame {
+    /// The frame of another page than the one that was asked for: of the page that a refused form stands on.
+    #[must_use]
+    pub fn at(&self, path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            ..*self
+        }
+    }
+
     /// For a visitor who is not signed in.
     #[must_use]
     pub fn visitor(&self, title: &str) -> Shell {

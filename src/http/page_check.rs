@@ -56,6 +56,12 @@ pub(crate) fn assert_sound_page(html: &str) {
         tags.iter().any(|it| it.get("class") == Some("skip-link")),
         "a skip link"
     );
+    // Without a referrer a browser sends `Origin: null` with a form, and the check against cross-site
+    // requests refuses it wherever `Sec-Fetch-Site` is missing: on every plain-HTTP address but localhost.
+    assert!(
+        !tags.iter().any(|it| it.get("name") == Some("referrer")),
+        "the policy for referrers is the header's"
+    );
     check_headings(&tags);
     check_references(&tags);
     assert_sound(&tags);

@@ -13,7 +13,7 @@ use axum::extract::{OriginalUri, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::header::{ACCEPT, RETRY_AFTER};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 
 use super::page::{Shell, Theme, render, sentence};
 use super::request_id::RequestId;
@@ -78,9 +78,12 @@ pub async fn show_errors_as_pages(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     let theme = Theme::of_request(request.headers());
+    // The form of the colours comes back by `GET`, which the target of another form may not answer.
+    let is_readable = request.method() == Method::GET;
+    let way_back = if is_readable { &path } else { "/live" };
     let mut response = next.run(request).await;
     match response.extensions_mut().remove::<Failure>() {
-        Some(failure) => answer(&failure, &response, &path, theme),
+        Some(failure) => answer(&failure, &response, way_back, theme),
         None => response,
     }
 }

@@ -89,7 +89,9 @@ async fn a_browser_gets_a_page_with_the_status_and_the_request() {
     assert_eq!(response.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
     assert!(body.contains("There is no such page"), "{body}");
     assert!(body.contains("abc"), "{body}");
-    let (response, _) = ask("POST", "/well", BROWSER).await;
+    assert!(body.contains("name=\"return_to\" value=\"/nowhere\""));
+    let (response, body) = ask("POST", "/well", BROWSER).await;
+    assert!(body.contains("name=\"return_to\" value=\"/live\""));
     assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(response.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
 }

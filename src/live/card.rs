@@ -107,7 +107,8 @@ impl Cards {
     /// # Errors
     /// The store's.
     pub(super) async fn board(&self, actor: &Actor) -> Result<Board> {
-        let slots = self.slots.list_visible(actor).await?;
+        let mut slots = self.slots.list_visible(actor).await?;
+        slots.retain(|slot| self.concerns(actor, slot));
         let names = match actor.role {
             Role::Streamer => HashMap::new(),
             Role::Owner | Role::Operator | Role::Viewer => {
@@ -115,6 +116,13 @@ impl Cards {
             }
         };
         Ok(Board::new(slots, actor, &names))
+    }
+
+    /// A viewer cannot send, so slots of their own that nobody ever used would only be in the way.
+    fn concerns(&self, actor: &Actor, slot: &Slot) -> bool {
+        actor.may_control(slot.user_id)
+            || slot.user_id != actor.user_id
+            || self.state(slot.id) != State::Waiting
     }
 
     /// Every card of the board; `revealed` names the slot whose keys are shown.
@@ -195,6 +203,11 @@ impl Cards {
             sees_addresses: listed.can_control,
             has_steps: guided == Some(slot_id),
         };
-        slot_figures(slot_id, &self.live.status(slot_id), reader)
+        let mut figures = slot_figures(slot_id, &self.live.status(slot_id), reader);
+        // Where to send to is of no use to who cannot see the key.
+        if !listed.can_control && figures.guide.take().is_some() {
+            figures.note = Some("No media yet.".to_owned());
+        }
+        figures
     }
 }

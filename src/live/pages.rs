@@ -112,7 +112,7 @@ pub async fn rename_slot(
         problem,
     });
     let page = LivePage {
-        shell: frame.signed_in(TITLE, &user),
+        shell: frame.at("/live").signed_in(TITLE, &user),
         cards: all,
         is_welcome: false,
         is_still: true,

@@ -1,206 +1,18 @@
 //! The page through its routes: who sees what, and what the forms do.
 
-use std::net::Ipv4Addr;
+#[path = "pages_tests/world.rs"]
+mod world;
+
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
-use axum::extract::FromRef;
-use axum::routing::{get, post};
-use axum::{Extension, Router};
-use http::{Request, header};
-use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
+use http::Request;
 
+pub(in crate::live) use self::world::{Browser, World};
 use super::*;
-use crate::accounts::model::{BrowserClient, User};
-use crate::accounts::{AccountsService, service::testing as accounts};
-use crate::db::testing::telemetry_store;
-use crate::http::StopSignal;
 use crate::http::page_check::{assert_sound_page, assert_sound_part};
+use crate::kernel::Role;
 use crate::kernel::secret::ExposeSecret;
-use crate::kernel::{Clock, Role};
-use crate::live::{LiveService, RelayMetrics, State as SlotState, sse};
-use crate::plans::{PlanRules, PlansService};
-use crate::relay::testing::FakeEngine;
-use crate::relay::{RelayConfig, RelayDeps};
-use crate::settings::{AddressSources, AdvertisedPorts, Settings};
 use crate::slots::Slot;
-
-const DEADLINE: Duration = Duration::from_secs(10);
-
-#[derive(Clone, FromRef)]
-struct App {
-    accounts: AccountsService,
-    live: LiveService,
-    relay: RelayService,
-    settings: Settings,
-    slots: SlotsService,
-}
-
-pub(in crate::live) struct World {
-    app: App,
-    pub(in crate::live) accounts: accounts::World,
-    pub(in crate::live) engine: Arc<FakeEngine>,
-    pub(in crate::live) stop: CancellationToken,
-    _telemetry: TempDir,
-}
-
-/// An answer with its body read.
-struct Answer {
-    status: StatusCode,
-    location: String,
-    body: String,
-}
-
-/// A signed-in browser.
-pub(in crate::live) struct Browser {
-    pub(in crate::live) user: User,
-    pub(in crate::live) cookie: String,
-    pub(in crate::live) signed_in: crate::accounts::model::SignedIn,
-}
-
-impl World {
-    pub(in crate::live) async fn new() -> Self {
-        let world = accounts::World::new();
-        let clock = Clock::from_source(Arc::clone(&world.clock) as _);
-        let (store, vault) = (world.store.clone(), Arc::clone(&world.vault));
-        let settings = Settings::load(store.clone(), clock.clone(), sources()).await;
-        let settings = settings.unwrap();
-        let slots = SlotsService::new(store.clone(), clock.clone(), Arc::clone(&vault));
-        let engine = FakeEngine::new();
-        let relay = RelayService::new(RelayDeps {
-            plans: PlansService::new(store.clone(), clock.clone(), PlanRules::default()),
-            store,
-            clock: clock.clone(),
-            vault,
-            slots: slots.clone(),
-            settings: settings.clone(),
-            engine: Arc::clone(&engine) as _,
-            config: RelayConfig::default(),
-        });
-        let (folder, telemetry) = telemetry_store();
-        let live = LiveService::new(
-            Arc::clone(&engine) as _,
-            Arc::new(relay.clone()),
-            telemetry,
-            clock,
-            RelayMetrics::default(),
-        );
-        Self {
-            app: App {
-                accounts: world.accounts.clone(),
-                live,
-                relay,
-                settings,
-                slots,
-            },
-            accounts: world,
-            engine,
-            stop: CancellationToken::new(),
-            _telemetry: folder,
-        }
-    }
-
-    pub(in crate::live) fn router(&self) -> Router {
-        Router::new()
-            .route("/live", get(show_live))
-            .route("/live/events", get(sse::stream_events))
-            .route("/live/card/{slot_id}", get(show_card))
-            .route("/slots/{slot_id}/label", post(rename_slot))
-            .route("/slots/{slot_id}/rotate", post(rotate_key))
-            .route("/slots/{slot_id}/disconnect", post(disconnect))
-            .layer(Extension(StopSignal::new(self.stop.clone())))
-            .with_state(self.app.clone())
-    }
-
-    pub(in crate::live) async fn browser(&self, email: &str, role: Role) -> Browser {
-        let user = self.accounts.user(email, role).await;
-        self.app.relay.sync_user(user.id).await.unwrap();
-        let client = BrowserClient {
-            ip: Ipv4Addr::LOCALHOST.into(),
-            user_agent: String::new(),
-        };
-        let service = &self.accounts.accounts;
-        let session = service.begin_browser_session(&user, &client, None);
-        let session = session.await.unwrap();
-        let token = session.token.expose_secret();
-        Browser {
-            signed_in: service.authenticate_browser(token).await.unwrap(),
-            cookie: format!("glb={token}"),
-            user,
-        }
-    }
-
-    pub(in crate::live) async fn slots(&self, browser: &Browser) -> Arc<[Arc<Slot>]> {
-        self.app.slots.list(browser.user.id).await.unwrap()
-    }
-
-    async fn first_slot(&self, browser: &Browser) -> Arc<Slot> {
-        Arc::clone(&self.slots(browser).await[0])
-    }
-
-    /// Lets the poller run until the slot is live.
-    pub(in crate::live) async fn go_live(&self, slot_id: SlotId) {
-        let live = self.app.live.clone();
-        let is_live = || live.status(slot_id).state == SlotState::Live;
-        let mut changes = live.changes();
-        let told = async {
-            // The first events may come before the poller listens.
-            while !is_live() {
-                self.engine.start_media(slot_id);
-                let pause = Duration::from_millis(20);
-                drop(tokio::time::timeout(pause, changes.recv()).await);
-            }
-        };
-        tokio::select! {
-            () = live.poll() => panic!("the poller ended"),
-            done = tokio::time::timeout(DEADLINE, told) => done.expect("live in time"),
-        }
-    }
-
-    async fn ask(&self, request: http::request::Builder, body: &str) -> Answer {
-        let form = "application/x-www-form-urlencoded";
-        let request = request.header(header::CONTENT_TYPE, form);
-        let request = request.body(Body::from(body.to_owned())).unwrap();
-        let response = self.router().oneshot(request).await.unwrap();
-        let location = response.headers().get(header::LOCATION);
-        let location = location.map_or("", |it| it.to_str().unwrap()).to_owned();
-        let status = response.status();
-        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
-        Answer {
-            status,
-            location,
-            body: String::from_utf8(body.to_vec()).unwrap(),
-        }
-    }
-
-    async fn get(&self, browser: &Browser, path: &str) -> Answer {
-        let request = Request::get(path).header(header::COOKIE, &browser.cookie);
-        self.ask(request, "").await
-    }
-
-    async fn post(&self, browser: &Browser, path: &str, form: &str) -> Answer {
-        let request = Request::post(path).header(header::COOKIE, &browser.cookie);
-        self.ask(request, form).await
-    }
-}
-
-fn sources() -> AddressSources {
-    AddressSources {
-        configured_host: Some("relay.example.test".to_owned()),
-        configured_url: None,
-        detected: Ipv4Addr::LOCALHOST,
-        http_port: 8080,
-        ports: AdvertisedPorts {
-            srtla: 5000,
-            srt_publish: 4001,
-            srt_play: 4000,
-            stats: 8090,
-        },
-    }
-}
 
 /// Whether any key of these slots is in the text.
 fn holds_a_key(text: &str, slots: &[Arc<Slot>]) -> bool {
@@ -295,8 +107,18 @@ async fn a_viewer_sees_everybodys_figures_but_no_key_and_no_action() {
             "whose slot it is"
         );
         assert!(!answer.body.contains("action=\"/slots/"));
+        assert!(
+            answer.body.contains("No media yet.") && !answer.body.contains("UDP"),
+            "nowhere to send to"
+        );
         assert!(!holds_a_key(&answer.body, &slots));
     }
+    let own = world.first_slot(&eve).await.id;
+    let page = world.get(&eve, "/live").await.body;
+    assert!(
+        !page.contains(&own.to_string()),
+        "a viewer's own slots serve for nothing"
+    );
     for (action, form) in [
         ("label", "label=x"),
         ("label", "label="),
@@ -368,6 +190,10 @@ async fn a_bad_name_comes_back_with_the_reason() {
     assert_sound_page(&answer.body);
     assert!(answer.body.contains(&long) && answer.body.contains("Use at most 64 characters."));
     assert!(!answer.body.contains("http-equiv=\"refresh\""));
+    assert!(
+        answer.body.contains("name=\"return_to\" value=\"/live\""),
+        "the colours lead back to a page that can be read"
+    );
     assert_eq!(world.first_slot(&ada).await.label, "Main");
 }
 

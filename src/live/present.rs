@@ -118,8 +118,7 @@ fn items(status: &SlotStatus, reader: Reader) -> Vec<FigureItem> {
 fn publisher_items(publisher: &PublisherStats) -> [FigureItem; 4] {
     let is_slow = publisher.rtt * ROUND_TRIPS_IN_LATENCY > publisher.latency;
     let loss_ppm = lost_ppm(publisher);
-    let buffered = publisher.buffer.as_millis();
-    let buffer = format!("{buffered} of {}", whole_ms(publisher.latency));
+    let buffer = part_of(publisher.buffer, publisher.latency);
     [
         FigureItem::new("Round trip", whole_ms(publisher.rtt))
             .with_warning(is_slow.then_some("long")),
@@ -143,6 +142,14 @@ fn lost_ppm(publisher: &PublisherStats) -> u32 {
 
 fn whole_ms(duration: Duration) -> String {
     milliseconds(u32::try_from(duration.as_millis()).unwrap_or(u32::MAX))
+}
+
+/// `1.9 of 2.0 s`, or `180 of 200 ms` below a second.
+fn part_of(part: Duration, whole: Duration) -> String {
+    if whole < Duration::from_secs(1) {
+        return format!("{} of {}", part.as_millis(), whole_ms(whole));
+    }
+    format!("{:.1} of {:.1} s", part.as_secs_f64(), whole.as_secs_f64())
 }
 
 fn links(status: &SlotStatus, reader: Reader) -> Vec<LinkRow> {

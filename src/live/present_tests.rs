@@ -93,7 +93,7 @@ fn a_live_slot_shows_its_figures() {
     assert_eq!(value(&figures, "Round trip"), ("48 ms".to_owned(), None));
     assert_eq!(value(&figures, "Lost"), ("0.42 %".to_owned(), None));
     assert_eq!(value(&figures, "Dropped").0, "10000");
-    assert_eq!(value(&figures, "Buffer").0, "1900 of 2000 ms");
+    assert_eq!(value(&figures, "Buffer").0, "1.9 of 2.0 s");
     assert_eq!(value(&figures, "Live for").0, "4 min 5 s");
     assert_eq!(value(&figures, "Players").0, "0");
     assert_eq!(figures.since.unwrap().text, "2026-11-21 13:58 UTC");
@@ -151,4 +151,11 @@ fn an_idle_slot_shows_no_stream() {
     let waiting = present(&status(State::Waiting, None));
     assert!(waiting.stream.is_none());
     assert_eq!(waiting.guide.unwrap().srtla_port, 5000);
+}
+
+#[test]
+fn a_short_buffer_is_shown_in_milliseconds() {
+    let ms = Duration::from_millis;
+    assert_eq!(part_of(ms(180), ms(200)), "180 of 200 ms");
+    assert_eq!(part_of(ms(2000), ms(2000)), "2.0 of 2.0 s");
 }

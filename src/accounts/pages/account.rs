@@ -77,6 +77,7 @@ async fn account_page(
     let mut browsers: Vec<_> = browsers.iter().map(browser_row).collect();
     browsers.sort_by_key(|row| !row.is_current);
     let plugins = plugins.iter().map(plugin_row).collect();
+    let frame = frame.at("/account");
     let shell = frame.signed_in("Account", user).with_flash(flash);
     let page = AccountPage::new(shell, user.email.clone(), browsers, plugins, errors);
     Ok(render(status, &page))

@@ -89,7 +89,7 @@ fn collect(mut stdout: ChildStdout) -> Written {
     let written = Written::default();
     let shared = Arc::clone(&written);
     std::thread::spawn(move || {
-        let mut buffer = [0; 65_536];
+        let mut buffer = [0; 16_384];
         while let Ok(length @ 1..) = stdout.read(&mut buffer) {
             shared.lock().unwrap().extend_from_slice(&buffer[..length]);
         }

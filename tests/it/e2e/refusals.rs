@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::stage::{PATIENCE, Stage, connect};
+use super::stage::{PATIENCE, Stage, connect, rejection};
 use crate::harness::eventually::eventually_blocking;
 use crate::net::srt_player::Player;
 use crate::net::srt_probe::{self, Call, Outcome};
@@ -47,18 +47,15 @@ fn a_wrong_key_is_refused_by_code_at_every_port() {
     let addresses = stage.addresses();
     let session = &stage.session;
     let publish = addresses.srt_publish;
-    assert_eq!(stage.rejection(publish, "live_nobody"), Some(UNAUTHORISED));
+    assert_eq!(rejection(publish, "live_nobody"), Some(UNAUTHORISED));
     assert_eq!(
-        stage.rejection(addresses.srt_play, "play_nobody"),
+        rejection(addresses.srt_play, "play_nobody"),
         Some(UNAUTHORISED)
     );
     // The key of the other direction opens nothing.
+    assert_eq!(rejection(publish, &session.play_key), Some(UNAUTHORISED));
     assert_eq!(
-        stage.rejection(publish, &session.play_key),
-        Some(UNAUTHORISED)
-    );
-    assert_eq!(
-        stage.rejection(addresses.srt_play, &session.publish_key),
+        rejection(addresses.srt_play, &session.publish_key),
         Some(UNAUTHORISED)
     );
 }
@@ -75,11 +72,11 @@ fn a_second_publisher_is_refused_while_media_flow_and_takes_over_after_three_sec
     });
     let silent_since = Instant::now();
     assert_eq!(
-        stage.rejection(publish, &stage.session.publish_key),
+        rejection(publish, &stage.session.publish_key),
         Some(CONFLICT)
     );
     // The wrong key learns nothing of the publisher.
-    assert_eq!(stage.rejection(publish, "live_nobody"), Some(UNAUTHORISED));
+    assert_eq!(rejection(publish, "live_nobody"), Some(UNAUTHORISED));
     let mut second = None;
     eventually_blocking(PATIENCE, "the second publisher takes over", || {
         let call = Call::new(publish, &stage.session.publish_key);
@@ -127,7 +124,7 @@ fn a_new_publish_key_throws_the_publisher_out_and_nobody_else() {
     assert!(!player.counters().is_closed);
     let publish = stage.addresses().srt_publish;
     assert_eq!(
-        stage.rejection(publish, &stage.session.publish_key),
+        rejection(publish, &stage.session.publish_key),
         Some(UNAUTHORISED)
     );
     let publisher = Publisher::start(connect(publish, &new_key));
@@ -149,10 +146,7 @@ fn a_new_play_key_throws_the_players_out_and_nobody_else() {
     eventually_blocking(AT_ONCE, "the player is out", || player.counters().is_closed);
     assert!(!publisher.counters().is_closed);
     let play = stage.addresses().srt_play;
-    assert_eq!(
-        stage.rejection(play, &stage.session.play_key),
-        Some(UNAUTHORISED)
-    );
+    assert_eq!(rejection(play, &stage.session.play_key), Some(UNAUTHORISED));
     let player = Player::start(connect(play, &new_key));
     eventually_blocking(PATIENCE, "the new key plays", || {
         player.counters().received > 50

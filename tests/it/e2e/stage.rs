@@ -82,11 +82,6 @@ impl Stage {
         connect(self.addresses().srt_play, &self.session.play_key)
     }
 
-    /// The code with which a call is refused; `None` when it is not.
-    pub(super) fn rejection(&self, listener: SocketAddr, key: &str) -> Option<u32> {
-        srt_probe::call(&Call::new(listener, key)).rejection()
-    }
-
     /// `relay/active` of the connection.
     #[track_caller]
     pub(super) fn active(&self) -> Value {
@@ -171,6 +166,11 @@ impl Stage {
         let path = format!("/stats/{}?legacy=1", self.session.play_key);
         Http::to(listener).get(&path).expect(200).json()
     }
+}
+
+/// The code with which a call is refused; `None` when it is not.
+pub(super) fn rejection(listener: SocketAddr, key: &str) -> Option<u32> {
+    srt_probe::call(&Call::new(listener, key)).rejection()
 }
 
 /// A connection to a listener that must not refuse it.

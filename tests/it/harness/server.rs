@@ -3,6 +3,7 @@
 //! Invariant: a server ends with its [`Server`], by its own process id. A test that did not say
 //! that it expects errors fails when the server logged one; nothing is sampled or overlooked.
 
+use std::fmt::Display;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -58,13 +59,13 @@ impl ServerConfig {
     }
 
     /// Sets a variable of the environment.
-    pub(crate) fn with(mut self, name: &str, value: impl ToString) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: impl Display) -> Self {
         self.variables.push((name.to_owned(), value.to_string()));
         self
     }
 
     /// Listens where another server did.
-    fn at(self, addresses: &Addresses) -> Self {
+    pub(crate) fn at(self, addresses: &Addresses) -> Self {
         self.with("GLB_LISTEN", addresses.http)
             .with("GLB_RELAY_STATS_LISTEN", addresses.stats)
             .with("GLB_RELAY_EMBEDDED_SRTLA_LISTEN", addresses.srtla)
@@ -262,13 +263,14 @@ impl Process {
             log,
             readers,
         };
-        match received.recv_timeout(START_TIME_LIMIT) {
-            Ok(line) => (process, line),
-            Err(_) => {
-                process.end();
-                panic!("the server did not say where it listens");
-            }
-        }
+        let Ok(line) = received.recv_timeout(START_TIME_LIMIT) else {
+            process.end();
+            panic!(
+                "the server did not say where it listens:\n{}",
+                process.log()
+            );
+        };
+        (process, line)
     }
 
     fn log(&self) -> String {

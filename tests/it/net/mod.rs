@@ -11,7 +11,9 @@ pub(crate) mod lossy;
 pub(crate) mod ports;
 pub(crate) mod program;
 pub(crate) mod random;
+#[cfg(test)]
 mod relay;
+#[cfg(test)]
 mod relay_programs;
 pub(crate) mod srt_player;
 pub(crate) mod srt_probe;

@@ -137,8 +137,8 @@ fn what_ffmpeg_plays_has_no_gap_and_decodes_without_an_error() {
         .wait(PATIENCE)
         .expect("it ends after three seconds of stream");
     assert!(status.success(), "{}", player.stderr());
-    let played = std::fs::read(&file).unwrap();
-    let continuity = ts::continuity(&played);
+    let stream = std::fs::read(&file).unwrap();
+    let continuity = ts::continuity(&stream);
     assert!(continuity.is_clean(), "{continuity:?}");
     let mut decoder = Program::spawn(ffmpeg(&format!("-xerror -i {} -f null -", file.display())));
     let status = decoder

@@ -1,0 +1,177 @@
+//! The plugin's calls: what one costs the server, and how long it takes in a crowd.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::harness::client::Plugin;
+use crate::harness::server::Server;
+use crate::http::{Kept, request};
+use crate::process::CpuMeter;
+use crate::table::Table;
+use crate::{scene, start};
+
+const CONNECTIONS: usize = 4;
+const ACTIVE_CALLS: usize = 40_000;
+const USERS: usize = 16;
+const SLOTS: usize = 4;
+/// Callers that start at once: one for each slot of each user.
+const CALLERS: usize = USERS * SLOTS;
+const ROUNDS: usize = 30;
+const SERIAL_STARTS: usize = 400;
+
+/// Measures both calls on one server.
+pub(crate) fn measure(table: &mut Table) {
+    let server = scene::server();
+    let owner = scene::plugin(&server, "owner");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime needs only a few descriptors");
+    measure_active(table, &server, &owner, &runtime);
+    let plugins: Vec<_> = (0..USERS)
+        .map(|number| scene::plugin(&server, &format!("streamer{number}")))
+        .collect();
+    runtime.block_on(measure_starts(table, &server, &plugins));
+}
+
+fn measure_active(table: &mut Table, server: &Server, owner: &Plugin, runtime: &Runtime) {
+    let connection_id = "conn_1774300000123_1";
+    owner.session(connection_id);
+    let path = format!("/api/v1/relay/active?connection_id={connection_id}");
+    let call = request("GET", &path, &owner.access_token, "", "");
+    let work = |calls: usize| {
+        runtime.block_on(async {
+            let callers = (0..CONNECTIONS).map(|_| repeat(server, &call, calls / CONNECTIONS));
+            futures_util::future::join_all(callers).await;
+        });
+    };
+    work(ACTIVE_CALLS / 10);
+    start::settle(server);
+    let (begun, meter) = (Instant::now(), CpuMeter::of(server.process_id()));
+    work(ACTIVE_CALLS);
+    let used = meter.used();
+    let rate = count(ACTIVE_CALLS) / begun.elapsed().as_secs_f64();
+    table.row(
+        &format!("CPU per relay/active with a session, {ACTIVE_CALLS} over 4 kept connections"),
+        format!("{:.1} µs", micros(used) / count(ACTIVE_CALLS)),
+        &format!("<= 55 µs ({rate:.0}/s)"),
+    );
+}
+
+async fn repeat(server: &Server, call: &[u8], times: usize) {
+    let mut kept = Kept::to(server.addresses().http).await;
+    for _ in 0..times {
+        assert_eq!(kept.call(call).await.0, 200);
+    }
+}
+
+/// One who starts and stops on a slot of its own.
+struct Caller {
+    kept: Kept,
+    token: String,
+    stream_token: String,
+    number: usize,
+}
+
+impl Caller {
+    async fn new(server: &Server, plugin: &Plugin, number: usize) -> Self {
+        let slot_number = u64::try_from(number % SLOTS).expect("it is small") + 1;
+        Self {
+            kept: Kept::to(server.addresses().http).await,
+            token: plugin.access_token.clone(),
+            stream_token: plugin.stream_token(slot_number),
+            number,
+        }
+    }
+
+    /// Starts a session for a connection that was never seen; its id and how long it took.
+    async fn start(&mut self, round: usize) -> (String, Duration) {
+        let body = json!({
+            "client_context": {"mode": "auto", "obs_connected": true, "requested_by": "obs-plugin"},
+            "connection_id": format!("conn_{round}_{}", self.number),
+            "region_preference": "us-central",
+            "stream_token": self.stream_token,
+        });
+        let key = format!("idempotency-key: {}\r\n", uuid::Uuid::new_v4());
+        let path = "/api/v1/relay/start";
+        let call = request("POST", path, &self.token, &key, &body.to_string());
+        let begun = Instant::now();
+        let (status, answer) = self.kept.call(&call).await;
+        let time = begun.elapsed();
+        assert_eq!(status, 201, "{}", String::from_utf8_lossy(answer));
+        let answer: Value = serde_json::from_slice(answer).expect("the answer is JSON");
+        let id = answer["session"]["session_id"]
+            .as_str()
+            .expect("it has an id");
+        (id.to_owned(), time)
+    }
+
+    async fn stop(&mut self, session_id: &str) {
+        let body = json!({ "session_id": session_id }).to_string();
+        let call = request("POST", "/api/v1/relay/stop", &self.token, "", &body);
+        assert_eq!(self.kept.call(&call).await.0, 200);
+    }
+}
+
+async fn measure_starts(table: &mut Table, server: &Server, plugins: &[Plugin]) {
+    let mut callers = Vec::with_capacity(CALLERS);
+    for number in 0..CALLERS {
+        callers.push(Caller::new(server, &plugins[number / SLOTS], number).await);
+    }
+    let process_id = server.process_id();
+    let (mut alone, mut crowd) = (Duration::ZERO, Duration::ZERO);
+    for round in 0..SERIAL_STARTS {
+        let caller = &mut callers[round % CALLERS];
+        let meter = CpuMeter::of(process_id);
+        let (session, _) = caller.start(round).await;
+        alone += meter.used();
+        caller.stop(&session).await;
+    }
+    let mut times = Vec::with_capacity(CALLERS * ROUNDS);
+    for round in SERIAL_STARTS..SERIAL_STARTS + ROUNDS {
+        let meter = CpuMeter::of(process_id);
+        let starts = callers.iter_mut().map(|caller| caller.start(round));
+        let started = futures_util::future::join_all(starts).await;
+        crowd += meter.used();
+        times.extend(started.iter().map(|(_, time)| *time));
+        let stops = callers.iter_mut().zip(&started);
+        futures_util::future::join_all(stops.map(|(caller, (id, _))| caller.stop(id))).await;
+    }
+    show_starts(table, alone, crowd, times);
+}
+
+fn show_starts(table: &mut Table, alone: Duration, crowd: Duration, mut times: Vec<Duration>) {
+    table.row(
+        &format!("CPU per durable relay/start of a new session, {CALLERS} callers at once"),
+        format!("{:.0} µs", micros(crowd) / count(times.len())),
+        "<= 300 µs (free slot each, stops not counted)",
+    );
+    table.row(
+        &format!("the same, {SERIAL_STARTS} one after another, a commit each"),
+        format!("{:.0} µs", micros(alone) / count(SERIAL_STARTS)),
+        "<= 300 µs",
+    );
+    times.sort();
+    let ms = |place: usize| format!("{:.1} ms", micros(times[place]) / 1e3);
+    let last = times.len() - 1;
+    table.row(
+        &format!("relay/start p50 at {CALLERS} callers"),
+        ms(last / 2),
+        "",
+    );
+    table.row(
+        &format!("relay/start p99 at {CALLERS} callers"),
+        ms(last * 99 / 100),
+        "< 50 ms",
+    );
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+fn count(number: usize) -> f64 {
+    f64::from(u32::try_from(number).expect("it is small"))
+}
