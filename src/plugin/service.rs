@@ -247,11 +247,15 @@ impl PluginService {
     /// Lets the holder of the configured key, which was checked, decide an attempt.
     ///
     /// # Errors
-    /// `NotFound` for an unknown user or an attempt that is unknown, decided, or over.
+    /// `NotFound` for an unknown user or an attempt that is unknown, decided, or over; `Forbidden` for a
+    /// viewer, as in [`Self::decide`].
     pub async fn complete_login(&self, id: &str, decision: Decision) -> Result<()> {
         let id = id.parse().map_err(|_| unknown())?;
         if let Decision::Approve(user_id) = decision {
-            self.0.accounts.user(user_id).await?;
+            let user = self.0.accounts.user(user_id).await?;
+            if user.role == Role::Viewer {
+                return Err(Error::forbidden());
+            }
         }
         match self.decide_as(id, decision).await? {
             Decided::Done => Ok(()),

@@ -13,7 +13,6 @@ mod live_status;
 mod plugin_journey;
 mod programs;
 mod refusals;
-mod routes;
 mod secrets;
 mod stage;
 mod starts_refused;

@@ -142,11 +142,19 @@ impl Http {
         })
     }
 
-    /// The status alone, of an answer that may never end.
+    /// Sends a request and reads the answer's head alone: for an answer without an end.
+    ///
+    /// # Panics
+    /// When there is none.
     #[track_caller]
-    pub(crate) fn status(&self, request: RequestBuilder) -> u16 {
+    pub(crate) fn send_for_head(&self, request: RequestBuilder) -> Answer {
         let response = self.runtime.block_on(async { request.send().await });
-        response.expect("the server answers").status().as_u16()
+        let response = response.expect("the server answers");
+        Answer {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: Vec::new(),
+        }
     }
 
     /// A plain GET.
