@@ -11,6 +11,7 @@ use tokio::time::MissedTickBehavior;
 use super::hub::{HISTORY_SECONDS, Hub, Past, Step};
 use super::metrics::RelayMetrics;
 use super::model::{Change, ERROR_GRACE};
+use super::readings::Readings;
 use super::store::{self, Sample};
 use crate::db::{DbError, Store};
 use crate::kernel::ids::{EventId, SlotId};
@@ -64,9 +65,18 @@ pub(super) struct Poller {
 /// What the poller keeps from one tick to the next.
 #[derive(Debug)]
 struct Previous {
+    /// When figures were read last.
     at: Duration,
-    bytes_in: HashMap<SlotId, u64>,
-    bytes_out: HashMap<SlotId, u64>,
+    readings: Readings,
+}
+
+impl Previous {
+    fn beginning_at(at: Duration) -> Self {
+        Self {
+            at,
+            readings: Readings::default(),
+        }
+    }
 }
 
 impl Poller {
@@ -127,11 +137,7 @@ impl Poller {
         let mut events = self.engine.events();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut previous = Previous {
-            at: self.clock.monotonic(),
-            bytes_in: HashMap::new(),
-            bytes_out: HashMap::new(),
-        };
+        let mut previous = Previous::beginning_at(self.clock.monotonic());
         loop {
             tokio::select! {
                 event = events.recv() => match event {
@@ -155,34 +161,44 @@ impl Poller {
     }
 
     async fn on_tick(&self, previous: &mut Previous) {
-        let streams = match self.engine.stats().await {
-            Ok(streams) => streams,
+        let read = self.engine.stats().await;
+        let (now, wall) = (self.clock.monotonic(), self.clock.now());
+        let streams = match read {
+            Ok(streams) => {
+                let elapsed = now.saturating_sub(previous.at);
+                previous.at = now;
+                self.meter(&streams, &mut previous.readings, elapsed, wall)
+                    .await;
+                streams
+            }
             Err(error) => {
+                // What flowed meanwhile is metered by the next reading.
                 tracing::warn!(error = %error, "no figures from the relay engine");
                 Vec::new()
             }
         };
-        let (now, wall) = (self.clock.monotonic(), self.clock.now());
-        let elapsed = now.saturating_sub(previous.at);
-        previous.at = now;
-        self.meter(&streams, previous, elapsed, wall).await;
-        let samples: Vec<_> = streams
-            .iter()
-            .filter_map(|stream| sample_of(stream, wall))
-            .collect();
+        self.store_samples(&streams, wall).await;
         for step in self.hub.figures(streams, now, wall) {
             self.act(step, wall).await;
         }
         self.metrics
             .slots_on_air
             .set(i64::try_from(self.hub.on_air()).unwrap_or(i64::MAX));
-        if !samples.is_empty() {
-            let stored = self
-                .telemetry
-                .write(move |tx| store::sample_insert_all(tx, &samples));
-            if let Err(error) = stored.await {
-                tracing::warn!(error = %error, "a second of figures could not be stored");
-            }
+    }
+
+    async fn store_samples(&self, streams: &[StreamStats], wall: UnixMillis) {
+        let samples: Vec<_> = streams
+            .iter()
+            .filter_map(|stream| sample_of(stream, wall))
+            .collect();
+        if samples.is_empty() {
+            return;
+        }
+        let stored = self
+            .telemetry
+            .write(move |tx| store::sample_insert_all(tx, &samples));
+        if let Err(error) = stored.await {
+            tracing::warn!(error = %error, "a second of figures could not be stored");
         }
     }
 
@@ -190,32 +206,21 @@ impl Poller {
     async fn meter(
         &self,
         streams: &[StreamStats],
-        previous: &mut Previous,
+        readings: &mut Readings,
         elapsed: Duration,
         wall: UnixMillis,
     ) {
         let seconds = (elapsed + TICK / 2).as_secs();
         for stream in streams {
-            let before = previous
-                .bytes_in
-                .insert(stream.slot_id, stream.bytes_in)
-                .unwrap_or(0);
-            let received = stream.bytes_in.saturating_sub(before);
-            let before = previous
-                .bytes_out
-                .insert(stream.slot_id, stream.bytes_out)
-                .unwrap_or(0);
+            let grown = readings.grown(stream);
             self.metrics
-                .count_bytes(received, stream.bytes_out.saturating_sub(before));
-            if received > 0 && seconds > 0 {
+                .count_bytes(grown.received_bytes, grown.sent_bytes);
+            if grown.received_bytes > 0 && seconds > 0 {
                 self.listener
                     .media_seconds(stream.slot_id, seconds, wall)
                     .await;
             }
         }
-        let is_known = |slot_id: &SlotId| streams.iter().any(|stream| stream.slot_id == *slot_id);
-        previous.bytes_in.retain(|slot_id, _| is_known(slot_id));
-        previous.bytes_out.retain(|slot_id, _| is_known(slot_id));
     }
 
     async fn act(&self, step: Step, wall: UnixMillis) {
@@ -277,3 +282,7 @@ fn sample_of(stream: &StreamStats, at: UnixMillis) -> Option<Sample> {
         links: publisher.links.len(),
     })
 }
+
+#[cfg(test)]
+#[path = "poller_tests.rs"]
+mod tests;

@@ -1,0 +1,67 @@
+//! How much the engine's counters grew from one reading to the next.
+//!
+//! Invariant: a byte is counted once. A slot that nobody is connected to leaves the engine's list but keeps
+//! its counters, so what was read of it is kept as long as the process runs (a few words per slot).
+
+use std::collections::HashMap;
+
+use crate::kernel::ids::SlotId;
+use crate::relay::engine::StreamStats;
+
+/// Media bytes of one slot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Carried {
+    /// From its publisher.
+    pub(super) received_bytes: u64,
+    /// To its players.
+    pub(super) sent_bytes: u64,
+}
+
+/// The newest reading of every slot seen since the engine started.
+#[derive(Debug, Default)]
+pub(super) struct Readings(HashMap<SlotId, Carried>);
+
+impl Readings {
+    /// Takes a reading and answers what came since the one before, or since the start of the engine.
+    pub(super) fn grown(&mut self, stream: &StreamStats) -> Carried {
+        let now = Carried {
+            received_bytes: stream.bytes_in,
+            sent_bytes: stream.bytes_out,
+        };
+        let before = self.0.insert(stream.slot_id, now).unwrap_or_default();
+        Carried {
+            received_bytes: growth(before.received_bytes, now.received_bytes),
+            sent_bytes: growth(before.sent_bytes, now.sent_bytes),
+        }
+    }
+}
+
+/// A counter that fell began anew: the engine forgot the slot in between.
+fn growth(before: u64, now: u64) -> u64 {
+    now.checked_sub(before).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_counted_from_its_first_byte_on_and_anew_when_the_engine_forgot_it() {
+        let (mut readings, slot_id) = (Readings::default(), SlotId::generate());
+        let received: Vec<_> = [700, 700, 900, 0, 50]
+            .map(|bytes_in| {
+                let stream = StreamStats {
+                    slot_id,
+                    publisher: None,
+                    players: Vec::new(),
+                    bytes_in,
+                    bytes_out: 2 * bytes_in,
+                };
+                let grown = readings.grown(&stream);
+                assert_eq!(grown.sent_bytes, 2 * grown.received_bytes);
+                grown.received_bytes
+            })
+            .into();
+        assert_eq!(received, [700, 0, 200, 0, 50]);
+    }
+}
