@@ -68,6 +68,7 @@ async fn repeat(server: &Server, call: &[u8], times: usize) {
 }
 
 /// Of the whole process, and of the thread that writes the database.
+#[derive(Debug, Clone, Copy)]
 struct Meters {
     whole: CpuMeter,
     writer: CpuMeter,
