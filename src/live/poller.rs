@@ -16,7 +16,7 @@ use crate::db::{DbError, Store};
 use crate::kernel::ids::{EventId, SlotId};
 use crate::kernel::{Clock, UnixMillis, error_chain};
 use crate::relay::RelayService;
-use crate::relay::engine::{Engine, EngineEvent, StreamStats};
+use crate::relay::engine::{Engine, EngineEvent, StreamStats, Traffic};
 
 const TICK: Duration = Duration::from_secs(1);
 
@@ -65,8 +65,8 @@ pub(super) struct Poller {
 #[derive(Debug)]
 struct Previous {
     at: Duration,
-    bytes_in: HashMap<SlotId, u64>,
-    bytes_out: HashMap<SlotId, u64>,
+    /// Received and sent by then.
+    traffic: HashMap<SlotId, (Traffic, Traffic)>,
 }
 
 impl Poller {
@@ -129,8 +129,7 @@ impl Poller {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut previous = Previous {
             at: self.clock.monotonic(),
-            bytes_in: HashMap::new(),
-            bytes_out: HashMap::new(),
+            traffic: HashMap::new(),
         };
         loop {
             tokio::select! {
@@ -196,26 +195,19 @@ impl Poller {
     ) {
         let seconds = (elapsed + TICK / 2).as_secs();
         for stream in streams {
-            let before = previous
-                .bytes_in
-                .insert(stream.slot_id, stream.bytes_in)
-                .unwrap_or(0);
-            let received = stream.bytes_in.saturating_sub(before);
-            let before = previous
-                .bytes_out
-                .insert(stream.slot_id, stream.bytes_out)
-                .unwrap_or(0);
-            self.metrics
-                .count_bytes(received, stream.bytes_out.saturating_sub(before));
-            if received > 0 && seconds > 0 {
+            let traffic = (stream.received, stream.sent);
+            let before = previous.traffic.insert(stream.slot_id, traffic);
+            let (received_before, sent_before) = before.unwrap_or_default();
+            let received = stream.received.since(received_before);
+            self.metrics.count(received, stream.sent.since(sent_before));
+            if received.bytes > 0 && seconds > 0 {
                 self.listener
                     .media_seconds(stream.slot_id, seconds, wall)
                     .await;
             }
         }
         let is_known = |slot_id: &SlotId| streams.iter().any(|stream| stream.slot_id == *slot_id);
-        previous.bytes_in.retain(|slot_id, _| is_known(slot_id));
-        previous.bytes_out.retain(|slot_id, _| is_known(slot_id));
+        previous.traffic.retain(|slot_id, _| is_known(slot_id));
     }
 
     async fn act(&self, step: Step, wall: UnixMillis) {

@@ -100,10 +100,41 @@ pub struct StreamStats {
     pub publisher: Option<PublisherStats>,
     /// The players, in no order.
     pub players: Vec<PlayerStats>,
-    /// Media bytes received for this slot since the engine started.
-    pub bytes_in: u64,
-    /// Media bytes sent to players of this slot since the engine started.
-    pub bytes_out: u64,
+    /// Media received for this slot since the engine started, retransmissions included.
+    pub received: Traffic,
+    /// Media sent to players of this slot since the engine started, retransmissions not included.
+    pub sent: Traffic,
+}
+
+/// How much media was carried.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Media packets.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Traffic {
+    /// What came on top of `earlier`; nothing when the count began anew.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            packets: self.packets.saturating_sub(earlier.packets),
+            bytes: self.bytes.saturating_sub(earlier.bytes),
+        }
+    }
+}
+
+impl std::ops::Add for Traffic {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            packets: self.packets + other.packets,
+            bytes: self.bytes + other.bytes,
+        }
+    }
 }
 
 /// Figures of a publisher.

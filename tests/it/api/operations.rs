@@ -14,12 +14,13 @@ use crate::harness::server::Server;
 const TOKEN: &str = "a token that reads figures and nothing else";
 
 /// Every family and its type.
-const FAMILIES: [(&str, &str); 13] = [
+const FAMILIES: [(&str, &str); 14] = [
     ("glb_http_requests", "counter"),
     ("glb_http_request_duration_seconds", "histogram"),
     ("glb_http_requests_in_flight", "gauge"),
     ("glb_job_runs", "counter"),
     ("glb_job_duration_ms", "histogram"),
+    ("glb_relay_packets", "counter"),
     ("glb_relay_bytes", "counter"),
     ("glb_relay_slots_on_air", "gauge"),
     ("glb_relay_sessions", "gauge"),
@@ -183,6 +184,8 @@ fn every_family_of_figures_is_there_at_zero_from_the_first_scrape() {
         assert!(!samples(&text, family).is_empty(), "{family} in {text}");
     }
     for zero in [
+        "glb_relay_packets_total{direction=\"in\"} 0",
+        "glb_relay_packets_total{direction=\"out\"} 0",
         "glb_relay_bytes_total{direction=\"in\"} 0",
         "glb_relay_bytes_total{direction=\"out\"} 0",
         "glb_relay_slots_on_air 0",
