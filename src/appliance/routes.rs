@@ -27,24 +27,22 @@ pub(super) struct Around {
 
 /// Pages and API.
 pub(super) fn main(config: &Config, app: &App, around: &Around) -> Router {
-    let guarded = Router::new()
+    let router = Router::new()
         .merge(api())
         .merge(pages())
-        .layer(from_fn_with_state(app.setup.clone(), setup::gate));
-    let open = Router::new()
+        .merge(assets())
         .route("/healthz", get(health::get_liveness))
         .route("/readyz", get(health::get_readiness))
         .route("/health", get(health::get_readiness))
         .route(
             "/setup",
             get(setup_pages::show_setup).post(setup_pages::submit_setup),
-        )
-        .merge(assets());
-    let open = match config.metrics_listen {
-        Some(_) => open,
-        None => open.route("/metrics", get(health::get_metrics)),
+        );
+    let router = match config.metrics_listen {
+        Some(_) => router,
+        None => router.route("/metrics", get(health::get_metrics)),
     };
-    wrap(config, open.merge(guarded), app, around)
+    wrap(config, router, app, around)
 }
 
 /// `/stats/...` and nothing else, for the port that plugins read.
@@ -141,6 +139,7 @@ fn wrap(config: &Config, router: Router<App>, app: &App, around: &Around) -> Rou
     router
         .method_not_allowed_fallback(http::method_not_allowed)
         .fallback(http::unknown_path)
+        .layer(from_fn_with_state(app.clone(), setup::gate::<App>))
         .layer(http::csrf(&public_url))
         .layer(from_fn(http::limit_time))
         .layer(http::catch_panics())

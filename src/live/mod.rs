@@ -16,6 +16,7 @@ mod model;
 pub mod pages;
 mod poller;
 pub mod present;
+mod readings;
 mod service;
 pub mod sparkline;
 pub mod sse;

@@ -11,12 +11,13 @@ use tokio::time::MissedTickBehavior;
 use super::hub::{HISTORY_SECONDS, Hub, Past, Step};
 use super::metrics::RelayMetrics;
 use super::model::{Change, ERROR_GRACE};
+use super::readings::Readings;
 use super::store::{self, Sample};
 use crate::db::{DbError, Store};
 use crate::kernel::ids::{EventId, SlotId};
 use crate::kernel::{Clock, UnixMillis, error_chain};
 use crate::relay::RelayService;
-use crate::relay::engine::{Engine, EngineEvent, StreamStats, Traffic};
+use crate::relay::engine::{Engine, EngineEvent, StreamStats};
 
 const TICK: Duration = Duration::from_secs(1);
 
@@ -64,9 +65,18 @@ pub(super) struct Poller {
 /// What the poller keeps from one tick to the next.
 #[derive(Debug)]
 struct Previous {
+    /// When figures were read last.
     at: Duration,
-    /// Received and sent by then.
-    traffic: HashMap<SlotId, (Traffic, Traffic)>,
+    readings: Readings,
+}
+
+impl Previous {
+    fn beginning_at(at: Duration) -> Self {
+        Self {
+            at,
+            readings: Readings::default(),
+        }
+    }
 }
 
 impl Poller {
@@ -127,10 +137,7 @@ impl Poller {
         let mut events = self.engine.events();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut previous = Previous {
-            at: self.clock.monotonic(),
-            traffic: HashMap::new(),
-        };
+        let mut previous = Previous::beginning_at(self.clock.monotonic());
         loop {
             tokio::select! {
                 event = events.recv() => match event {
@@ -154,34 +161,44 @@ impl Poller {
     }
 
     async fn on_tick(&self, previous: &mut Previous) {
-        let streams = match self.engine.stats().await {
-            Ok(streams) => streams,
+        let read = self.engine.stats().await;
+        let (now, wall) = (self.clock.monotonic(), self.clock.now());
+        let streams = match read {
+            Ok(streams) => {
+                let elapsed = now.saturating_sub(previous.at);
+                previous.at = now;
+                self.meter(&streams, &mut previous.readings, elapsed, wall)
+                    .await;
+                streams
+            }
             Err(error) => {
+                // What flowed meanwhile is metered by the next reading.
                 tracing::warn!(error = %error, "no figures from the relay engine");
                 Vec::new()
             }
         };
-        let (now, wall) = (self.clock.monotonic(), self.clock.now());
-        let elapsed = now.saturating_sub(previous.at);
-        previous.at = now;
-        self.meter(&streams, previous, elapsed, wall).await;
-        let samples: Vec<_> = streams
-            .iter()
-            .filter_map(|stream| sample_of(stream, wall))
-            .collect();
+        self.store_samples(&streams, wall).await;
         for step in self.hub.figures(streams, now, wall) {
             self.act(step, wall).await;
         }
         self.metrics
             .slots_on_air
             .set(i64::try_from(self.hub.on_air()).unwrap_or(i64::MAX));
-        if !samples.is_empty() {
-            let stored = self
-                .telemetry
-                .write(move |tx| store::sample_insert_all(tx, &samples));
-            if let Err(error) = stored.await {
-                tracing::warn!(error = %error, "a second of figures could not be stored");
-            }
+    }
+
+    async fn store_samples(&self, streams: &[StreamStats], wall: UnixMillis) {
+        let samples: Vec<_> = streams
+            .iter()
+            .filter_map(|stream| sample_of(stream, wall))
+            .collect();
+        if samples.is_empty() {
+            return;
+        }
+        let stored = self
+            .telemetry
+            .write(move |tx| store::sample_insert_all(tx, &samples));
+        if let Err(error) = stored.await {
+            tracing::warn!(error = %error, "a second of figures could not be stored");
         }
     }
 
@@ -189,25 +206,20 @@ impl Poller {
     async fn meter(
         &self,
         streams: &[StreamStats],
-        previous: &mut Previous,
+        readings: &mut Readings,
         elapsed: Duration,
         wall: UnixMillis,
     ) {
         let seconds = (elapsed + TICK / 2).as_secs();
         for stream in streams {
-            let traffic = (stream.received, stream.sent);
-            let before = previous.traffic.insert(stream.slot_id, traffic);
-            let (received_before, sent_before) = before.unwrap_or_default();
-            let received = stream.received.since(received_before);
-            self.metrics.count(received, stream.sent.since(sent_before));
-            if received.bytes > 0 && seconds > 0 {
+            let grown = readings.grown(stream);
+            self.metrics.count(grown.received, grown.sent);
+            if grown.received.bytes > 0 && seconds > 0 {
                 self.listener
                     .media_seconds(stream.slot_id, seconds, wall)
                     .await;
             }
         }
-        let is_known = |slot_id: &SlotId| streams.iter().any(|stream| stream.slot_id == *slot_id);
-        previous.traffic.retain(|slot_id, _| is_known(slot_id));
     }
 
     async fn act(&self, step: Step, wall: UnixMillis) {
@@ -269,3 +281,7 @@ fn sample_of(stream: &StreamStats, at: UnixMillis) -> Option<Sample> {
         links: publisher.links.len(),
     })
 }
+
+#[cfg(test)]
+#[path = "poller_tests.rs"]
+mod tests;

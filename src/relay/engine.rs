@@ -116,12 +116,13 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// What came on top of `earlier`; nothing when the count began anew.
+    /// What came on top of `earlier`. A counter that fell began anew.
     #[must_use]
-    pub const fn since(self, earlier: Self) -> Self {
+    pub fn since(self, earlier: Self) -> Self {
+        let growth = |now: u64, before| now.checked_sub(before).unwrap_or(now);
         Self {
-            packets: self.packets.saturating_sub(earlier.packets),
-            bytes: self.bytes.saturating_sub(earlier.bytes),
+            packets: growth(self.packets, earlier.packets),
+            bytes: growth(self.bytes, earlier.bytes),
         }
     }
 }

@@ -35,6 +35,7 @@ struct State {
     streams: HashMap<SlotId, StreamSpec>,
     publishing: HashSet<SlotId>,
     playing: HashSet<SlotId>,
+    figures: Vec<StreamStats>,
 }
 
 impl FakeEngine {
@@ -52,6 +53,11 @@ impl FakeEngine {
 
     pub(crate) fn set_mood(&self, mood: Mood) {
         self.mood.send_replace(mood);
+    }
+
+    /// What it answers when it is asked for figures.
+    pub(crate) fn set_figures(&self, figures: Vec<StreamStats>) {
+        self.state().figures = figures;
     }
 
     /// The publish and play key that it admits for a slot.
@@ -169,7 +175,8 @@ impl Engine for FakeEngine {
     }
 
     async fn stats(&self) -> Result<Vec<StreamStats>, EngineError> {
-        self.answer().await.map(|()| Vec::new())
+        self.answer().await?;
+        Ok(self.state().figures.clone())
     }
 
     async fn counters(&self) -> Result<EngineCounters, EngineError> {

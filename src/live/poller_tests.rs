@@ -1,0 +1,109 @@
+use std::sync::Mutex;
+
+use super::*;
+use crate::db::testing::telemetry_store;
+use crate::kernel::clock::ManualClock;
+use crate::relay::engine::Traffic;
+use crate::relay::testing::{FakeEngine, Mood};
+
+const NOON: UnixMillis = UnixMillis(1_774_300_000_000);
+
+/// Writes down what it is told.
+#[derive(Debug, Default)]
+struct Recorder {
+    seconds: Mutex<Vec<u64>>,
+    told: Mutex<Vec<&'static str>>,
+}
+
+#[async_trait]
+impl MediaListener for Recorder {
+    async fn media_arrived(&self, _slot_id: SlotId) {
+        self.told.lock().unwrap().push("arrived");
+    }
+
+    async fn media_lost(&self, _slot_id: SlotId) {
+        self.told.lock().unwrap().push("lost");
+    }
+
+    async fn media_seconds(&self, _slot_id: SlotId, seconds: u64, _ended_at: UnixMillis) {
+        self.seconds.lock().unwrap().push(seconds);
+    }
+}
+
+struct World {
+    poller: Poller,
+    engine: Arc<FakeEngine>,
+    clock: Arc<ManualClock>,
+    recorder: Arc<Recorder>,
+    previous: Previous,
+    slot_id: SlotId,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let (folder, telemetry) = telemetry_store();
+        let clock = ManualClock::starting_at(NOON);
+        let (engine, recorder) = (FakeEngine::new(), Arc::new(Recorder::default()));
+        Self {
+            poller: Poller {
+                engine: Arc::clone(&engine) as _,
+                listener: Arc::clone(&recorder) as _,
+                hub: Hub::default(),
+                telemetry,
+                clock: Clock::from_source(Arc::clone(&clock) as _),
+                metrics: RelayMetrics::default(),
+            },
+            engine,
+            clock,
+            recorder,
+            previous: Previous::beginning_at(Duration::ZERO),
+            slot_id: SlotId::generate(),
+            _folder: folder,
+        }
+    }
+
+    /// A second passes; the engine lists the slot with so many bytes, or not at all.
+    async fn second(&mut self, bytes_in: Option<u64>) {
+        let slot_id = self.slot_id;
+        let figures = bytes_in.map(|bytes_in| StreamStats {
+            slot_id,
+            publisher: None,
+            players: Vec::new(),
+            received: Traffic {
+                packets: bytes_in / 100,
+                bytes: bytes_in,
+            },
+            sent: Traffic::default(),
+        });
+        self.engine.set_figures(figures.into_iter().collect());
+        self.clock.advance(TICK);
+        self.poller.on_tick(&mut self.previous).await;
+    }
+
+    fn seconds(&self) -> Vec<u64> {
+        self.recorder.seconds.lock().unwrap().clone()
+    }
+}
+
+#[tokio::test]
+async fn a_slot_that_comes_back_without_a_byte_is_not_metered() {
+    let mut world = World::new();
+    for bytes_in in [Some(1000), None, Some(1000), Some(1000)] {
+        world.second(bytes_in).await;
+    }
+    assert_eq!(world.seconds(), [1], "only the first bytes count");
+    world.second(Some(2000)).await;
+    assert_eq!(world.seconds(), [1, 1]);
+}
+
+#[tokio::test]
+async fn seconds_without_an_answer_of_the_engine_are_metered_by_the_next_one() {
+    let mut world = World::new();
+    world.second(Some(1000)).await;
+    world.engine.set_mood(Mood::Unavailable);
+    world.second(Some(2000)).await;
+    world.engine.set_mood(Mood::Well);
+    world.second(Some(3000)).await;
+    assert_eq!(world.seconds(), [1, 2]);
+}
