@@ -3,6 +3,7 @@ use std::sync::Mutex;
 use super::*;
 use crate::db::testing::telemetry_store;
 use crate::kernel::clock::ManualClock;
+use crate::relay::engine::Traffic;
 use crate::relay::testing::{FakeEngine, Mood};
 
 const NOON: UnixMillis = UnixMillis(1_774_300_000_000);
@@ -69,8 +70,11 @@ impl World {
             slot_id,
             publisher: None,
             players: Vec::new(),
-            bytes_in,
-            bytes_out: 0,
+            received: Traffic {
+                packets: bytes_in / 100,
+                bytes: bytes_in,
+            },
+            sent: Traffic::default(),
         });
         self.engine.set_figures(figures.into_iter().collect());
         self.clock.advance(TICK);

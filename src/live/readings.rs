@@ -6,15 +6,15 @@
 use std::collections::HashMap;
 
 use crate::kernel::ids::SlotId;
-use crate::relay::engine::StreamStats;
+use crate::relay::engine::{StreamStats, Traffic};
 
-/// Media bytes of one slot.
+/// Media of one slot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Carried {
     /// From its publisher.
-    pub(super) received_bytes: u64,
+    pub(super) received: Traffic,
     /// To its players.
-    pub(super) sent_bytes: u64,
+    pub(super) sent: Traffic,
 }
 
 /// The newest reading of every slot seen since the engine started.
@@ -25,20 +25,15 @@ impl Readings {
     /// Takes a reading and answers what came since the one before, or since the start of the engine.
     pub(super) fn grown(&mut self, stream: &StreamStats) -> Carried {
         let now = Carried {
-            received_bytes: stream.bytes_in,
-            sent_bytes: stream.bytes_out,
+            received: stream.received,
+            sent: stream.sent,
         };
         let before = self.0.insert(stream.slot_id, now).unwrap_or_default();
         Carried {
-            received_bytes: growth(before.received_bytes, now.received_bytes),
-            sent_bytes: growth(before.sent_bytes, now.sent_bytes),
+            received: now.received.since(before.received),
+            sent: now.sent.since(before.sent),
         }
     }
-}
-
-/// A counter that fell began anew: the engine forgot the slot in between.
-fn growth(before: u64, now: u64) -> u64 {
-    now.checked_sub(before).unwrap_or(now)
 }
 
 #[cfg(test)]
@@ -49,17 +44,19 @@ mod tests {
     fn a_slot_is_counted_from_its_first_byte_on_and_anew_when_the_engine_forgot_it() {
         let (mut readings, slot_id) = (Readings::default(), SlotId::generate());
         let received: Vec<_> = [700, 700, 900, 0, 50]
-            .map(|bytes_in| {
+            .map(|bytes| {
+                let traffic = |packets| Traffic { packets, bytes };
                 let stream = StreamStats {
                     slot_id,
                     publisher: None,
                     players: Vec::new(),
-                    bytes_in,
-                    bytes_out: 2 * bytes_in,
+                    received: traffic(bytes / 10),
+                    sent: traffic(bytes / 5),
                 };
                 let grown = readings.grown(&stream);
-                assert_eq!(grown.sent_bytes, 2 * grown.received_bytes);
-                grown.received_bytes
+                assert_eq!(grown.sent.packets, 2 * grown.received.packets);
+                assert_eq!(grown.received.bytes, 10 * grown.received.packets);
+                grown.received.bytes
             })
             .into();
         assert_eq!(received, [700, 0, 200, 0, 50]);

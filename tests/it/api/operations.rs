@@ -14,12 +14,13 @@ use crate::harness::server::Server;
 const TOKEN: &str = "a token that reads figures and nothing else";
 
 /// Every family and its type.
-const FAMILIES: [(&str, &str); 13] = [
+const FAMILIES: [(&str, &str); 14] = [
     ("glb_http_requests", "counter"),
     ("glb_http_request_duration_seconds", "histogram"),
     ("glb_http_requests_in_flight", "gauge"),
     ("glb_job_runs", "counter"),
     ("glb_job_duration_ms", "histogram"),
+    ("glb_relay_packets", "counter"),
     ("glb_relay_bytes", "counter"),
     ("glb_relay_slots_on_air", "gauge"),
     ("glb_relay_sessions", "gauge"),
@@ -79,7 +80,8 @@ fn a_server_that_nobody_owns_says_so_and_answers_its_supervisors() {
     let stylesheet = between(&http.get("/setup").text(), "\"/static/", "\"");
     http.get(&format!("/static/{stylesheet}")).expect(200);
     let stats = Http::to(server.addresses().stats);
-    assert_eq!(stats.get("/stats/play_unknown").status, 404);
+    let refused = stats.get("/stats/play_unknown").expect(503);
+    assert_eq!(refused.error_code(), "setup_required");
 
     server.admin_create("owner@example.org", "owner");
     assert_eq!(
@@ -183,6 +185,8 @@ fn every_family_of_figures_is_there_at_zero_from_the_first_scrape() {
         assert!(!samples(&text, family).is_empty(), "{family} in {text}");
     }
     for zero in [
+        "glb_relay_packets_total{direction=\"in\"} 0",
+        "glb_relay_packets_total{direction=\"out\"} 0",
         "glb_relay_bytes_total{direction=\"in\"} 0",
         "glb_relay_bytes_total{direction=\"out\"} 0",
         "glb_relay_slots_on_air 0",
@@ -203,6 +207,7 @@ fn a_listener_of_their_own_takes_the_figures_off_the_main_one() {
     let metrics = Http::to(metrics);
     metrics.get("/metrics").expect(200);
     get_with(&metrics, "/metrics", "x-forwarded-for", "127.0.0.1").expect(401);
+    server.admin_create("owner@example.org", "owner");
     for path in [
         "/",
         "/healthz",
@@ -212,7 +217,6 @@ fn a_listener_of_their_own_takes_the_figures_off_the_main_one() {
     ] {
         assert_eq!(metrics.get(path).expect(404).error_code(), "not_found");
     }
-    server.admin_create("owner@example.org", "owner");
     let main = Http::to(server.addresses().http).get("/metrics");
     assert_eq!(main.expect(404).error_code(), "not_found");
 }

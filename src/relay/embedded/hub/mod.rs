@@ -267,10 +267,10 @@ impl Hub {
         match direction {
             Direction::Play => {
                 slot.players.retain(|player| *player != closed.id);
-                slot.finished_bytes_out += closed.media_bytes;
+                slot.finished_sent = slot.finished_sent + closed.media;
             }
             Direction::Publish => {
-                slot.finished_bytes_in += closed.media_bytes;
+                slot.finished_received = slot.finished_received + closed.media;
                 if slot.publisher == Some(closed.id) {
                     slot.publisher = None;
                     let ended = ended(closed.cause);

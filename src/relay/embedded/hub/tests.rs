@@ -5,6 +5,7 @@ use crate::relay::embedded::handshake::Handshake;
 use crate::relay::embedded::handshake::tests::caller;
 use crate::relay::embedded::testing::{Caller, sent};
 use crate::relay::embedded::wire::ControlKind;
+use crate::relay::engine::Traffic;
 
 const MS: Micros = Micros::from_millis(1);
 const START: Micros = Micros::from_secs(1000);
@@ -385,8 +386,12 @@ fn figures_tell_what_flows() {
         publisher.buffer
     );
     assert!(!publisher.is_bonded);
-    assert_eq!(stats.bytes_in, 250_000);
-    assert_eq!(stats.bytes_out, stats.players[0].bytes);
+    let carried = Traffic {
+        packets: 200,
+        bytes: 250_000,
+    };
+    assert_eq!(stats.received, carried);
+    assert_eq!(stats.sent.bytes, stats.players[0].bytes);
     assert_eq!(stats.players[0].address, PLAYER.parse().unwrap());
 
     bench.pass(MS * 1200, &[&player, &encoder]);
@@ -397,8 +402,8 @@ fn figures_tell_what_flows() {
     let stats = bench.hub.stats(bench.now).remove(0);
     assert!(stats.publisher.is_none());
     assert_eq!(
-        (stats.bytes_in, stats.bytes_out),
-        (250_000, 250_000),
+        (stats.received, stats.sent),
+        (carried, carried),
         "totals stay"
     );
 }
