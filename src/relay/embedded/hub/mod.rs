@@ -57,8 +57,8 @@ impl Hub {
         Self {
             events: Vec::new(),
             is_open: false,
-            publish: Listener::new(now, Direction::Publish, publish_limits(config)),
-            play: Listener::new(now, Direction::Play, play_limits(config)),
+            publish: Listener::new(now, Direction::Publish, publish_limits(config), secret),
+            play: Listener::new(now, Direction::Play, play_limits(config), secret),
             srtla: Srtla::new(
                 now,
                 SrtlaLimits {
