@@ -76,6 +76,8 @@ impl Running {
         .await?;
         let setup_url = first_setup_url(&composed.app).await?;
         composed.begin_work(&tasks).await?;
+        // Every slot is at the relay now, so that a key it does not know is unknown indeed.
+        engine.open();
         let socket = control::socket_path(&config.data_dir);
         let mut running = Self {
             addresses,

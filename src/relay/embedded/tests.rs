@@ -28,6 +28,7 @@ async fn relay_with_a_slot() -> (EmbeddedRelay, SlotId) {
         .register(spec(slot_id, "live_a", "play_a"))
         .await
         .unwrap();
+    relay.open();
     (relay, slot_id)
 }
 
