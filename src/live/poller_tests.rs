@@ -103,3 +103,39 @@ async fn seconds_without_an_answer_of_the_engine_are_metered_by_the_next_one() {
     world.second(Some(3000)).await;
     assert_eq!(world.seconds(), [1, 2]);
 }
+
+#[tokio::test]
+async fn a_broadcast_that_a_restart_interrupted_is_told_lost_when_it_does_not_come_back() {
+    for (down_for, at_start, in_the_end) in [
+        (
+            Duration::from_secs(20),
+            vec!["arrived"],
+            vec!["arrived", "lost"],
+        ),
+        (Duration::from_mins(20), vec!["lost"], vec!["lost"]),
+    ] {
+        let mut world = World::new();
+        let slot_id = world.slot_id;
+        let begun = world.poller.telemetry.write(move |tx| {
+            store::broadcast_insert(tx, EventId::generate(), slot_id, NOON)?;
+            let sample = Sample {
+                slot_id,
+                at: NOON,
+                bitrate_kbps: 1,
+                rtt_us: 1,
+                lost_packets: 0,
+                dropped_packets: 0,
+                links: 1,
+            };
+            store::sample_insert_all(tx, &[sample])
+        });
+        begun.await.unwrap();
+        world.clock.advance(down_for);
+        world.poller.remember().await;
+        assert_eq!(*world.recorder.told.lock().unwrap(), at_start);
+        for _ in 0..9 {
+            world.second(None).await;
+        }
+        assert_eq!(*world.recorder.told.lock().unwrap(), in_the_end);
+    }
+}
