@@ -3,6 +3,7 @@ use std::sync::Mutex;
 use super::*;
 use crate::db::testing::telemetry_store;
 use crate::kernel::clock::ManualClock;
+use crate::relay::engine::{LinkStats, PublisherStats};
 use crate::relay::testing::{FakeEngine, Mood};
 
 const NOON: UnixMillis = UnixMillis(1_774_300_000_000);
@@ -138,4 +139,34 @@ async fn a_broadcast_that_a_restart_interrupted_is_told_lost_when_it_does_not_co
         }
         assert_eq!(*world.recorder.told.lock().unwrap(), in_the_end);
     }
+}
+
+#[tokio::test]
+async fn a_publisher_that_sends_no_media_has_no_links() {
+    let mut world = World::new();
+    let slot_id = world.slot_id;
+    let link = LinkStats {
+        address: "203.0.113.9:5000".parse().unwrap(),
+        bytes: 0,
+        packets: 1,
+        share_percent: 100.0,
+        bitrate_kbps: 0,
+        since_last_packet: Duration::ZERO,
+        uptime: TICK,
+    };
+    world.engine.set_figures(vec![StreamStats {
+        slot_id,
+        publisher: Some(PublisherStats {
+            links: vec![link],
+            ..PublisherStats::default()
+        }),
+        players: Vec::new(),
+        bytes_in: 0,
+        bytes_out: 0,
+    }]);
+    world.poller.on_tick(&mut world.previous).await;
+    assert_eq!(world.poller.hub.links(slot_id, Duration::ZERO).0, []);
+    let event = EngineEvent::MediaStarted(slot_id);
+    world.poller.on_event(event).await;
+    assert_eq!(world.poller.hub.links(slot_id, Duration::ZERO).0.len(), 1);
 }
