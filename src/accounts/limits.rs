@@ -1,4 +1,4 @@
-//! How often one address may try to sign in. Per account the store keeps count, see `store::throttle`.
+//! How often one address may try to sign in, or begin a plugin's sign-in. Per account the store keeps count, see `store::throttle`.
 //!
 //! Invariant: memory is bounded. When too many addresses are known, new ones share one allowance.
 
@@ -52,8 +52,8 @@ impl governor::clock::Clock for Monotonic {
     }
 }
 
-/// The limit of sign-in tries per address.
-pub(super) struct AddressLimit {
+/// How often one address may try something that costs us: a sign-in, the begin of one.
+pub(crate) struct AddressLimit {
     limiter: RateLimiter<Key, DashMapStateStore<Key>, Monotonic, NoOpMiddleware<Duration>>,
     clock: Clock,
 }
@@ -66,7 +66,7 @@ impl fmt::Debug for AddressLimit {
 
 impl AddressLimit {
     /// A limit by `clock`.
-    pub(super) fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock) -> Self {
         let quota = Quota::per_minute(PER_MINUTE).allow_burst(BURST);
         let limiter = RateLimiter::new(
             quota,
@@ -80,7 +80,7 @@ impl AddressLimit {
     ///
     /// # Errors
     /// `LimitReached` with when to come back.
-    pub(super) fn check(&self, ip: IpAddr) -> Result<()> {
+    pub(crate) fn check(&self, ip: IpAddr) -> Result<()> {
         let wait = self.limiter.check_key(&self.key(ip)).err();
         match wait {
             None => Ok(()),

@@ -25,6 +25,7 @@ pub mod frame;
 pub mod jobs;
 pub mod pages;
 
+pub(crate) use limits::AddressLimit;
 pub use model::{AccountsConfig, DisplayName, Email, NewUser, Password, PluginDevice, User};
 pub use service::AccountsService;
 pub use token::{AccessTokens, WeakSecret};

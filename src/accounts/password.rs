@@ -9,7 +9,7 @@ use argon2::password_hash::phc::PasswordHash as ParsedHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use rusqlite::ToSql;
 use rusqlite::types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::model::Password;
 use crate::kernel::secret::{ExposeSecret, SecretString};
@@ -80,6 +80,10 @@ pub(super) struct Hasher {
     admitted: Arc<Semaphore>,
 }
 
+/// The right to wait for a hash.
+#[derive(Debug)]
+pub(super) struct Place(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
+
 impl Hasher {
     /// One that runs at most two hashes at once, and one on a single core.
     pub(super) fn new() -> Self {
@@ -91,10 +95,19 @@ impl Hasher {
         }
     }
 
+    /// Takes a place among those who may wait.
+    ///
+    /// # Errors
+    /// `Unavailable` when too many wait.
+    pub(super) fn admit(&self) -> Result<Place> {
+        let permit = Arc::clone(&self.admitted).try_acquire_owned();
+        permit.map(Place).map_err(|_| Error::busy())
+    }
+
     /// Hashes a new password.
     pub(super) async fn hash(&self, password: &Password) -> Result<PasswordHash> {
         let password = password.secret().clone();
-        self.run(move || {
+        self.run(self.admit()?, move || {
             let hash = argon2().hash_password(password.expose_secret().as_bytes());
             hash.map(|hash| PasswordHash(hash.to_string()))
                 .map_err(|error| Error::internal(error.to_string()))
@@ -105,16 +118,19 @@ impl Hasher {
     /// Checks `given` against `stored`; without one it takes the same time and says `Wrong`.
     pub(super) async fn verify(
         &self,
+        place: Place,
         given: SecretString,
         stored: Option<PasswordHash>,
     ) -> Result<Verdict> {
-        self.run(move || verdict(&given, stored.as_ref())).await?
+        self.run(place, move || verdict(&given, stored.as_ref()))
+            .await?
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let admitted = Arc::clone(&self.admitted)
-            .try_acquire_owned()
-            .map_err(|_| Error::busy())?;
+    async fn run<T: Send + 'static>(
+        &self,
+        place: Place,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
         let running = Arc::clone(&self.running)
             .acquire_owned()
             .await
@@ -122,7 +138,7 @@ impl Hasher {
         let task = tokio::task::spawn_blocking(move || {
             let outcome = work();
             // Held until the work is done, even when the caller has gone away.
-            drop((admitted, running));
+            drop((place, running));
             outcome
         });
         task.await.map_err(Error::internal)
@@ -189,7 +205,7 @@ mod tests {
         );
         let check = async |text: &str| {
             hasher
-                .verify(secret(text), Some(hash.clone()))
+                .verify(hasher.admit().unwrap(), secret(text), Some(hash.clone()))
                 .await
                 .unwrap()
         };
@@ -202,7 +218,10 @@ mod tests {
     async fn nobody_has_a_password() {
         let hasher = Hasher::new();
         assert_eq!(
-            hasher.verify(secret(""), None).await.unwrap(),
+            hasher
+                .verify(hasher.admit().unwrap(), secret(""), None)
+                .await
+                .unwrap(),
             Verdict::Wrong
         );
         assert!(ParsedHash::new(NOBODY).is_ok());
@@ -217,7 +236,10 @@ mod tests {
         );
         let hash = weak.hash_password(b"correct horse").unwrap().to_string();
         let stored = Some(PasswordHash(hash));
-        let verdict = Hasher::new().verify(secret("correct horse"), stored).await;
+        let hasher = Hasher::new();
+        let verdict = hasher
+            .verify(hasher.admit().unwrap(), secret("correct horse"), stored)
+            .await;
         assert_eq!(verdict.unwrap(), Verdict::RightButOutdated);
     }
 
@@ -229,16 +251,12 @@ mod tests {
         let held = hasher.running.acquire_many(all).await.unwrap();
         let mut waiting = Vec::new();
         let refused = loop {
-            let mut check = Box::pin(hasher.verify(secret("x"), None));
-            match futures_util::poll!(&mut check) {
-                std::task::Poll::Ready(outcome) => break outcome,
-                std::task::Poll::Pending => waiting.push(check),
+            match hasher.admit() {
+                Ok(place) => waiting.push(Box::pin(hasher.verify(place, secret("x"), None))),
+                Err(error) => break error,
             }
         };
-        assert_eq!(
-            refused.unwrap_err().kind(),
-            crate::kernel::Kind::Unavailable
-        );
+        assert_eq!(refused.kind(), crate::kernel::Kind::Unavailable);
         assert_eq!(waiting.len(), places);
         waiting.truncate(1);
         drop(held);

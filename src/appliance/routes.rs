@@ -42,19 +42,20 @@ pub(super) fn main(config: &Config, app: &App, around: &Around) -> Router {
         Some(_) => router,
         None => router.route("/metrics", get(health::get_metrics)),
     };
-    wrap(config, router, app, around)
+    let guarded = with_fallbacks(router).layer(from_fn_with_state(app.clone(), setup::gate::<App>));
+    wrap(config, guarded, app, around)
 }
 
 /// `/stats/...` and nothing else, for the port that plugins read.
 pub(super) fn stats_only(config: &Config, app: &App, around: &Around) -> Router {
     let router = Router::new().route("/stats/{key}", get(live_api::get_stats));
-    wrap(config, router, app, around)
+    wrap(config, with_fallbacks(router), app, around)
 }
 
 /// `/metrics` and nothing else.
 pub(super) fn metrics_only(config: &Config, app: &App, around: &Around) -> Router {
     let router = Router::new().route("/metrics", get(health::get_metrics));
-    wrap(config, router, app, around)
+    wrap(config, with_fallbacks(router), app, around)
 }
 
 /// What plugins and scene switchers call.
@@ -133,13 +134,17 @@ fn assets() -> Router<App> {
         .layer(CompressionLayer::new())
 }
 
+/// What a path or method that is not there answers.
+fn with_fallbacks(router: Router<App>) -> Router<App> {
+    router
+        .method_not_allowed_fallback(http::method_not_allowed)
+        .fallback(http::unknown_path)
+}
+
 /// The layers, innermost first: each `layer` goes around what stands above it.
 fn wrap(config: &Config, router: Router<App>, app: &App, around: &Around) -> Router {
     let public_url = app.settings.public_address().url.clone();
     router
-        .method_not_allowed_fallback(http::method_not_allowed)
-        .fallback(http::unknown_path)
-        .layer(from_fn_with_state(app.clone(), setup::gate::<App>))
         .layer(http::csrf(&public_url))
         .layer(from_fn(http::limit_time))
         .layer(http::catch_panics())

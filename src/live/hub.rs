@@ -126,11 +126,13 @@ impl Hub {
         }
     }
 
-    /// The links of a slot's publisher and the age of that knowledge; empty without a publisher.
+    /// The links of a slot's publisher and the age of that knowledge; empty while the slot is not on air,
+    /// also when somebody is connected who sends nothing.
     #[must_use]
     pub(super) fn links(&self, slot_id: SlotId, now: Duration) -> (Vec<LinkStats>, Duration) {
         let entries = self.entries();
-        let Some(entry) = entries.get(&slot_id) else {
+        let entry = entries.get(&slot_id);
+        let Some(entry) = entry.filter(|entry| entry.machine.state().is_on_air()) else {
             return (Vec::new(), Duration::ZERO);
         };
         let publisher = entry

@@ -102,9 +102,14 @@ impl Poller {
                 }
                 None => {
                     self.end_broadcast(last.id, stopped_at).await;
+                    self.listener.media_lost(slot_id).await;
                     Past::Ended(stopped_at)
                 }
             };
+            if let Past::Interrupted(..) = past {
+                // Its session waits for the media as the hub does, and enters grace when they do not come.
+                self.listener.media_arrived(slot_id).await;
+            }
             self.hub.remember(slot_id, past, now);
             self.recall_history(slot_id, wall).await;
         }

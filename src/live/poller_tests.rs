@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use super::*;
 use crate::db::testing::telemetry_store;
 use crate::kernel::clock::ManualClock;
-use crate::relay::engine::Traffic;
+use crate::relay::engine::{LinkStats, PublisherStats, Traffic};
 use crate::relay::testing::{FakeEngine, Mood};
 
 const NOON: UnixMillis = UnixMillis(1_774_300_000_000);
@@ -106,4 +106,70 @@ async fn seconds_without_an_answer_of_the_engine_are_metered_by_the_next_one() {
     world.engine.set_mood(Mood::Well);
     world.second(Some(3000)).await;
     assert_eq!(world.seconds(), [1, 2]);
+}
+
+#[tokio::test]
+async fn a_broadcast_that_a_restart_interrupted_is_told_lost_when_it_does_not_come_back() {
+    for (down_for, at_start, in_the_end) in [
+        (
+            Duration::from_secs(20),
+            vec!["arrived"],
+            vec!["arrived", "lost"],
+        ),
+        (Duration::from_mins(20), vec!["lost"], vec!["lost"]),
+    ] {
+        let mut world = World::new();
+        let slot_id = world.slot_id;
+        let begun = world.poller.telemetry.write(move |tx| {
+            store::broadcast_insert(tx, EventId::generate(), slot_id, NOON)?;
+            let sample = Sample {
+                slot_id,
+                at: NOON,
+                bitrate_kbps: 1,
+                rtt_us: 1,
+                lost_packets: 0,
+                dropped_packets: 0,
+                links: 1,
+            };
+            store::sample_insert_all(tx, &[sample])
+        });
+        begun.await.unwrap();
+        world.clock.advance(down_for);
+        world.poller.remember().await;
+        assert_eq!(*world.recorder.told.lock().unwrap(), at_start);
+        for _ in 0..9 {
+            world.second(None).await;
+        }
+        assert_eq!(*world.recorder.told.lock().unwrap(), in_the_end);
+    }
+}
+
+#[tokio::test]
+async fn a_publisher_that_sends_no_media_has_no_links() {
+    let mut world = World::new();
+    let slot_id = world.slot_id;
+    let link = LinkStats {
+        address: "203.0.113.9:5000".parse().unwrap(),
+        bytes: 0,
+        packets: 1,
+        share_percent: 100.0,
+        bitrate_kbps: 0,
+        since_last_packet: Duration::ZERO,
+        uptime: TICK,
+    };
+    world.engine.set_figures(vec![StreamStats {
+        slot_id,
+        publisher: Some(PublisherStats {
+            links: vec![link],
+            ..PublisherStats::default()
+        }),
+        players: Vec::new(),
+        bytes_in: 0,
+        bytes_out: 0,
+    }]);
+    world.poller.on_tick(&mut world.previous).await;
+    assert_eq!(world.poller.hub.links(slot_id, Duration::ZERO).0, []);
+    let event = EngineEvent::MediaStarted(slot_id);
+    world.poller.on_event(event).await;
+    assert_eq!(world.poller.hub.links(slot_id, Duration::ZERO).0.len(), 1);
 }

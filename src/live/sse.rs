@@ -3,8 +3,8 @@
 //! One stream per open page. It begins with the figures of all slots; then a slot is told at most once a
 //! second, and at once when its state changes. A reader that fell behind gets everything anew.
 //!
-//! Invariant: a stream ends with the server, and soon after its browser is signed out or its user may see
-//! nothing any more; what a user may see is looked up anew each time that is checked.
+//! Invariant: a stream ends with the server, and tells nothing any more once its browser is signed out; what
+//! its user may see is looked up anew when their role changed, and every few seconds.
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -28,9 +28,9 @@ use crate::accounts::extract::{OptionalBrowserActor, session_cookie};
 use crate::http::{ApiError, Peer, StopSignal};
 use crate::kernel::ids::SlotId;
 use crate::kernel::secret::{ExposeSecret, SecretString};
-use crate::kernel::{Error, Result};
+use crate::kernel::{Actor, Error, Result};
 
-/// How often the browser's sign-in is checked, and something is sent so that proxies keep the line open.
+/// How often something is sent so that proxies keep the line open, and what the user may see is looked up.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Between two figures of a slot whose state did not change. The poller's second jitters a little.
 const PACE: Duration = Duration::from_millis(900);
@@ -71,17 +71,18 @@ struct Reader {
 }
 
 impl Reader {
-    /// What the browser may see now. Asking also notes that its page is alive.
-    async fn board(&self, cards: &Cards) -> Result<Board> {
+    /// Who the browser is now, from memory as a rule. Asking also notes that its page is alive.
+    async fn actor(&self) -> Result<Actor> {
         let token = self.token.expose_secret();
-        let user = self.accounts.authenticate_browser(token).await?;
-        cards.board(&user.actor).await
+        Ok(self.accounts.authenticate_browser(token).await?.actor)
     }
 }
 
 struct Feed {
     cards: Cards,
     reader: Reader,
+    /// As whom the browser sees the board.
+    actor: Actor,
     board: Board,
     changes: broadcast::Receiver<SlotId>,
     stop: StopSignal,
@@ -97,7 +98,8 @@ impl Feed {
         changes: broadcast::Receiver<SlotId>,
         stop: StopSignal,
     ) -> Result<Self> {
-        let board = reader.board(&cards).await?;
+        let actor = reader.actor().await?;
+        let board = cards.board(&actor).await?;
         let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut feed = Self {
@@ -105,6 +107,7 @@ impl Feed {
             pace: Pace::default(),
             cards,
             reader,
+            actor,
             board,
             changes,
             stop,
@@ -121,13 +124,20 @@ impl Feed {
     /// The next thing to send; `None` when the stream is over.
     async fn next(&mut self) -> Option<Event> {
         loop {
-            if let Some(event) = self.queued() {
-                return Some(event);
+            if let Some(slot_id) = self.queue.pop_front() {
+                self.admit(Freshness::Role).await?;
+                if let Some(event) = self.card(slot_id) {
+                    return Some(event);
+                }
+                continue;
             }
             tokio::select! {
                 biased;
                 () = self.stop.stopped() => return None,
-                _ = self.heartbeat.tick() => return self.check().await,
+                _ = self.heartbeat.tick() => {
+                    self.admit(Freshness::Board).await?;
+                    return Some(Event::default().comment("alive"));
+                }
                 changed = self.changes.recv() => match changed {
                     Ok(slot_id) => self.note(slot_id),
                     Err(RecvError::Lagged(_)) => self.queue_all(),
@@ -145,34 +155,48 @@ impl Feed {
         }
     }
 
-    fn queued(&mut self) -> Option<Event> {
-        while let Some(slot_id) = self.queue.pop_front() {
-            let Ok(figures) = self.cards.figures(&self.board, slot_id) else {
-                // It left the board after it was queued.
-                continue;
-            };
-            self.pace
-                .sent(slot_id, self.cards.state(slot_id), Instant::now());
-            match figures.event_data() {
-                Ok(data) => return Some(Event::default().event("card").data(data)),
-                Err(error) => tracing::error!(%error, "figures could not be rendered"),
+    fn card(&mut self, slot_id: SlotId) -> Option<Event> {
+        // It may have left the board after it was queued.
+        let figures = self.cards.figures(&self.board, slot_id).ok()?;
+        self.pace
+            .sent(slot_id, self.cards.state(slot_id), Instant::now());
+        match figures.event_data() {
+            Ok(data) => Some(Event::default().event("card").data(data)),
+            Err(error) => {
+                tracing::error!(%error, "figures could not be rendered");
+                None
             }
         }
-        None
     }
 
-    async fn check(&mut self) -> Option<Event> {
-        match self.reader.board(&self.cards).await {
-            Ok(board) => {
-                self.board = board;
-                Some(Event::default().comment("alive"))
-            }
+    /// Makes sure that the browser is signed in and that the board is its user's; `None` ends the stream.
+    async fn admit(&mut self, freshness: Freshness) -> Option<()> {
+        match self.renew(freshness).await {
+            Ok(()) => Some(()),
             Err(error) => {
                 tracing::debug!(%error, "a live page's stream ends");
                 None
             }
         }
     }
+
+    async fn renew(&mut self, freshness: Freshness) -> Result<()> {
+        let actor = self.reader.actor().await?;
+        if freshness == Freshness::Board || actor != self.actor {
+            self.board = self.cards.board(&actor).await?;
+            self.actor = actor;
+        }
+        Ok(())
+    }
+}
+
+/// How much of what a reader may see is looked up anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Freshness {
+    /// Whether the browser is signed in, and the role.
+    Role,
+    /// The slots too.
+    Board,
 }
 
 /// When each slot was last told, and what.

@@ -112,6 +112,21 @@ async fn a_page_goes_on_while_its_browser_is_signed_in_and_ends_soon_after() {
     assert_eq!(page.next().await, None);
 }
 
+#[tokio::test]
+async fn a_page_whose_browser_was_signed_out_hears_nothing_any_more() {
+    let world = World::new().await;
+    let ada = world.browser("ada@example.com", Role::Streamer).await;
+    let slots = world.slots(&ada).await;
+    let mut page = Page::open(&world, &ada).await;
+    for _ in slots.iter() {
+        page.card().await;
+    }
+    let service = &world.accounts.accounts;
+    service.sign_out(&ada.signed_in.actor).await.unwrap();
+    world.go_live(slots[0].id).await;
+    assert_eq!(page.next().await, None);
+}
+
 #[test]
 fn a_slot_is_told_once_a_second_but_a_new_state_at_once() {
     let (slot, start) = (SlotId::generate(), Instant::now());

@@ -102,11 +102,13 @@ pub(super) struct LastBroadcast {
     pub(super) ended_at: Option<UnixMillis>,
 }
 
-/// The newest broadcast of each slot that had one.
+/// The newest broadcast of each slot that had one: the one stored last, because the wall clock may have been
+/// set back in between.
 pub(super) fn broadcast_last_by_slot(
     conn: &Connection,
 ) -> Result<HashMap<SlotId, LastBroadcast>, DbError> {
-    let sql = "SELECT slot_id, id, MAX(started_at_ms), ended_at_ms FROM broadcast GROUP BY slot_id";
+    let sql = "SELECT slot_id, id, started_at_ms, ended_at_ms FROM broadcast
+               WHERE rowid IN (SELECT MAX(rowid) FROM broadcast GROUP BY slot_id)";
     let mut statement = conn.prepare_cached(sql)?;
     let rows = statement.query_map([], |row| {
         let last = LastBroadcast {
@@ -180,8 +182,9 @@ mod tests {
             (SlotId::generate(), EventId::generate(), EventId::generate());
         let outcome: Result<_, DbError> = store
             .write(move |tx| {
-                broadcast_insert(tx, first, slot_id, UnixMillis(1))?;
-                broadcast_end(tx, first, UnixMillis(2))?;
+                broadcast_insert(tx, first, slot_id, UnixMillis(7))?;
+                broadcast_end(tx, first, UnixMillis(8))?;
+                // The clock was set back.
                 broadcast_insert(tx, second, slot_id, UnixMillis(5))?;
                 broadcast_last_by_slot(tx)
             })

@@ -16,7 +16,7 @@ use super::snapshot::{Snapshot, Snapshots};
 use crate::accounts::AccountsService;
 use crate::accounts::extract::PluginActor;
 use crate::accounts::model::TokenPair;
-use crate::http::{ApiError, Json, status_of};
+use crate::http::{ApiError, Json, Peer, status_of};
 use crate::kernel::ids::LoginAttemptId;
 use crate::kernel::secret::ExposeSecret;
 use crate::kernel::{Error, Kind, UnixMillis, error_chain};
@@ -67,16 +67,17 @@ impl From<StartedLogin> for StartAnswer {
 /// `POST /api/v1/auth/plugin/login/start`: begins a sign-in.
 ///
 /// # Errors
-/// 400 when the client does not name its platform.
+/// 400 when the client does not name its platform, 429 when its address starts too many.
 pub async fn start_login(
     State(plugin): State<PluginService>,
+    peer: Peer,
     Json(request): Json<StartRequest>,
 ) -> Result<impl IntoResponse, ApiError> {
     let client = request.client;
     let version = client.plugin_version.unwrap_or_default();
     let name = client.device_name.unwrap_or_default();
     let started = plugin
-        .start_login(device(&client.platform, &version, &name)?)
+        .start_login(device(&client.platform, &version, &name)?, peer.ip)
         .await?;
     Ok((StatusCode::CREATED, axum::Json(StartAnswer::from(started))))
 }

@@ -1,5 +1,6 @@
 //! Signing a plugin in through the browser.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use super::model::{Attempt, DENIED, Decided, Decision, PluginConfig, ShortCode, 
 use super::store::{self, NewAttempt};
 use crate::accounts::model::TokenPair;
 use crate::accounts::service::Issued;
-use crate::accounts::{AccountsService, PluginDevice};
+use crate::accounts::{AccountsService, AddressLimit, PluginDevice};
 use crate::db::{Store, Tx};
 use crate::kernel::ids::{AuthSessionId, LoginAttemptId, UserId};
 use crate::kernel::seal::Vault;
@@ -15,8 +16,8 @@ use crate::kernel::secret::{ExposeSecret, SecretString, TokenDigest, random_toke
 use crate::kernel::{Actor, Clock, Code, Error, Kind, Result, Role, UnixMillis};
 use crate::settings::Settings;
 
-/// Undecided attempts at most; more is not people who sign in.
-const MAX_OPEN: u32 = 10_000;
+/// Undecided attempts at most; more is not people who sign in, and the oldest makes room.
+const MAX_PENDING: u32 = 10_000;
 /// How long an attempt that is over still gets its own answer rather than "unknown".
 const KEEP_OVER: Duration = Duration::from_hours(24);
 
@@ -32,6 +33,7 @@ struct Inner {
     accounts: AccountsService,
     settings: Settings,
     config: PluginConfig,
+    start_limit: AddressLimit,
 }
 
 /// An attempt that a plugin just started.
@@ -79,6 +81,7 @@ impl PluginService {
         config: PluginConfig,
     ) -> Self {
         Self(Arc::new(Inner {
+            start_limit: AddressLimit::new(clock.clone()),
             store,
             clock,
             vault,
@@ -88,11 +91,12 @@ impl PluginService {
         }))
     }
 
-    /// Starts an attempt.
+    /// Starts an attempt for a client at `ip`. When absurdly many are undecided, the oldest makes room.
     ///
     /// # Errors
-    /// `Unavailable` when absurdly many are open.
-    pub async fn start_login(&self, device: PluginDevice) -> Result<StartedLogin> {
+    /// `LimitReached` when the address starts too many.
+    pub async fn start_login(&self, device: PluginDevice, ip: IpAddr) -> Result<StartedLogin> {
+        self.0.start_limit.check(ip)?;
         let now = self.0.clock.now();
         let id = LoginAttemptId::generate();
         let url = &self.0.settings.public_address().url;
@@ -107,9 +111,7 @@ impl PluginService {
         let poll_digest = TokenDigest::of(started.poll_token.expose_secret());
         let (short_code, expires_at) = (started.short_code.clone(), started.expires_at);
         let job = move |tx: &Tx<'_>| {
-            if store::attempts_open(tx, now)? >= MAX_OPEN {
-                return Err(Error::busy());
-            }
+            store::attempts_make_room(tx, now, MAX_PENDING)?;
             let (short_code, device) = (&short_code, &device);
             let new = NewAttempt {
                 id,
@@ -119,7 +121,7 @@ impl PluginService {
                 now,
                 expires_at,
             };
-            Ok(store::attempt_insert(tx, &new)?)
+            Ok::<_, Error>(store::attempt_insert(tx, &new)?)
         };
         self.0.store.write(job).await?;
         Ok(started)
@@ -215,8 +217,8 @@ impl PluginService {
     /// # Errors
     /// `Forbidden` for a viewer: a plugin holds keys, which viewers never see.
     pub async fn decide(&self, actor: &Actor, id: &str, approves: bool) -> Result<Decided> {
-        if approves && actor.role == Role::Viewer {
-            return Err(Error::forbidden());
+        if approves {
+            require_plugin_role(actor.role)?;
         }
         let decision = if approves {
             Decision::Approve(actor.user_id)
@@ -253,9 +255,7 @@ impl PluginService {
         let id = id.parse().map_err(|_| unknown())?;
         if let Decision::Approve(user_id) = decision {
             let user = self.0.accounts.user(user_id).await?;
-            if user.role == Role::Viewer {
-                return Err(Error::forbidden());
-            }
+            require_plugin_role(user.role)?;
         }
         match self.decide_as(id, decision).await? {
             Decided::Done => Ok(()),
@@ -301,6 +301,14 @@ impl PluginService {
             Ok::<_, Error>(wiped + store::attempts_delete_old(tx, now - KEEP_OVER)?)
         };
         self.0.store.write(job).await
+    }
+}
+
+/// A plugin holds keys, which viewers never see.
+fn require_plugin_role(role: Role) -> Result<()> {
+    match role {
+        Role::Owner | Role::Operator | Role::Streamer => Ok(()),
+        Role::Viewer => Err(Error::forbidden()),
     }
 }
 

@@ -67,12 +67,19 @@ pub(super) fn attempt_insert(conn: &Connection, new: &NewAttempt<'_>) -> Result<
     Ok(())
 }
 
-/// How many attempts could still be decided.
-pub(super) fn attempts_open(conn: &Connection, now: UnixMillis) -> Result<u32, DbError> {
-    let sql = "SELECT count(*) FROM plugin_login_attempt WHERE expires_at_ms > ?1";
+/// Deletes the oldest of the attempts that wait for a decision, until one more makes `most` at most.
+pub(super) fn attempts_make_room(
+    conn: &Connection,
+    now: UnixMillis,
+    most: u32,
+) -> Result<usize, DbError> {
+    let sql = "DELETE FROM plugin_login_attempt WHERE id IN
+                   (SELECT id FROM plugin_login_attempt
+                    WHERE status = 'pending' AND expires_at_ms > ?1
+                    ORDER BY expires_at_ms DESC, id DESC LIMIT -1 OFFSET ?2)";
     Ok(conn
         .prepare_cached(sql)?
-        .query_row([now], |row| row.get(0))?)
+        .execute((now, most.saturating_sub(1)))?)
 }
 
 /// One attempt.

@@ -27,6 +27,17 @@ struct Inner {
     /// Renewed since the last time leases were written.
     unwritten: HashSet<RelaySessionId>,
     grace_since: HashMap<RelaySessionId, Duration>,
+    /// What the newest change of a slot's media was, until its session's row says so too.
+    unstored: HashMap<SlotId, MediaChange>,
+}
+
+/// Media of a slot came or went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct MediaChange {
+    /// Whether they came.
+    pub(super) is_live: bool,
+    /// When, by the monotonic clock.
+    pub(super) at: Duration,
 }
 
 impl Presence {
@@ -45,14 +56,34 @@ impl Presence {
             .expect("nothing panics while it holds the presence")
     }
 
-    /// Media of a slot arrive.
-    pub(super) fn set_live(&self, slot_id: SlotId) {
-        self.inner().live.insert(slot_id);
+    /// Media of a slot came or went; the change waits to be stored.
+    pub(super) fn note_media(&self, slot_id: SlotId, is_live: bool) {
+        let at = self.clock.monotonic();
+        let mut inner = self.inner();
+        if is_live {
+            inner.live.insert(slot_id);
+        } else {
+            inner.live.remove(&slot_id);
+        }
+        inner.unstored.insert(slot_id, MediaChange { is_live, at });
     }
 
-    /// Media of a slot are gone; answers whether they arrived before.
-    pub(super) fn set_offline(&self, slot_id: SlotId) -> bool {
-        self.inner().live.remove(&slot_id)
+    /// The change of a slot's media that waits to be stored.
+    pub(super) fn unstored_media(&self, slot_id: SlotId) -> Option<MediaChange> {
+        self.inner().unstored.get(&slot_id).copied()
+    }
+
+    /// The slots whose media changed and for which that is not stored.
+    pub(super) fn unstored_slots(&self) -> Vec<SlotId> {
+        self.inner().unstored.keys().copied().collect()
+    }
+
+    /// `change` is stored; a newer one still waits.
+    pub(super) fn media_stored(&self, slot_id: SlotId, change: MediaChange) {
+        let mut inner = self.inner();
+        if inner.unstored.get(&slot_id) == Some(&change) {
+            inner.unstored.remove(&slot_id);
+        }
     }
 
     /// Whether media of a slot arrive.
@@ -81,18 +112,20 @@ impl Presence {
         self.inner().unwritten.drain().collect()
     }
 
-    /// Ingest of a session was lost now.
-    pub(super) fn begin_grace(&self, session_id: RelaySessionId) {
-        let now = self.clock.monotonic();
-        self.inner().grace_since.insert(session_id, now);
+    /// Ingest of a session was lost at `at`.
+    pub(super) fn begin_grace(&self, session_id: RelaySessionId, at: Duration) {
+        self.inner().grace_since.insert(session_id, at);
     }
 
     /// How long a session in grace has waited.
     pub(super) fn in_grace_for(&self, session_id: RelaySessionId) -> Duration {
+        self.in_grace_until(session_id, self.clock.monotonic())
+    }
+
+    /// How long a session in grace had waited at `at`.
+    pub(super) fn in_grace_until(&self, session_id: RelaySessionId, at: Duration) -> Duration {
         let since = self.inner().grace_since.get(&session_id).copied();
-        self.clock
-            .monotonic()
-            .saturating_sub(since.unwrap_or(self.started))
+        at.saturating_sub(since.unwrap_or(self.started))
     }
 
     /// Ingest came back, or the grace is over.

@@ -51,6 +51,8 @@ impl AccountsService {
     async fn check_password(&self, email: &str, password: SecretString) -> Result<User> {
         let email = email.trim().to_lowercase();
         let (account, now) = (self.login_account(&email), self.0.clock.now());
+        // First of all: a try that nobody looks at must not count against the account.
+        let place = self.0.hasher.admit()?;
         let job = move |tx: &Tx<'_>| {
             let wait = store::throttle_count(tx, account, now)?;
             let user = crate::accounts::Email::parse(&email)
@@ -68,7 +70,11 @@ impl AccountsService {
         if let Some(wait) = wait {
             return Err(too_many_tries(wait));
         }
-        let verdict = self.0.hasher.verify(password.clone(), stored).await?;
+        let verdict = self
+            .0
+            .hasher
+            .verify(place, password.clone(), stored)
+            .await?;
         let Some(user) = user.filter(|_| verdict != Verdict::Wrong) else {
             return Err(Error::unauthenticated(
                 "the e-mail address or the password is wrong",

@@ -150,6 +150,7 @@ impl AccountsService {
     ) -> Result<()> {
         let (id, now) = (actor.user_id, self.0.clock.now());
         let account = self.0.vault.lookup(&format!("password:{id}"));
+        let place = self.0.hasher.admit()?;
         let job = move |tx: &Tx<'_>| {
             let wait = store::throttle_count(tx, account, now)?;
             Ok::<_, Error>((wait, store::user_credentials(tx, id)?))
@@ -158,7 +159,7 @@ impl AccountsService {
         if let Some(wait) = wait {
             return Err(too_many_tries(wait));
         }
-        if self.0.hasher.verify(current, stored).await? == Verdict::Wrong {
+        if self.0.hasher.verify(place, current, stored).await? == Verdict::Wrong {
             let message = "this is not your current password";
             return Err(Error::invalid_field(
                 "current_password",

@@ -52,7 +52,8 @@ impl Login {
 
     async fn start(&self) -> StartedLogin {
         let device = device("windows", "0.0.5", "OBS Desktop").unwrap();
-        self.plugin.start_login(device).await.unwrap()
+        let ip = "203.0.113.9".parse().unwrap();
+        self.plugin.start_login(device, ip).await.unwrap()
     }
 
     async fn poll(&self, started: &StartedLogin) -> Result<Poll> {
@@ -297,4 +298,58 @@ async fn the_key_completes_an_open_attempt_of_a_known_user_once() {
     assert_eq!(code(login.poll(&started).await), expected);
     let late = complete(&id, Decision::Approve(login.user.id)).await;
     assert_eq!(late, Err(Kind::NotFound));
+}
+
+#[tokio::test]
+async fn the_key_does_not_let_a_viewer_in() {
+    let login = Login::new(Some(KEY)).await;
+    let viewer = login.world.user("two@example.org", Role::Viewer).await;
+    let started = login.start().await;
+    let id = started.id.to_string();
+    let refused = login
+        .plugin
+        .complete_login(&id, Decision::Approve(viewer.id))
+        .await;
+    assert_eq!(refused.unwrap_err().kind(), Kind::Forbidden);
+    assert!(matches!(login.poll(&started).await, Ok(Poll::Pending)));
+}
+
+#[tokio::test]
+async fn an_address_that_starts_too_many_sign_ins_is_slowed_down_alone() {
+    let login = Login::new(None).await;
+    let start = async |ip: &str| {
+        let device = device("windows", "", "").unwrap();
+        login.plugin.start_login(device, ip.parse().unwrap()).await
+    };
+    for _ in 0..20 {
+        start("203.0.113.66").await.unwrap();
+    }
+    let refused = start("203.0.113.66").await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::LimitReached);
+    start("203.0.113.67").await.unwrap();
+    login
+        .world
+        .clock
+        .advance(refused.retry_after_hint().unwrap());
+    start("203.0.113.66").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_crowd_of_undecided_attempts_loses_its_oldest_and_no_other() {
+    let login = Login::new(None).await;
+    let approved = login.start().await;
+    login.decide(&approved, true).await;
+    let mut pending = Vec::new();
+    for _ in 0..3 {
+        login.world.clock.advance(Duration::from_secs(1));
+        pending.push(login.start().await);
+    }
+    let now = login.plugin.0.clock.now();
+    let make_room = move |tx: &Tx<'_>| store::attempts_make_room(tx, now, 3);
+    assert_eq!(login.world.store.write(make_room).await.unwrap(), 1);
+    assert_eq!(code(login.poll(&pending[0]).await).0, Code::NotFound);
+    for still in &pending[1..] {
+        assert!(matches!(login.poll(still).await, Ok(Poll::Pending)));
+    }
+    login.claim(&approved).await;
 }

@@ -36,6 +36,8 @@ impl RelayService {
     /// # Errors
     /// When the store fails; what was not ended is due the next time.
     pub async fn expire(&self) -> Result<Expired> {
+        // A session whose slot still has something to be stored is left alone; see `due`.
+        self.store_missed_media().await;
         let vault = Arc::clone(&self.0.deps.vault);
         let open = self
             .0
@@ -65,6 +67,9 @@ impl RelayService {
 
     fn due(&self, session: &Session) -> Option<Due> {
         let presence = &self.0.presence;
+        if presence.unstored_media(session.slot_id).is_some() {
+            return None;
+        }
         match session.status {
             Status::Grace => {
                 let is_over = presence.in_grace_for(session.id) >= session.grace_window

@@ -3,7 +3,6 @@
 //! Invariant: on the appliance's own relay a slot's keys admit as long as the plan entitles its owner to a
 //! relay, whether or not a session is open. Only rotation, disconnection and the end of the plan cut off.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -15,7 +14,7 @@ use crate::kernel::{Actor, Error, Result};
 use crate::plans::store as plans;
 use crate::relay::engine::{EngineError, Target};
 use crate::relay::model::StopReason;
-use crate::slots::{KeyKind, Slot, store as slots};
+use crate::slots::{KeyKind, store as slots};
 
 /// How long a person waits for the relay.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -77,7 +76,7 @@ impl RelayService {
     ) -> Result<()> {
         for slot in self.0.deps.slots.list(user_id).await?.iter() {
             let outcome = if is_entitled {
-                self.register_patiently(slot).await
+                self.register_patiently(user_id, slot.id).await
             } else {
                 self.drop_slot(slot.id).await
             };
@@ -93,8 +92,8 @@ impl RelayService {
         Ok(())
     }
 
-    async fn register_patiently(&self, slot: &Slot) -> Result<()> {
-        let registered = self.register_slot(slot.user_id, slot.id);
+    async fn register_patiently(&self, user_id: UserId, slot_id: SlotId) -> Result<()> {
+        let registered = self.register_slot(user_id, slot_id);
         match tokio::time::timeout(PATIENCE, registered).await {
             Ok(answer) => Ok(answer?),
             Err(_) => Err(unavailable()),
@@ -119,6 +118,10 @@ impl RelayService {
     /// # Errors
     /// As [`Actor::require_control`]; `Unavailable` when the relay does not answer: the key is new then, and
     /// the relay learns it as soon as it answers.
+    ///
+    /// # Cancel safety
+    /// A rotation that was begun is carried through even when the caller has gone away: the old key is one
+    /// that somebody may have stolen.
     pub async fn rotate_key(
         &self,
         actor: &Actor,
@@ -147,12 +150,24 @@ impl RelayService {
         slot_id: SlotId,
         kinds: Vec<KeyKind>,
     ) -> Result<Vec<SecretString>> {
-        let slot = Arc::new(self.0.deps.slots.get(actor, slot_id).await?);
+        let slot = self.0.deps.slots.get(actor, slot_id).await?;
         actor.require_control(slot.user_id, "stream slot")?;
+        let relay = self.clone();
+        self.in_background(async move { relay.rotate_now(slot.user_id, slot_id, kinds).await })
+            .await
+            .ok_or_else(|| Error::internal("the rotation broke off"))?
+    }
+
+    /// Stores new keys and tells the relay. Nothing but the relay itself can fail after the commit.
+    async fn rotate_now(
+        &self,
+        user_id: UserId,
+        slot_id: SlotId,
+        kinds: Vec<KeyKind>,
+    ) -> Result<Vec<SecretString>> {
         let is_admitting = kinds.iter().any(|kind| *kind != KeyKind::Stats);
-        let user_id = slot.user_id;
         let caches = self.0.deps.slots.caches();
-        let keys = self
+        let (keys, is_entitled) = self
             .write(move |relay, tx| {
                 // Anew: another rotation may have come first.
                 let slot = slots::slot_get(tx, relay.vault(), slot_id)?
@@ -164,12 +179,15 @@ impl RelayService {
                 for kind in kinds {
                     keys.push(slots::key_replace(tx, relay.vault(), &slot, kind, now)?);
                 }
-                Ok(keys)
+                let plan = plans::plan_get(tx, user_id)?;
+                let rules = relay.0.deps.plans.rules();
+                let is_entitled = plan.is_some_and(|it| it.entitlement(&rules, now).is_enabled());
+                Ok((keys, is_entitled))
             })
             .await?;
         tracing::info!(slot.id = %slot_id, user.id = %user_id, "slot keys rotated");
-        if is_admitting && self.0.deps.plans.entitlement(user_id).await?.is_enabled() {
-            self.register_patiently(&slot).await?;
+        if is_admitting && is_entitled {
+            self.register_patiently(user_id, slot_id).await?;
         }
         Ok(keys)
     }

@@ -24,6 +24,7 @@ pub use heartbeat::HeartbeatFrom;
 pub use keys::Registered;
 pub use start::Started;
 pub use stop::{StopTarget, Stopped};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::engine::Engine;
@@ -190,6 +191,27 @@ impl RelayService {
     fn confirmed(&self) -> MutexGuard<'_, HashSet<SlotId>> {
         let lock = self.0.confirmed.lock();
         lock.expect("nothing panics while it holds the set")
+    }
+
+    /// Lets `work` run in the background until the service is shut down.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let lock = self.0.background.lock();
+        let mut tasks = lock.expect("nothing panics while it holds the tasks");
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(work);
+    }
+
+    /// Waits for `work`, which goes on when the caller goes away; `None` when the service is shut down first.
+    async fn in_background<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (done, outcome) = oneshot::channel();
+        self.spawn(async move {
+            // Whoever waited may have gone away.
+            drop(done.send(work.await));
+        });
+        outcome.await.ok()
     }
 
     /// Runs `job` as one transaction that knows this service.

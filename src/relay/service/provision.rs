@@ -142,10 +142,7 @@ impl RelayService {
                 }
             }
         };
-        let lock = self.0.background.lock();
-        let mut tasks = lock.expect("nothing panics while it holds the tasks");
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(work);
+        self.spawn(work);
     }
 
     async fn provision(

@@ -60,10 +60,9 @@ impl RelayService {
         let deadline = Instant::now() + self.0.deps.config.start_patience;
         let ready = self.ready_slot(user_id, &request.slot, deadline).await;
         let decided = self
-            .write(move |relay, tx| relay.decide(tx, user_id, &request, &key, ready))
+            .write(move |relay, tx| relay.decide_and_renew(tx, user_id, &request, &key, ready))
             .await?;
         let mut of = decided.session;
-        self.0.presence.renew(of.session.id);
         if decided.is_new && of.session.status == Status::Provisioning {
             of = self.provision_until(of, deadline).await?;
         }
@@ -71,6 +70,21 @@ impl RelayService {
             snapshot: self.snapshot(&of),
             is_new: decided.is_new,
         })
+    }
+
+    /// Renews in the transaction's wake: the caller may be gone, and the expiry job may come next.
+    fn decide_and_renew(
+        &self,
+        tx: &Tx<'_>,
+        user_id: UserId,
+        request: &StartRequest,
+        key: &IdempotencyKey,
+        ready: Option<SlotId>,
+    ) -> Result<Decided> {
+        let decided = self.decide(tx, user_id, request, key, ready)?;
+        let (memory, id) = (self.clone(), decided.session.session.id);
+        tx.after_commit(move || memory.0.presence.renew(id));
+        Ok(decided)
     }
 
     fn decide(
@@ -247,4 +261,39 @@ fn first_free_slot(tx: &Tx<'_>, user_id: UserId) -> Result<SlotId> {
             Error::conflict("all stream slots are in use: name the one that shall move here")
                 .reason("no_free_slot")
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Fixture;
+    use super::*;
+    use crate::plans::Tier;
+    use crate::relay::model::ConnectionId;
+
+    #[tokio::test]
+    async fn a_start_renews_the_lease_with_its_commit_even_when_nobody_waits_for_it() {
+        let fixture = Fixture::new().await;
+        let actor = fixture.user(Tier::Free, 1).await;
+        let decided = async || {
+            let request = StartRequest {
+                connection_id: ConnectionId::parse(Some("a")).unwrap(),
+                slot: SlotChoice::FirstFree,
+                region_preference: String::new(),
+                requested_by: String::new(),
+            };
+            let key = IdempotencyKey {
+                key: uuid::Uuid::new_v4(),
+                request_hash: [1; 32],
+            };
+            let job = move |relay: &RelayService, tx: &Tx<'_>| {
+                relay.decide_and_renew(tx, actor.user_id, &request, &key, None)
+            };
+            fixture.relay.write(job).await.unwrap().session.session.id
+        };
+        for _ in 0..2 {
+            fixture.pass(299);
+            let id = decided().await;
+            assert_eq!(fixture.relay.0.presence.since_renewal(id), Duration::ZERO);
+        }
+    }
 }

@@ -202,3 +202,17 @@ async fn a_new_password_signs_the_other_browsers_out() {
     assert!(!is_signed_in(&world.accounts, &other).await);
     assert!(sign_in(&world, "one@example.org", PASSWORD).await.is_err());
 }
+
+#[tokio::test]
+async fn a_try_that_a_crowd_kept_from_being_looked_at_does_not_count() {
+    let world = World::new();
+    world.user("one@example.org", Role::Streamer).await;
+    let hasher = &world.accounts.0.hasher;
+    let crowd: Vec<_> = std::iter::from_fn(|| hasher.admit().ok()).collect();
+    for _ in 0..10 {
+        let refused = sign_in(&world, "one@example.org", PASSWORD).await;
+        assert_eq!(refused.unwrap_err().kind(), Kind::Unavailable);
+    }
+    drop(crowd);
+    sign_in(&world, "one@example.org", PASSWORD).await.unwrap();
+}

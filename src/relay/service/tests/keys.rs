@@ -135,3 +135,30 @@ async fn a_relay_that_missed_a_rotation_learns_it_from_the_job() {
     let now = fixture.slots(&actor).await[0].keys.publish.clone();
     assert_eq!(fixture.engine.keys(slot_id).unwrap().0, now.expose_secret());
 }
+
+#[tokio::test]
+async fn a_rotation_whose_caller_goes_away_reaches_the_relay() {
+    let fixture = Fixture::new().await;
+    let actor = fixture.user(Tier::Free, 1).await;
+    fixture.relay.register_all().await.unwrap();
+    let old = fixture.slots(&actor).await[0].clone();
+    fixture.engine.connect_both(old.id);
+    fixture.engine.set_mood(Mood::Hanging);
+    let (relay, slot_id) = (fixture.relay.clone(), old.id);
+    let caller =
+        tokio::spawn(async move { relay.rotate_key(&actor, slot_id, KeyKind::Publish).await });
+    let is_new = |key: &str| key != old.keys.publish.expose_secret();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(4);
+    while !is_new(fixture.slots(&actor).await[0].keys.publish.expose_secret()) {
+        assert!(tokio::time::Instant::now() < deadline, "the key is stored");
+        tokio::task::yield_now().await;
+    }
+    caller.abort();
+    assert!(caller.await.unwrap_err().is_cancelled());
+    fixture.engine.set_mood(Mood::Well);
+    while !is_new(&fixture.engine.keys(slot_id).unwrap().0) {
+        assert!(tokio::time::Instant::now() < deadline, "the relay learns");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(fixture.engine.connected(slot_id), (false, true));
+}

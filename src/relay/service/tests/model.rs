@@ -146,13 +146,11 @@ impl Model {
     }
 
     pub(super) fn lost(&mut self, slot: usize) {
-        if !self.live.remove(&slot) {
-            return;
-        }
+        self.live.remove(&slot);
         let Some(at) = self.open_of_slot(slot) else {
             return;
         };
-        if self.rows[at].status == Status::Active {
+        if matches!(self.rows[at].status, Status::Active | Status::Grace) {
             self.rows[at].status = Status::Grace;
             self.rows[at].lost_at = self.now;
             self.renew(at);
