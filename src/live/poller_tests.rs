@@ -164,8 +164,8 @@ async fn a_publisher_that_sends_no_media_has_no_links() {
             ..PublisherStats::default()
         }),
         players: Vec::new(),
-        bytes_in: 0,
-        bytes_out: 0,
+        received: Traffic::default(),
+        sent: Traffic::default(),
     }]);
     world.poller.on_tick(&mut world.previous).await;
     assert_eq!(world.poller.hub.links(slot_id, Duration::ZERO).0, []);
