@@ -145,6 +145,7 @@ async fn a_rotation_whose_caller_goes_away_reaches_the_relay() {
     fixture.engine.connect_both(old.id);
     fixture.engine.set_mood(Mood::Hanging);
     let (relay, slot_id) = (fixture.relay.clone(), old.id);
+    #[expect(clippy::disallowed_methods, reason = "a caller that goes away")]
     let caller =
         tokio::spawn(async move { relay.rotate_key(&actor, slot_id, KeyKind::Publish).await });
     let is_new = |key: &str| key != old.keys.publish.expose_secret();
