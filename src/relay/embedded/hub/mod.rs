@@ -82,6 +82,24 @@ impl Hub {
         self.is_open = true;
     }
 
+    /// Begins anew after a panic: of what it knew only keys and totals are kept, nobody is connected.
+    pub(crate) fn renew(&mut self, now: Micros, config: &EmbeddedConfig, secret: [u8; 32]) {
+        let old = std::mem::replace(self, Self::new(now, config, secret));
+        self.is_open = old.is_open;
+        self.keys = old.keys;
+        self.events = old.events;
+        self.publish.counters = old.publish.counters;
+        self.play.counters = old.play.counters;
+        self.srtla.counters = old.srtla.counters;
+        for (slot_id, slot) in old.slots {
+            if slot.publisher.is_some() {
+                self.events
+                    .push(EngineEvent::PublisherGone(slot_id, Ended::Error));
+            }
+            self.slots.insert(slot_id, slot.renewed());
+        }
+    }
+
     /// A datagram came on a port.
     pub(crate) fn on_datagram(
         &mut self,
@@ -338,12 +356,10 @@ impl Hub {
     }
 
     /// Says goodbye to everyone.
-    pub(crate) fn close_all(&mut self, now: Micros) {
-        self.publish
-            .close_where(now, CloseCause::Disconnected, |_| true);
+    pub(crate) fn close_all(&mut self, now: Micros, cause: CloseCause) {
+        self.publish.close_where(now, cause, |_| true);
         self.dispatch(now, Direction::Publish);
-        self.play
-            .close_where(now, CloseCause::Disconnected, |_| true);
+        self.play.close_where(now, cause, |_| true);
         self.dispatch(now, Direction::Play);
     }
 

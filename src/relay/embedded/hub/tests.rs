@@ -435,7 +435,7 @@ fn figures_tell_what_flows() {
 fn saying_goodbye_reaches_everyone() {
     let mut bench = Bench::new();
     let (encoder, player) = (bench.publisher(ENCODER).unwrap(), bench.player());
-    bench.hub.close_all(bench.now);
+    bench.hub.close_all(bench.now, CloseCause::Disconnected);
     let out = sent(&mut bench.hub);
     assert!(encoder.is_told_shutdown(&out) && player.is_told_shutdown(&out));
 }
