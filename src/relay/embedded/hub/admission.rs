@@ -4,7 +4,7 @@
 
 use super::Hub;
 use crate::kernel::ids::SlotId;
-use crate::relay::embedded::listener::{CloseCause, ConnectRequest, Connection};
+use crate::relay::embedded::listener::{CloseCause, ConnectRequest, Connection, ConnectionId};
 use crate::relay::embedded::reject::RejectCode;
 use crate::relay::embedded::time::Micros;
 use crate::relay::embedded::{Direction, Peer, streamid};
@@ -50,12 +50,8 @@ impl Hub {
             Some(RejectCode::Encryption)
         } else if request.latency > self.latency_max {
             Some(RejectCode::Unacceptable)
-        } else if !self.listener(direction).has_room() {
-            Some(RejectCode::Full)
-        } else if direction == Direction::Publish && self.has_fresh_publisher(now, slot_id) {
-            Some(RejectCode::Conflict)
         } else {
-            None
+            self.lack_of_room(now, direction, slot_id)
         };
         match refusal {
             Some(code) => {
@@ -66,11 +62,28 @@ impl Hub {
         }
     }
 
-    fn has_fresh_publisher(&self, now: Micros, slot_id: SlotId) -> bool {
-        let publisher = self.slots.get(&slot_id).and_then(|slot| slot.publisher);
-        let last_media = publisher
-            .and_then(|id| self.publish.connection(id))
-            .and_then(Connection::last_media);
+    /// Why there is no place for one more with the key of a slot.
+    fn lack_of_room(
+        &self,
+        now: Micros,
+        direction: Direction,
+        slot_id: SlotId,
+    ) -> Option<RejectCode> {
+        let slot = self.slots.get(&slot_id);
+        match (direction, slot.and_then(|slot| slot.publisher)) {
+            (Direction::Publish, Some(publisher)) if self.is_fresh(now, publisher) => {
+                Some(RejectCode::Conflict)
+            }
+            // It takes the place of the slot's own publisher.
+            (Direction::Publish, Some(_)) => None,
+            (Direction::Publish, None) => (!self.publish.has_room()).then_some(RejectCode::Full),
+            (Direction::Play, _) => (!self.play.has_room()).then_some(RejectCode::Full),
+        }
+    }
+
+    fn is_fresh(&self, now: Micros, publisher: ConnectionId) -> bool {
+        let connection = self.publish.connection(publisher);
+        let last_media = connection.and_then(Connection::last_media);
         last_media.is_some_and(|time| now - time < self.takeover_after)
     }
 

@@ -265,6 +265,25 @@ fn a_second_publisher_is_refused_while_the_first_delivers_and_takes_over_when_it
 }
 
 #[test]
+fn a_phone_takes_its_own_place_when_all_are_taken() {
+    let config = EmbeddedConfig {
+        publishers_max: 1,
+        ..EmbeddedConfig::default()
+    };
+    let mut bench = Bench::with(&config);
+    bench
+        .hub
+        .register(START, &spec(SlotId::generate(), "live_b", "play_b"))
+        .unwrap();
+    bench.publisher(ENCODER).unwrap();
+    bench.publisher(OTHER_ENCODER).unwrap();
+    let publisher = bench.hub.stats(bench.now).remove(0).publisher.unwrap();
+    assert_eq!(publisher.links[0].address, OTHER_ENCODER.parse().unwrap());
+    let other = bench.call(Direction::Publish, caller("live_b", 200));
+    assert_eq!(other.map(|caller| caller.port), Err(1005));
+}
+
+#[test]
 fn the_end_of_a_publisher_tells_why() {
     let mut bench = Bench::new();
     let mut encoder = bench.publisher(ENCODER).unwrap();
