@@ -30,6 +30,8 @@ pub struct EmbeddedConfig {
     pub publishers_max: usize,
     /// Players at a time, of all slots; default 512.
     pub players_max: usize,
+    /// Players at a time of one slot; default 16. Whoever has a play key could else take every place.
+    pub players_per_slot_max: usize,
     /// Media bytes that one publisher may make the relay hold; default 24 MB.
     pub publisher_buffer_bytes: usize,
     /// Media bytes that may wait for one player; default 16 MB. They are shared among players.
@@ -64,6 +66,7 @@ impl Default for EmbeddedConfig {
             first_media: Duration::from_secs(15),
             publishers_max: 256,
             players_max: 512,
+            players_per_slot_max: 16,
             publisher_buffer_bytes: 24_000_000,
             player_queue_bytes: 16_000_000,
             handshakes_per_second: 20,

@@ -76,8 +76,14 @@ impl Hub {
             }
             // It takes the place of the slot's own publisher.
             (Direction::Publish, Some(_)) => None,
-            (Direction::Publish, None) => (!self.publish.has_room()).then_some(RejectCode::Full),
-            (Direction::Play, _) => (!self.play.has_room()).then_some(RejectCode::Full),
+            (Direction::Publish, None) => {
+                (!self.publish.has_room()).then_some(RejectCode::Overload)
+            }
+            (Direction::Play, _) => {
+                let players = slot.map_or(0, |slot| slot.players.len());
+                let has_room = players < self.players_per_slot_max && self.play.has_room();
+                (!has_room).then_some(RejectCode::Overload)
+            }
         }
     }
 

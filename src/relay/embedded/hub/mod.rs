@@ -47,6 +47,7 @@ pub(crate) struct Hub {
     with_tail: Vec<SlotId>,
     latency_max: Micros,
     takeover_after: Micros,
+    players_per_slot_max: usize,
 }
 
 impl Hub {
@@ -71,6 +72,7 @@ impl Hub {
             with_tail: Vec::new(),
             latency_max: config.latency_max.into(),
             takeover_after: config.takeover_after.into(),
+            players_per_slot_max: config.players_per_slot_max,
         }
     }
 

@@ -189,7 +189,7 @@ fn a_full_port_refuses_but_only_who_has_a_key() {
         Bench::with(&config)
             .publisher(ENCODER)
             .map(|caller| caller.port),
-        Err(1005)
+        Err(2402)
     );
     let stranger = Bench::with(&config).call(Direction::Publish, caller("live_b", 200));
     assert_eq!(stranger.map(|caller| caller.port), Err(2401));
@@ -265,6 +265,24 @@ fn a_second_publisher_is_refused_while_the_first_delivers_and_takes_over_when_it
 }
 
 #[test]
+fn the_players_of_one_slot_leave_room_for_those_of_others() {
+    let mut bench = Bench::new();
+    bench
+        .hub
+        .register(START, &spec(SlotId::generate(), "live_b", "play_b"))
+        .unwrap();
+    let mut play = |number: u8, key| {
+        let (hub, address) = (&mut bench.hub, format!("127.0.1.{number}:1"));
+        Caller::connect(hub, bench.now, Direction::Play, &address, key).map(|caller| caller.port)
+    };
+    for number in 0..16 {
+        assert_eq!(play(number, "play_a"), Ok(Port::Play));
+    }
+    assert_eq!(play(16, "play_a"), Err(2402));
+    assert_eq!(play(17, "play_b"), Ok(Port::Play));
+}
+
+#[test]
 fn a_phone_takes_its_own_place_when_all_are_taken() {
     let config = EmbeddedConfig {
         publishers_max: 1,
@@ -280,7 +298,7 @@ fn a_phone_takes_its_own_place_when_all_are_taken() {
     let publisher = bench.hub.stats(bench.now).remove(0).publisher.unwrap();
     assert_eq!(publisher.links[0].address, OTHER_ENCODER.parse().unwrap());
     let other = bench.call(Direction::Publish, caller("live_b", 200));
-    assert_eq!(other.map(|caller| caller.port), Err(1005));
+    assert_eq!(other.map(|caller| caller.port), Err(2402));
 }
 
 #[test]
