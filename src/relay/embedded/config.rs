@@ -24,7 +24,8 @@ pub struct EmbeddedConfig {
     pub publisher_idle: Duration,
     /// A player that was silent for so long is gone; default 6 s.
     pub player_idle: Duration,
-    /// A publisher that sent no media within this and its latency is let go; default 15 s.
+    /// A publisher that sends no media for this and its latency, from the start or later, is let go even if
+    /// it says that it is there; default 15 s.
     pub first_media: Duration,
     /// Publishers at a time; default 256.
     pub publishers_max: usize,

@@ -342,6 +342,19 @@ fn a_publisher_that_never_sends_media_is_let_go() {
 }
 
 #[test]
+fn a_publisher_that_sends_only_keepalives_any_more_is_let_go() {
+    let mut bench = Bench::new();
+    let mut encoder = bench.publisher(ENCODER).unwrap();
+    bench.pass(Micros::from_secs(10), &[&encoder]);
+    bench.publish(&mut encoder, Micros::from_secs(10), b"m");
+    bench.pass(Micros::from_secs(15), &[&encoder]);
+    assert_eq!(bench.events(), [bench.started()]);
+    let out = bench.pass(Micros::from_secs(1), &[&encoder]);
+    assert_eq!(bench.events(), [bench.gone(Ended::Error)]);
+    assert!(encoder.is_told_shutdown(&out));
+}
+
+#[test]
 fn a_rotation_cuts_off_exactly_who_used_the_changed_key() {
     let mut bench = Bench::new();
     let (encoder, player) = (bench.publisher(ENCODER).unwrap(), bench.player());
