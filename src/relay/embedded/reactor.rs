@@ -243,19 +243,12 @@ impl Reactor {
     }
 
     fn read(&mut self, now: Micros, port: Port, buffer: &mut [u8]) -> Batch {
-        let mut batch = Batch::Empty;
-        for _ in 0..BATCH_MAX {
-            match self.sockets.of(port).recv_from(buffer) {
-                Ok((length, source)) => {
-                    self.hub.on_datagram(now, port, source, &buffer[..length]);
-                    batch = Batch::Some;
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return batch,
-                // Linux reports an earlier datagram's "unreachable" here; the next read goes on.
-                Err(_) => self.counters.receive_failed += 1,
-            }
-        }
-        Batch::Full
+        let (socket, hub) = (self.sockets.of(port), &mut self.hub);
+        read_batch(&mut self.counters, || {
+            let (length, source) = socket.recv_from(buffer)?;
+            hub.on_datagram(now, port, source, &buffer[..length]);
+            Ok(())
+        })
     }
 
     fn send_all(&mut self, scratch: &mut Vec<u8>) {
@@ -311,6 +304,27 @@ impl Reactor {
     }
 }
 
+/// Takes datagrams with `take` until there are no more, enough, or an error.
+fn read_batch(
+    counters: &mut ReactorCounters,
+    mut take: impl FnMut() -> std::io::Result<()>,
+) -> Batch {
+    let mut batch = Batch::Empty;
+    for _ in 0..BATCH_MAX {
+        match take() {
+            Ok(()) => batch = Batch::Some,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return batch,
+            // The next read may go on. An error that lasts must not keep the processor busy: with
+            // something in the batch the thread pauses, where waiting would end at once.
+            Err(_) => {
+                counters.receive_failed += 1;
+                return Batch::Some;
+            }
+        }
+    }
+    Batch::Full
+}
+
 /// How much there was to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Batch {
@@ -356,4 +370,25 @@ pub struct BoundAddresses {
     pub publish: SocketAddr,
     /// Players.
     pub play: SocketAddr,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_lasts_ends_the_batch_with_a_pause() {
+        let mut counters = ReactorCounters::default();
+        let batch = read_batch(&mut counters, || Err(ErrorKind::ConnectionReset.into()));
+        assert_eq!((batch, counters.receive_failed), (Batch::Some, 1));
+    }
+
+    #[test]
+    fn a_flood_ends_the_batch_and_an_empty_socket_too() {
+        let mut counters = ReactorCounters::default();
+        assert_eq!(read_batch(&mut counters, || Ok(())), Batch::Full);
+        let empty = || Err(ErrorKind::WouldBlock.into());
+        assert_eq!(read_batch(&mut counters, empty), Batch::Empty);
+        assert_eq!(counters.receive_failed, 0);
+    }
 }
