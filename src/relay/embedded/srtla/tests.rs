@@ -217,8 +217,9 @@ fn registrations_of_one_address_are_limited() {
         let from = SocketAddr::from(([10, 0, 0, 1], port));
         if let Some(id) = open(&mut srtla, START, from) {
             srtla.on_datagram(START, from, &datagram(0x9201, &id));
-            let group = srtla.by_address.get(&from).copied();
-            group.into_iter().for_each(|group| srtla.admit(group));
+            if let Some(group) = srtla.by_address.get(&from).copied() {
+                srtla.admit(group);
+            }
         }
     }
     assert_eq!(srtla.groups.len(), 40);
