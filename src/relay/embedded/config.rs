@@ -24,12 +24,15 @@ pub struct EmbeddedConfig {
     pub publisher_idle: Duration,
     /// A player that was silent for so long is gone; default 6 s.
     pub player_idle: Duration,
-    /// A publisher that sent no media within this and its latency is let go; default 15 s.
+    /// A publisher that sends no media for this and its latency, from the start or later, is let go even if
+    /// it says that it is there; default 15 s.
     pub first_media: Duration,
     /// Publishers at a time; default 256.
     pub publishers_max: usize,
     /// Players at a time, of all slots; default 512.
     pub players_max: usize,
+    /// Players at a time of one slot; default 16. Whoever has a play key could else take every place.
+    pub players_per_slot_max: usize,
     /// Media bytes that one publisher may make the relay hold; default 24 MB.
     pub publisher_buffer_bytes: usize,
     /// Media bytes that may wait for one player; default 16 MB. They are shared among players.
@@ -64,6 +67,7 @@ impl Default for EmbeddedConfig {
             first_media: Duration::from_secs(15),
             publishers_max: 256,
             players_max: 512,
+            players_per_slot_max: 16,
             publisher_buffer_bytes: 24_000_000,
             player_queue_bytes: 16_000_000,
             handshakes_per_second: 20,

@@ -174,13 +174,14 @@ impl EmbeddedRelay {
             sockets,
             commands: received,
             events: events.clone(),
-            wake_interval: config.wake_interval,
+            config: config.clone(),
+            secret,
             is_open: Arc::clone(&is_open),
             counters: ReactorCounters::default(),
         };
         let thread = std::thread::Builder::new()
             .name("relay".to_owned())
-            .spawn(move || runtime.block_on(reactor.run()))?;
+            .spawn(move || reactor.work(&runtime))?;
         Ok(Self {
             addresses,
             commands,

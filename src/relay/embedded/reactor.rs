@@ -5,6 +5,8 @@
 //! processor time, and so would asking the system for readiness or arming timers. When nothing has flowed
 //! for a while it waits for a datagram, a command or a deadline.
 //!
+//! A panic costs the connections, not the relay: it begins anew on the same sockets with the same keys.
+//!
 //! Invariant: no lock on the way of media, and no wait longer than [`EmbeddedConfig::wake_interval`] while
 //! media flow; commands are messages.
 //!
@@ -12,17 +14,20 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
+use tokio::runtime::Runtime;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::Port;
 use super::hub::{Hub, KeyTaken};
+use super::listener::CloseCause;
 use super::time::{Clock, Micros};
 use super::wire::DATAGRAM_MAX_BYTES;
+use super::{EmbeddedConfig, Port};
 use crate::kernel::ids::SlotId;
 use crate::relay::engine::{EngineCounters, EngineEvent, StreamSpec, StreamStats, Target};
 
@@ -34,6 +39,8 @@ const IDLE_INTERVAL: Micros = Micros::from_millis(500);
 const QUIET_AFTER: Micros = Micros::from_millis(20);
 /// With a deadline closer than this it pauses and does not wait.
 const SOON: Micros = Micros::from_millis(10);
+/// Between a panic and the new beginning, so that one that comes back at once does not fill the log.
+const RESTART_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the rest of the appliance asks of the relay.
 #[derive(Debug)]
@@ -50,6 +57,9 @@ pub(super) enum Command {
     Counters(oneshot::Sender<EngineCounters>),
     /// Say goodbye to everyone and end.
     Shutdown(oneshot::Sender<()>),
+    /// Meet with a bug.
+    #[cfg(test)]
+    Panic,
 }
 
 /// The socket of a port, twice: to read and write whenever we like, and to wait for.
@@ -104,14 +114,15 @@ impl Sockets {
 }
 
 /// The relay at work.
-#[derive(Debug)]
 pub(super) struct Reactor {
     pub(super) hub: Hub,
     pub(super) clock: Clock,
     pub(super) sockets: Sockets,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) events: broadcast::Sender<EngineEvent>,
-    pub(super) wake_interval: Duration,
+    pub(super) config: EmbeddedConfig,
+    /// Random and of this process only.
+    pub(super) secret: [u8; 32],
     /// Set once every slot is registered; before, no caller is answered.
     pub(super) is_open: Arc<AtomicBool>,
     pub(super) counters: ReactorCounters,
@@ -124,11 +135,38 @@ pub(super) struct ReactorCounters {
     send_failed: u64,
     receive_failed: u64,
     wake_ups: u64,
+    restarts: u64,
 }
 
 impl Reactor {
     /// Works until it is told to end, or nobody is left who could tell.
-    pub(super) async fn run(mut self) {
+    pub(super) fn work(mut self, runtime: &Runtime) {
+        while catch_unwind(AssertUnwindSafe(|| runtime.block_on(self.run()))).is_err() {
+            self.counters.restarts += 1;
+            let restarts = self.counters.restarts;
+            tracing::error!(
+                restarts,
+                "the relay panicked and begins anew; everyone is cut off and has to connect again"
+            );
+            self.begin_anew();
+            std::thread::park_timeout(RESTART_PAUSE);
+        }
+    }
+
+    /// Says goodbye as far as the broken hub still can, and takes a fresh one.
+    fn begin_anew(&mut self) {
+        let now = self.clock.now();
+        let goodbye = catch_unwind(AssertUnwindSafe(|| {
+            self.hub.close_all(now, CloseCause::Lost);
+            self.send_all(&mut Vec::new());
+        }));
+        if goodbye.is_err() {
+            tracing::error!("the relay panicked again while it said goodbye");
+        }
+        self.hub.renew(now, &self.config, self.secret);
+    }
+
+    async fn run(&mut self) {
         let mut buffer = [0; DATAGRAM_MAX_BYTES + 1];
         let mut scratch = Vec::with_capacity(DATAGRAM_MAX_BYTES);
         let mut last_datagram = Micros::ZERO;
@@ -155,7 +193,8 @@ impl Reactor {
                 }
             }
         };
-        self.hub.close_all(self.clock.now());
+        self.hub
+            .close_all(self.clock.now(), CloseCause::Disconnected);
         self.send_all(&mut scratch);
         if let Some(done) = done {
             // Who asked may have stopped waiting.
@@ -177,7 +216,7 @@ impl Reactor {
         }
         if now - last_datagram < QUIET_AFTER || deadline < now + SOON {
             // This thread has nothing else to do, so it may sleep; who sends a command wakes it.
-            std::thread::park_timeout(self.wake_interval);
+            std::thread::park_timeout(self.config.wake_interval);
             return Wake::Work;
         }
         self.wait(deadline.min(now + IDLE_INTERVAL)).await
@@ -204,19 +243,12 @@ impl Reactor {
     }
 
     fn read(&mut self, now: Micros, port: Port, buffer: &mut [u8]) -> Batch {
-        let mut batch = Batch::Empty;
-        for _ in 0..BATCH_MAX {
-            match self.sockets.of(port).recv_from(buffer) {
-                Ok((length, source)) => {
-                    self.hub.on_datagram(now, port, source, &buffer[..length]);
-                    batch = Batch::Some;
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return batch,
-                // Linux reports an earlier datagram's "unreachable" here; the next read goes on.
-                Err(_) => self.counters.receive_failed += 1,
-            }
-        }
-        Batch::Full
+        let (socket, hub) = (self.sockets.of(port), &mut self.hub);
+        read_batch(&mut self.counters, || {
+            let (length, source) = socket.recv_from(buffer)?;
+            hub.on_datagram(now, port, source, &buffer[..length]);
+            Ok(())
+        })
     }
 
     fn send_all(&mut self, scratch: &mut Vec<u8>) {
@@ -253,6 +285,8 @@ impl Reactor {
                 let _ = answer.send(self.all_counters());
             }
             Command::Shutdown(done) => return Some(done),
+            #[cfg(test)]
+            Command::Panic => panic!("a test wants it"),
         }
         None
     }
@@ -264,9 +298,31 @@ impl Reactor {
             ("send_failed", self.counters.send_failed),
             ("receive_failed", self.counters.receive_failed),
             ("wake_ups", self.counters.wake_ups),
+            ("restarts", self.counters.restarts),
         ]);
         counters
     }
+}
+
+/// Takes datagrams with `take` until there are no more, enough, or an error.
+fn read_batch(
+    counters: &mut ReactorCounters,
+    mut take: impl FnMut() -> std::io::Result<()>,
+) -> Batch {
+    let mut batch = Batch::Empty;
+    for _ in 0..BATCH_MAX {
+        match take() {
+            Ok(()) => batch = Batch::Some,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return batch,
+            // The next read may go on. An error that lasts must not keep the processor busy: with
+            // something in the batch the thread pauses, where waiting would end at once.
+            Err(_) => {
+                counters.receive_failed += 1;
+                return Batch::Some;
+            }
+        }
+    }
+    Batch::Full
 }
 
 /// How much there was to read.
@@ -314,4 +370,25 @@ pub struct BoundAddresses {
     pub publish: SocketAddr,
     /// Players.
     pub play: SocketAddr,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_lasts_ends_the_batch_with_a_pause() {
+        let mut counters = ReactorCounters::default();
+        let batch = read_batch(&mut counters, || Err(ErrorKind::ConnectionReset.into()));
+        assert_eq!((batch, counters.receive_failed), (Batch::Some, 1));
+    }
+
+    #[test]
+    fn a_flood_ends_the_batch_and_an_empty_socket_too() {
+        let mut counters = ReactorCounters::default();
+        assert_eq!(read_batch(&mut counters, || Ok(())), Batch::Full);
+        let empty = || Err(ErrorKind::WouldBlock.into());
+        assert_eq!(read_batch(&mut counters, empty), Batch::Empty);
+        assert_eq!(counters.receive_failed, 0);
+    }
 }

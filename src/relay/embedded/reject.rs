@@ -9,8 +9,6 @@
 pub(crate) enum RejectCode {
     /// The handshake makes no sense.
     Rogue = 1004,
-    /// No room for another connection.
-    Full = 1005,
     /// An older protocol version.
     Version = 1008,
     /// Encryption is asked for, which we do not have.
@@ -27,6 +25,8 @@ pub(crate) enum RejectCode {
     BadRequest = 2400,
     /// The stream id is no key of this port.
     Unauthorized = 2401,
+    /// No room for another connection, of the port or of the slot.
+    Overload = 2402,
     /// The stream id asks for the other direction than the port has.
     BadMode = 2405,
     /// The latency asked for is beyond the limit.
@@ -45,7 +45,7 @@ impl RejectCode {
     pub(crate) const fn reason(self) -> &'static str {
         match self {
             Self::Rogue => "handshake without its extension",
-            Self::Full => "no room",
+            Self::Overload => "no room",
             Self::Version => "protocol version",
             Self::Encryption => "encryption is not offered",
             Self::MessageMode => "file mode",

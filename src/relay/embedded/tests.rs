@@ -209,6 +209,30 @@ async fn dropping_the_relay_says_goodbye_and_frees_the_ports() {
 }
 
 #[tokio::test]
+async fn a_panic_costs_the_connections_and_not_the_relay() {
+    let (relay, slot_id) = relay_with_a_slot().await;
+    let mut events = relay.events();
+    let encoder = Remote::connect(relay.addresses().publish, "live_a").unwrap();
+    encoder.send_media(0, b"m");
+    assert_eq!(next(&mut events).await, EngineEvent::MediaStarted(slot_id));
+    relay.commands.send(Command::Panic).await.unwrap();
+    assert!(encoder.is_told_shutdown());
+    let ended = super::super::engine::Ended::Error;
+    assert_eq!(
+        next(&mut events).await,
+        EngineEvent::PublisherGone(slot_id, ended)
+    );
+    let encoder = Remote::connect(relay.addresses().publish, "live_a").unwrap();
+    encoder.send_media(0, b"more");
+    assert_eq!(next(&mut events).await, EngineEvent::MediaStarted(slot_id));
+    let counters = relay.counters().await.unwrap();
+    assert!(counters.contains(&("restarts", 1)), "{counters:?}");
+    let stats = relay.stats().await.unwrap().remove(0);
+    assert_eq!(stats.bytes_in, 5, "totals go on");
+    assert_eq!(relay.health().await, EngineHealth::Ready);
+}
+
+#[tokio::test]
 async fn a_taken_port_is_named() {
     let taken = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = taken.local_addr().unwrap();

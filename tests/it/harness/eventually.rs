@@ -32,19 +32,24 @@ pub(crate) async fn eventually(
 /// # Panics
 /// When `timeout` passes first.
 #[track_caller]
-pub(crate) fn eventually_blocking(
-    timeout: Duration,
-    what: &str,
-    mut is_reached: impl FnMut() -> bool,
-) {
+pub(crate) fn eventually_blocking(timeout: Duration, what: &str, is_reached: impl FnMut() -> bool) {
+    assert!(
+        is_reached_within(timeout, is_reached),
+        "not reached within {timeout:?}: {what}"
+    );
+}
+
+/// Waits until `is_reached` says so, and answers whether it did before `timeout` passed; for a test that has
+/// more to say about its failure.
+pub(crate) fn is_reached_within(timeout: Duration, mut is_reached: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + timeout;
     while !is_reached() {
-        assert!(
-            Instant::now() < deadline,
-            "not reached within {timeout:?}: {what}"
-        );
+        if Instant::now() >= deadline {
+            return false;
+        }
         rest(POLL_INTERVAL);
     }
+    true
 }
 
 /// Blocks the thread until `instant`; for pacing what a tool sends, not for waiting.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use glb::kernel::ids::SlotId;
 use glb::relay::embedded::{EmbeddedConfig, EmbeddedRelay};
-use glb::relay::engine::{Engine, StreamSpec};
+use glb::relay::engine::{Engine, StreamSpec, StreamStats};
 use secrecy::SecretString;
 
 use super::hostile::{self, Attack, Kind};
@@ -17,7 +17,7 @@ use super::srt_player::Player;
 use super::srt_probe::{self, Call, Connection};
 use super::srt_publisher::Publisher;
 use super::srtla_sender::{SenderConfig, SrtlaSender};
-use crate::harness::eventually::eventually_blocking;
+use crate::harness::eventually::{eventually_blocking, is_reached_within};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const LATENCY: Duration = Duration::from_secs(2);
@@ -63,19 +63,37 @@ fn connect(listener: SocketAddr, stream_id: &str) -> Connection {
 }
 
 /// Publishes to one address, plays from another, and sees every packet arrive.
-fn carries_everything(publish: SocketAddr, play: SocketAddr, while_it_runs: impl FnOnce()) {
+fn carries_everything(
+    relay: &EmbeddedRelay,
+    (publish, play): (SocketAddr, SocketAddr),
+    while_it_runs: impl FnOnce(),
+) {
     let player = Player::start(connect(play, "play_key"));
     let publisher = Publisher::start(connect(publish, "live_key"));
     publisher.send(COUNT, PAUSE);
     while_it_runs();
-    eventually_blocking(PATIENCE, "the last packet arrives", || {
+    let has_arrived = is_reached_within(PATIENCE, || {
         player.counters().last_number == Some(COUNT - 1) && player.counters().awaited == 0
     });
     let counters = player.counters();
-    assert!(counters.is_whole(), "{counters:?}");
+    assert!(
+        has_arrived && counters.is_whole(),
+        "{counters:?}, {:?}, {:?}",
+        publisher.counters(),
+        figures(relay)
+    );
     assert_eq!((counters.first_number, counters.received), (Some(0), COUNT));
     publisher.close();
     player.close();
+}
+
+/// What the relay says of its streams.
+fn figures(relay: &EmbeddedRelay) -> Vec<StreamStats> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(relay.stats()).unwrap()
 }
 
 fn line(loss_percent: f64, delay_ms: u64, jitter_ms: u64) -> LineProfile {
@@ -91,7 +109,7 @@ fn line(loss_percent: f64, delay_ms: u64, jitter_ms: u64) -> LineProfile {
 fn a_plain_publisher_reaches_a_player_whole() {
     let relay = relay();
     let addresses = relay.addresses();
-    carries_everything(addresses.publish, addresses.play, || {});
+    carries_everything(&relay, (addresses.publish, addresses.play), || {});
 }
 
 #[test]
@@ -100,13 +118,31 @@ fn five_percent_loss_and_fifty_milliseconds_each_way_lose_nothing_on_either_side
     let addresses = relay.addresses();
     let publish = LossyProxy::start(addresses.publish, Profile::uniform(5, line(5.0, 50, 0)));
     let play = LossyProxy::start(addresses.play, Profile::uniform(6, line(5.0, 50, 0)));
-    carries_everything(publish.address(), play.address(), || {});
+    carries_everything(&relay, (publish.address(), play.address()), || {});
     assert!(
         publish.counters().to_target.lost > 20,
         "{:?}",
         publish.counters()
     );
     assert!(play.counters().to_client.lost > 20, "{:?}", play.counters());
+}
+
+#[test]
+fn the_last_packet_arrives_although_nothing_follows_that_would_show_its_loss() {
+    let relay = relay();
+    let addresses = relay.addresses();
+    let proxy = LossyProxy::start(addresses.publish, Profile::uniform(5, line(0.0, 1, 0)));
+    let publisher = Publisher::start(connect(proxy.address(), "live_key"));
+    let source = IpAddr::from(Ipv4Addr::LOCALHOST);
+    proxy.set_down(source, true);
+    publisher.send(1, PAUSE);
+    eventually_blocking(PATIENCE, "the packet is lost", || {
+        publisher.counters().sent == 1 && proxy.counters().to_target.cut > 0
+    });
+    proxy.set_down(source, false);
+    eventually_blocking(PATIENCE, "it is sent again and acknowledged", || {
+        publisher.counters().acknowledged == 1
+    });
 }
 
 #[test]
@@ -131,7 +167,7 @@ fn three_unlike_links_with_one_dying_carry_a_bonded_publisher_whole() {
     eventually_blocking(PATIENCE, "all links have joined", || {
         sender.counters().registered_links() == 3
     });
-    carries_everything(sender.local_address(), addresses.play, || {
+    carries_everything(&relay, (sender.local_address(), addresses.play), || {
         eventually_blocking(PATIENCE, "every link carries media", || {
             sender
                 .counters()
@@ -170,7 +206,7 @@ fn a_stranger_and_a_second_publisher_are_refused_by_code() {
 fn hostile_datagrams_on_every_port_do_not_touch_a_stream() {
     let relay = relay();
     let addresses = relay.addresses();
-    carries_everything(addresses.publish, addresses.play, || {
+    carries_everything(&relay, (addresses.publish, addresses.play), || {
         for target in [addresses.publish, addresses.play, addresses.srtla] {
             for kind in Kind::ALL {
                 let attack = Attack {

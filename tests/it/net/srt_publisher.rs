@@ -15,6 +15,9 @@ use super::ts;
 
 const KEEPALIVE_PAUSE: Duration = Duration::from_secs(1);
 const IDLE_WAIT: Duration = Duration::from_millis(10);
+/// After that without an acknowledgement the last packet is taken for lost: nothing follows it that would
+/// show its loss to the other end.
+const TAIL_PAUSE: Duration = Duration::from_millis(500);
 
 /// What a publisher did, from its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -101,6 +104,7 @@ struct Work {
     pause: Duration,
     next_at: Instant,
     last_sent_at: Instant,
+    acknowledged_at: Instant,
     /// Time stamps of the payloads from `count.acknowledged` on.
     times_us: VecDeque<u32>,
 }
@@ -116,6 +120,7 @@ impl Work {
             pause: IDLE_WAIT,
             next_at: now,
             last_sent_at: now,
+            acknowledged_at: now,
             times_us: VecDeque::new(),
         }
     }
@@ -133,6 +138,7 @@ impl Work {
                 Err(TryRecvError::Empty) => {}
             }
             self.send_due();
+            self.send_tail_again();
             let wake_at = Instant::now() + IDLE_WAIT;
             let wake_at = if self.left > 0 {
                 wake_at.min(self.next_at)
@@ -170,6 +176,16 @@ impl Work {
         if now - self.last_sent_at >= KEEPALIVE_PAUSE {
             self.connection.send_control(ControlKind::Keepalive, 0, &[]);
             self.last_sent_at = now;
+        }
+    }
+
+    fn send_tail_again(&mut self) {
+        let quiet_since = self.last_sent_at.max(self.acknowledged_at);
+        let is_open = self.left == 0 && self.count.acknowledged < self.count.sent;
+        if is_open && quiet_since.elapsed() >= TAIL_PAUSE {
+            self.send_media(self.count.sent - 1, true);
+            self.count.resent += 1;
+            self.last_sent_at = Instant::now();
         }
     }
 
@@ -213,6 +229,7 @@ impl Work {
         let next = srt_wire::word(control.body, 0).and_then(|next| self.number(next));
         while self.count.acknowledged < next.unwrap_or(0) && self.times_us.pop_front().is_some() {
             self.count.acknowledged += 1;
+            self.acknowledged_at = Instant::now();
         }
     }
 

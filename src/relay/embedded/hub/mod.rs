@@ -5,6 +5,7 @@
 //!
 //! Invariant: a slot has at most one publisher; players of a slot outlive its publishers.
 
+mod admission;
 #[cfg(test)]
 mod hostile_tests;
 mod keys;
@@ -24,13 +25,10 @@ pub(crate) use self::keys::KeyTaken;
 use self::limits::{play_limits, publish_limits};
 use self::slot::Slot;
 use super::config::EmbeddedConfig;
-use super::listener::{
-    CloseCause, Closed, ConnectRequest, ConnectionEvent, ConnectionId, Listener, Outgoing,
-};
-use super::reject::RejectCode;
+use super::listener::{CloseCause, Closed, ConnectionEvent, ConnectionId, Listener, Outgoing};
 use super::srtla::{Srtla, SrtlaLimits};
 use super::time::Micros;
-use super::{Direction, Peer, Port, streamid};
+use super::{Direction, Peer, Port};
 use crate::kernel::ids::SlotId;
 use crate::relay::engine::{Ended, EngineEvent, StreamSpec, Target};
 
@@ -49,6 +47,7 @@ pub(crate) struct Hub {
     with_tail: Vec<SlotId>,
     latency_max: Micros,
     takeover_after: Micros,
+    players_per_slot_max: usize,
 }
 
 impl Hub {
@@ -73,6 +72,7 @@ impl Hub {
             with_tail: Vec::new(),
             latency_max: config.latency_max.into(),
             takeover_after: config.takeover_after.into(),
+            players_per_slot_max: config.players_per_slot_max,
         }
     }
 
@@ -80,6 +80,24 @@ impl Hub {
     /// 250 ms: a key that is not registered yet must not be called unknown.
     pub(crate) fn open(&mut self) {
         self.is_open = true;
+    }
+
+    /// Begins anew after a panic: of what it knew only keys and totals are kept, nobody is connected.
+    pub(crate) fn renew(&mut self, now: Micros, config: &EmbeddedConfig, secret: [u8; 32]) {
+        let old = std::mem::replace(self, Self::new(now, config, secret));
+        self.is_open = old.is_open;
+        self.keys = old.keys;
+        self.events = old.events;
+        self.publish.counters = old.publish.counters;
+        self.play.counters = old.play.counters;
+        self.srtla.counters = old.srtla.counters;
+        for (slot_id, slot) in old.slots {
+            if slot.publisher.is_some() {
+                self.events
+                    .push(EngineEvent::PublisherGone(slot_id, Ended::Error));
+            }
+            self.slots.insert(slot_id, slot.renewed());
+        }
     }
 
     /// A datagram came on a port.
@@ -108,91 +126,6 @@ impl Hub {
         match direction {
             Direction::Publish => &mut self.publish,
             Direction::Play => &mut self.play,
-        }
-    }
-
-    fn on_request(&mut self, now: Micros, direction: Direction, request: ConnectRequest) {
-        if !self.is_open {
-            return;
-        }
-        match self.admit(now, direction, &request) {
-            Ok(slot_id) => self.welcome(now, direction, request, slot_id),
-            Err(code) => {
-                tracing::debug!(
-                    ?direction,
-                    code = code.number(),
-                    "refused: {}",
-                    code.reason()
-                );
-                self.listener(direction).refuse(now, request, code);
-            }
-        }
-    }
-
-    /// Whose key it is comes first: only who has one learns anything else.
-    fn admit(
-        &mut self,
-        now: Micros,
-        direction: Direction,
-        request: &ConnectRequest,
-    ) -> Result<SlotId, RejectCode> {
-        let stream_id = request.handshake.stream_id.as_deref().unwrap_or_default();
-        let key = streamid::parse(stream_id, direction)?;
-        let slot_id = self
-            .keys
-            .find(direction, key)
-            .ok_or(RejectCode::Unauthorized)?;
-        let refusal = if request.handshake.has_key_material {
-            Some(RejectCode::Encryption)
-        } else if request.latency > self.latency_max {
-            Some(RejectCode::Unacceptable)
-        } else if !self.listener(direction).has_room() {
-            Some(RejectCode::Full)
-        } else if direction == Direction::Publish && self.has_fresh_publisher(now, slot_id) {
-            Some(RejectCode::Conflict)
-        } else {
-            None
-        };
-        match refusal {
-            Some(code) => {
-                tracing::info!(slot.id = %slot_id, ?direction, "refused: {}", code.reason());
-                Err(code)
-            }
-            None => Ok(slot_id),
-        }
-    }
-
-    fn has_fresh_publisher(&self, now: Micros, slot_id: SlotId) -> bool {
-        let publisher = self.slots.get(&slot_id).and_then(|slot| slot.publisher);
-        let last_media = publisher
-            .and_then(|id| self.publish.connection(id))
-            .and_then(super::listener::Connection::last_media);
-        last_media.is_some_and(|time| now - time < self.takeover_after)
-    }
-
-    fn welcome(
-        &mut self,
-        now: Micros,
-        direction: Direction,
-        request: ConnectRequest,
-        slot_id: SlotId,
-    ) {
-        let peer = request.peer;
-        let id = self.listener(direction).accept(now, request, slot_id);
-        let slot = self.slots.entry(slot_id).or_default();
-        tracing::debug!(slot.id = %slot_id, ?direction, "admitted");
-        match direction {
-            Direction::Play => slot.players.push(id),
-            Direction::Publish => {
-                // The slot has its new publisher before the old one's end is told, so that the end of
-                // the old one is not taken for the end of the stream.
-                if let Some(old) = slot.publisher.replace(id) {
-                    self.publish.close(now, old, CloseCause::Replaced);
-                }
-                if let Peer::Srtla(group) = peer {
-                    self.srtla.admit(group);
-                }
-            }
         }
     }
 
@@ -338,12 +271,10 @@ impl Hub {
     }
 
     /// Says goodbye to everyone.
-    pub(crate) fn close_all(&mut self, now: Micros) {
-        self.publish
-            .close_where(now, CloseCause::Disconnected, |_| true);
+    pub(crate) fn close_all(&mut self, now: Micros, cause: CloseCause) {
+        self.publish.close_where(now, cause, |_| true);
         self.dispatch(now, Direction::Publish);
-        self.play
-            .close_where(now, CloseCause::Disconnected, |_| true);
+        self.play.close_where(now, cause, |_| true);
         self.dispatch(now, Direction::Play);
     }
 

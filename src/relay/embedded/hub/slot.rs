@@ -30,6 +30,16 @@ pub(super) struct Slot {
 }
 
 impl Slot {
+    /// The slot with its totals and the time players were told, and without anyone.
+    pub(super) fn renewed(self) -> Self {
+        Self {
+            finished_bytes_in: self.finished_bytes_in,
+            finished_bytes_out: self.finished_bytes_out,
+            newest_origin: self.newest_origin,
+            ..Self::default()
+        }
+    }
+
     /// Takes media in; gives them back when they are to be handed out at once.
     pub(super) fn take_in(
         &mut self,

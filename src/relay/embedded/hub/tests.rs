@@ -1,9 +1,11 @@
-//! Admission, takeover, rotation, players and events, with callers that speak datagrams.
+//! Media, rotation, players and events, with callers that speak datagrams.
+
+mod admission;
 
 use super::*;
+use crate::relay::embedded::handshake::Handshake;
 use crate::relay::embedded::handshake::tests::caller;
-use crate::relay::embedded::handshake::{CONCLUSION, Handshake};
-use crate::relay::embedded::testing::{Caller, conclusion_datagram, handshake_of, induction, sent};
+use crate::relay::embedded::testing::{Caller, sent};
 use crate::relay::embedded::wire::ControlKind;
 use crate::relay::engine::Traffic;
 
@@ -99,104 +101,6 @@ fn spec(slot_id: SlotId, publish_key: &str, play_key: &str) -> StreamSpec {
 }
 
 #[test]
-fn before_it_is_open_nobody_is_refused_and_who_waited_is_admitted() {
-    let mut hub = Hub::new(START, &EmbeddedConfig::default(), [3; 32]);
-    let address: SocketAddr = ENCODER.parse().unwrap();
-    let handshake = caller("live_a", 200);
-    hub.on_datagram(
-        START,
-        Port::Publish,
-        address,
-        &induction(handshake.socket_id),
-    );
-    let (_, _, answer) = sent(&mut hub).remove(0);
-    let cookie = handshake_of(&answer).unwrap().cookie;
-    let asked = conclusion_datagram(&Handshake {
-        cookie,
-        ..handshake
-    });
-    hub.on_datagram(START, Port::Publish, address, &asked);
-    assert!(sent(&mut hub).is_empty(), "not even a refusal");
-    hub.register(START, &spec(SlotId::generate(), "live_a", "play_a"))
-        .unwrap();
-    hub.open();
-    hub.on_datagram(START, Port::Publish, address, &asked);
-    let (_, _, answer) = sent(&mut hub).remove(0);
-    assert_eq!(handshake_of(&answer).unwrap().kind, CONCLUSION);
-}
-
-#[test]
-fn every_refusal_has_its_code() {
-    use Direction::{Play, Publish};
-    let known = caller("live_a", 200);
-    let with_latency = |stream_id: &str| caller(stream_id, 15_001);
-    let with_encryption = |stream_id: &str| Handshake {
-        has_key_material: true,
-        ..caller(stream_id, 200)
-    };
-    let cases = [
-        (Publish, caller("live_b", 200), 2401),
-        (Publish, caller("play_a", 200), 2401),
-        (Play, caller("live_a", 200), 2401),
-        (Publish, caller("", 200), 2400),
-        (Publish, caller("live/%n", 200), 2400),
-        (Publish, caller("#!::r=live_a,m=request", 200), 2405),
-        (Publish, with_latency("live_a"), 2406),
-        (Publish, with_encryption("live_a"), 1011),
-        (
-            Publish,
-            Handshake {
-                has_filter: true,
-                ..known.clone()
-            },
-            1014,
-        ),
-        (
-            Publish,
-            Handshake {
-                has_group: true,
-                ..known.clone()
-            },
-            1015,
-        ),
-        (
-            Publish,
-            Handshake {
-                extension: None,
-                ..known
-            },
-            1004,
-        ),
-        // A stranger learns nothing but that it is one.
-        (Publish, with_latency("live_b"), 2401),
-        (Publish, with_encryption("live_b"), 2401),
-    ];
-    for (direction, handshake, code) in cases {
-        let stream_id = handshake.stream_id.clone();
-        let outcome = Bench::new()
-            .call(direction, handshake)
-            .map(|caller| caller.port);
-        assert_eq!(outcome, Err(code), "{direction:?} {stream_id:?}");
-    }
-}
-
-#[test]
-fn a_full_port_refuses_but_only_who_has_a_key() {
-    let config = EmbeddedConfig {
-        publishers_max: 0,
-        ..EmbeddedConfig::default()
-    };
-    assert_eq!(
-        Bench::with(&config)
-            .publisher(ENCODER)
-            .map(|caller| caller.port),
-        Err(1005)
-    );
-    let stranger = Bench::with(&config).call(Direction::Publish, caller("live_b", 200));
-    assert_eq!(stranger.map(|caller| caller.port), Err(2401));
-}
-
-#[test]
 fn media_go_from_the_publisher_to_every_player_after_the_latency() {
     let mut bench = Bench::new();
     let player = bench.player();
@@ -246,26 +150,6 @@ fn a_player_waits_for_a_publisher_and_stays_over_a_restart_with_time_going_on() 
 }
 
 #[test]
-fn a_second_publisher_is_refused_while_the_first_delivers_and_takes_over_when_it_is_stale() {
-    let mut bench = Bench::new();
-    let mut first = bench.publisher(ENCODER).unwrap();
-    bench.publish(&mut first, MS, b"m");
-    bench.pass(MS * 2_950, &[&first]);
-    let refused = bench.publisher(OTHER_ENCODER).map(|caller| caller.port);
-    assert_eq!(refused, Err(2409));
-    bench.pass(MS * 50, &[&first]);
-    assert_eq!(bench.events(), [bench.started()]);
-    let mut second = bench.publisher(OTHER_ENCODER).unwrap();
-    assert_eq!(bench.events(), [], "the stream has not ended");
-    let publisher = bench.hub.stats(bench.now).remove(0).publisher.unwrap();
-    assert_eq!(publisher.links[0].address, OTHER_ENCODER.parse().unwrap());
-    bench.publish(&mut second, MS, b"m");
-    assert_eq!(bench.events(), [bench.started()]);
-    bench.publish(&mut first, MS, b"late");
-    assert_eq!(bench.events(), []);
-}
-
-#[test]
 fn the_end_of_a_publisher_tells_why() {
     let mut bench = Bench::new();
     let mut encoder = bench.publisher(ENCODER).unwrap();
@@ -303,6 +187,19 @@ fn a_publisher_that_never_sends_media_is_let_go() {
     assert_eq!(bench.events(), []);
     bench.pass(Micros::from_secs(1), &[&encoder]);
     assert_eq!(bench.events(), [bench.gone(Ended::Error)]);
+}
+
+#[test]
+fn a_publisher_that_sends_only_keepalives_any_more_is_let_go() {
+    let mut bench = Bench::new();
+    let mut encoder = bench.publisher(ENCODER).unwrap();
+    bench.pass(Micros::from_secs(10), &[&encoder]);
+    bench.publish(&mut encoder, Micros::from_secs(10), b"m");
+    bench.pass(Micros::from_secs(15), &[&encoder]);
+    assert_eq!(bench.events(), [bench.started()]);
+    let out = bench.pass(Micros::from_secs(1), &[&encoder]);
+    assert_eq!(bench.events(), [bench.gone(Ended::Error)]);
+    assert!(encoder.is_told_shutdown(&out));
 }
 
 #[test]
@@ -440,7 +337,7 @@ fn figures_tell_what_flows() {
 fn saying_goodbye_reaches_everyone() {
     let mut bench = Bench::new();
     let (encoder, player) = (bench.publisher(ENCODER).unwrap(), bench.player());
-    bench.hub.close_all(bench.now);
+    bench.hub.close_all(bench.now, CloseCause::Disconnected);
     let out = sent(&mut bench.hub);
     assert!(encoder.is_told_shutdown(&out) && player.is_told_shutdown(&out));
 }

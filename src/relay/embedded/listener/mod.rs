@@ -238,6 +238,7 @@ fn end_of(connection: &Connection, now: Micros, limits: ListenerLimits) -> Optio
         return Some(CloseCause::Lost);
     }
     let patience = connection.latency + limits.first_media;
-    let never_began = receiver.last_media().is_none() && now - connection.opened > patience;
-    never_began.then_some(CloseCause::Idle)
+    // Keepalives alone are no stream: it never began, or stands still for too long.
+    let last_media = receiver.last_media().unwrap_or(connection.opened);
+    (now - last_media > patience).then_some(CloseCause::Idle)
 }

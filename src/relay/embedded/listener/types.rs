@@ -103,7 +103,7 @@ pub(crate) struct ListenerLimits {
     pub(crate) handshakes_per_second: u32,
     /// A peer that is silent for so long is gone.
     pub(crate) idle: Micros,
-    /// A publisher must send media within this and the latency.
+    /// A publisher may be without media for this and the latency.
     pub(crate) first_media: Micros,
     /// Bounds of a publisher's buffer.
     pub(crate) receive: ReceiveLimits,

@@ -88,6 +88,8 @@ impl Link {
 pub(super) struct Group {
     /// Both halves of its id.
     pub(super) id: Box<[u8; ID_BYTES]>,
+    /// The network that was invited to open it.
+    pub(super) origin: u64,
     /// When it was opened.
     pub(super) opened: Micros,
     /// Its links, in the order they joined.
@@ -100,9 +102,15 @@ pub(super) struct Group {
 
 impl Group {
     /// A group without links.
-    pub(super) fn new(now: Micros, id: Box<[u8; ID_BYTES]>, address: SocketAddr) -> Self {
+    pub(super) fn new(
+        now: Micros,
+        origin: u64,
+        id: Box<[u8; ID_BYTES]>,
+        address: SocketAddr,
+    ) -> Self {
         Self {
             id,
+            origin,
             opened: now,
             links: Vec::new(),
             last_address: address,

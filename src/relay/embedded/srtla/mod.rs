@@ -21,7 +21,7 @@ use self::group::Group;
 use self::invitation::Inviter;
 use self::packet::{HALF_ID_BYTES, ID_BYTES, Packet, joined, no_group, opened, parse, refused};
 use super::GroupId;
-use super::limiter::AddressLimiter;
+use super::limiter::{AddressLimiter, origin_of};
 use super::time::Micros;
 use crate::relay::engine::LinkStats;
 
@@ -29,6 +29,8 @@ use crate::relay::engine::LinkStats;
 const LINK_TIMEOUT: Micros = Micros::from_secs(10);
 /// A group may take so long to get its stream admitted before it makes room for others.
 const ADMISSION_GRACE: Micros = Micros::from_secs(2);
+/// Groups of one network that have no admitted stream yet; so a few addresses cannot take every place.
+const UNADMITTED_PER_ORIGIN_MAX: usize = 4;
 /// Invitations per second and source address. What asks for one carries no proof of the address, so this
 /// also bounds what a forger can make us send to one.
 const INVITATIONS_PER_SECOND: u32 = 100;
@@ -62,6 +64,17 @@ pub(crate) struct SrtlaCounters {
     pub(crate) no_group: u64,
     /// Groups opened.
     pub(crate) opened: u64,
+}
+
+/// Where a new group goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// There is a free place.
+    Free,
+    /// This group makes room.
+    Of(GroupId),
+    /// There is none.
+    Nowhere,
 }
 
 /// The SRTLA receiver.
@@ -164,24 +177,36 @@ impl Srtla {
             self.counters.limited += 1;
             return;
         }
-        let is_full = self.is_full() && self.oldest_idle(now).is_none();
-        if is_full || self.by_address.contains_key(&source) {
+        let origin = origin_of(source.ip());
+        let has_place = self.place(now, origin) != Place::Nowhere;
+        if !has_place || self.by_address.contains_key(&source) {
             self.refuse(source);
             return;
         }
-        let id = self.inviter.invite(now, half);
+        let id = self.inviter.invite(now, origin, half);
         self.outgoing.push((source, opened(&id)));
     }
 
-    fn is_full(&self) -> bool {
-        self.groups.len() >= self.limits.groups_max
+    /// Where a new group of a network would go. A network with many groups makes room among its own.
+    fn place(&self, now: Micros, origin: u64) -> Place {
+        let of_origin = self.groups.values().filter(|group| group.origin == origin);
+        let unadmitted = of_origin.filter(|group| !group.is_admitted).count();
+        let oldest = if unadmitted >= UNADMITTED_PER_ORIGIN_MAX {
+            self.oldest_idle(now, |group| group.origin == origin)
+        } else if self.groups.len() >= self.limits.groups_max {
+            self.oldest_idle(now, |_| true)
+        } else {
+            return Place::Free;
+        };
+        oldest.map_or(Place::Nowhere, Place::Of)
     }
 
-    /// The group that makes room when all places are taken: the oldest without an admitted stream.
-    fn oldest_idle(&self, now: Micros) -> Option<GroupId> {
+    /// The group that makes room: the oldest that had its time and has no admitted stream.
+    fn oldest_idle(&self, now: Micros, is_meant: impl Fn(&Group) -> bool) -> Option<GroupId> {
         self.groups
             .iter()
             .filter(|(_, group)| !group.is_admitted && now - group.opened > ADMISSION_GRACE)
+            .filter(|(_, group)| is_meant(group))
             .min_by_key(|(_, group)| group.opened)
             .map(|(id, _)| *id)
     }
@@ -193,7 +218,11 @@ impl Srtla {
             self.outgoing.push((source, joined()));
             return;
         }
-        if known.is_none() && !self.inviter.is_invited(now, id) {
+        let origin = match known {
+            Some(_) => None,
+            None => self.inviter.origin(now, id),
+        };
+        if known.is_none() && origin.is_none() {
             self.counters.no_group += 1;
             self.outgoing.push((source, no_group()));
             return;
@@ -206,7 +235,7 @@ impl Srtla {
         let group_id = match known {
             _ if self.by_address.contains_key(&source) => None,
             Some(group_id) => Some(group_id),
-            None => self.create(now, source, id),
+            None => origin.and_then(|origin| self.create(now, origin, source, id)),
         };
         let group = group_id.and_then(|group_id| self.groups.get_mut(&group_id));
         match (group_id, group) {
@@ -220,16 +249,24 @@ impl Srtla {
         }
     }
 
-    fn create(&mut self, now: Micros, source: SocketAddr, id: &[u8; ID_BYTES]) -> Option<GroupId> {
-        if self.is_full() {
-            let idle = self.oldest_idle(now)?;
-            self.remove(idle);
+    fn create(
+        &mut self,
+        now: Micros,
+        origin: u64,
+        source: SocketAddr,
+        id: &[u8; ID_BYTES],
+    ) -> Option<GroupId> {
+        match self.place(now, origin) {
+            Place::Free => {}
+            Place::Of(idle) => self.remove(idle),
+            Place::Nowhere => return None,
         }
         self.last_group = self.last_group.wrapping_add(1);
         let group_id = GroupId(self.last_group);
         let id = Box::new(*id);
         self.by_id.insert(id.clone(), group_id);
-        self.groups.insert(group_id, Group::new(now, id, source));
+        self.groups
+            .insert(group_id, Group::new(now, origin, id, source));
         self.counters.opened += 1;
         Some(group_id)
     }

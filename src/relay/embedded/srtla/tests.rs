@@ -202,24 +202,55 @@ fn idle_groups_make_room_and_admitted_ones_do_not() {
     assert_eq!(srtla.groups.len(), 3);
 }
 
+fn roomy() -> Srtla {
+    let limits = SrtlaLimits {
+        groups_max: 200,
+        ..LIMITS
+    };
+    Srtla::new(START, limits, [9; 32])
+}
+
 #[test]
 fn registrations_of_one_address_are_limited() {
-    let mut srtla = Srtla::new(
-        START,
-        SrtlaLimits {
-            groups_max: 200,
-            ..LIMITS
-        },
-        [9; 32],
-    );
+    let mut srtla = roomy();
     for port in 1..=100 {
         let from = SocketAddr::from(([10, 0, 0, 1], port));
-        let id = open(&mut srtla, START, from).unwrap();
-        srtla.on_datagram(START, from, &datagram(0x9201, &id));
+        if let Some(id) = open(&mut srtla, START, from) {
+            srtla.on_datagram(START, from, &datagram(0x9201, &id));
+            if let Some(group) = srtla.by_address.get(&from).copied() {
+                srtla.admit(group);
+            }
+        }
     }
     assert_eq!(srtla.groups.len(), 40);
     assert_eq!(srtla.counters.limited, 60);
     assert!(open(&mut srtla, START, link(2)).is_some(), "others are not");
+}
+
+#[test]
+fn one_address_has_few_groups_without_a_stream_and_makes_room_among_its_own() {
+    let mut srtla = roomy();
+    let from = |port| SocketAddr::from(([10, 0, 0, 1], port));
+    let first = open(&mut srtla, START, link(2)).unwrap();
+    assert_eq!(join(&mut srtla, START, link(2), &first), 0x9202);
+    let mut ids = Vec::new();
+    for port in 1..=4 {
+        let id = open(&mut srtla, START, from(port)).unwrap();
+        assert_eq!(join(&mut srtla, START, from(port), &id), 0x9202);
+        ids.push(id);
+    }
+    assert!(open(&mut srtla, START, from(5)).is_none());
+    // Whose link brings the invitation back does not matter, but whom it was sent to.
+    let later = START + Micros::from_secs(3);
+    let id = open(&mut srtla, later, from(5)).unwrap();
+    let elsewhere = SocketAddr::from(([10, 9, 9, 9], 1));
+    assert_eq!(join(&mut srtla, later, elsewhere, &id), 0x9202);
+    assert_eq!(srtla.groups.len(), 5);
+    assert_eq!(
+        join(&mut srtla, later, link(2), &first),
+        0x9202,
+        "older, but of another address"
+    );
 }
 
 #[test]

@@ -1,0 +1,121 @@
+//! Who is let in, and what becomes of the publisher that was there before.
+//!
+//! Invariant: whose key it is comes first; only who has one learns anything else.
+
+use super::Hub;
+use crate::kernel::ids::SlotId;
+use crate::relay::embedded::listener::{CloseCause, ConnectRequest, Connection, ConnectionId};
+use crate::relay::embedded::reject::RejectCode;
+use crate::relay::embedded::time::Micros;
+use crate::relay::embedded::{Direction, Peer, streamid};
+
+impl Hub {
+    /// A caller that could be served has proven its address.
+    pub(super) fn on_request(
+        &mut self,
+        now: Micros,
+        direction: Direction,
+        request: ConnectRequest,
+    ) {
+        if !self.is_open {
+            return;
+        }
+        match self.admit(now, direction, &request) {
+            Ok(slot_id) => self.welcome(now, direction, request, slot_id),
+            Err(code) => {
+                tracing::debug!(
+                    ?direction,
+                    code = code.number(),
+                    "refused: {}",
+                    code.reason()
+                );
+                self.listener(direction).refuse(now, request, code);
+            }
+        }
+    }
+
+    fn admit(
+        &mut self,
+        now: Micros,
+        direction: Direction,
+        request: &ConnectRequest,
+    ) -> Result<SlotId, RejectCode> {
+        let stream_id = request.handshake.stream_id.as_deref().unwrap_or_default();
+        let key = streamid::parse(stream_id, direction)?;
+        let slot_id = self
+            .keys
+            .find(direction, key)
+            .ok_or(RejectCode::Unauthorized)?;
+        let refusal = if request.handshake.has_key_material {
+            Some(RejectCode::Encryption)
+        } else if request.latency > self.latency_max {
+            Some(RejectCode::Unacceptable)
+        } else {
+            self.lack_of_room(now, direction, slot_id)
+        };
+        match refusal {
+            Some(code) => {
+                tracing::info!(slot.id = %slot_id, ?direction, "refused: {}", code.reason());
+                Err(code)
+            }
+            None => Ok(slot_id),
+        }
+    }
+
+    /// Why there is no place for one more with the key of a slot.
+    fn lack_of_room(
+        &self,
+        now: Micros,
+        direction: Direction,
+        slot_id: SlotId,
+    ) -> Option<RejectCode> {
+        let slot = self.slots.get(&slot_id);
+        match (direction, slot.and_then(|slot| slot.publisher)) {
+            (Direction::Publish, Some(publisher)) if self.is_fresh(now, publisher) => {
+                Some(RejectCode::Conflict)
+            }
+            // It takes the place of the slot's own publisher.
+            (Direction::Publish, Some(_)) => None,
+            (Direction::Publish, None) => {
+                (!self.publish.has_room()).then_some(RejectCode::Overload)
+            }
+            (Direction::Play, _) => {
+                let players = slot.map_or(0, |slot| slot.players.len());
+                let has_room = players < self.players_per_slot_max && self.play.has_room();
+                (!has_room).then_some(RejectCode::Overload)
+            }
+        }
+    }
+
+    fn is_fresh(&self, now: Micros, publisher: ConnectionId) -> bool {
+        let connection = self.publish.connection(publisher);
+        let last_media = connection.and_then(Connection::last_media);
+        last_media.is_some_and(|time| now - time < self.takeover_after)
+    }
+
+    fn welcome(
+        &mut self,
+        now: Micros,
+        direction: Direction,
+        request: ConnectRequest,
+        slot_id: SlotId,
+    ) {
+        let peer = request.peer;
+        let id = self.listener(direction).accept(now, request, slot_id);
+        let slot = self.slots.entry(slot_id).or_default();
+        tracing::debug!(slot.id = %slot_id, ?direction, "admitted");
+        match direction {
+            Direction::Play => slot.players.push(id),
+            Direction::Publish => {
+                // The slot has its new publisher before the old one's end is told, so that the end of
+                // the old one is not taken for the end of the stream.
+                if let Some(old) = slot.publisher.replace(id) {
+                    self.publish.close(now, old, CloseCause::Replaced);
+                }
+                if let Peer::Srtla(group) = peer {
+                    self.srtla.admit(group);
+                }
+            }
+        }
+    }
+}
