@@ -11,7 +11,7 @@ use super::jobs::{self, JobInputs};
 use super::listen::{address_sources, local_url};
 use super::open::Opened;
 use super::routes::Around;
-use super::state::App;
+use super::state::{App, Services};
 use tokio_util::sync::CancellationToken;
 
 use crate::http::StopSignal;
@@ -41,7 +41,7 @@ impl Composed {
     /// # Errors
     /// The store's.
     pub(super) async fn begin_work(&mut self, tasks: &Tasks) -> anyhow::Result<()> {
-        let App { relay, live, .. } = &self.app;
+        let Services { relay, live, .. } = &*self.app.0;
         let total = relay.register_all().await?;
         let (registered, failed) = (total.registered, total.failed);
         tracing::info!(registered, failed, "slots are at the relay");
@@ -55,7 +55,7 @@ impl Composed {
         };
         tasks.spawn("poller", poll).await;
         // A name that does not resolve must not hold the start.
-        let settings = self.app.settings.clone();
+        let settings = self.app.0.settings.clone();
         let look_up = async move { settings.resolve_public_host().await };
         tasks.run("public_host_lookup", look_up).await;
         if let Some(ticker) = self.ticker.take() {
@@ -107,7 +107,7 @@ pub(super) async fn compose(
         setup: setup.clone(),
         relay: Some(relay.clone()),
     };
-    let app = App {
+    let app = App(Arc::new(Services {
         accounts: opened.accounts.clone(),
         health: health(config, opened, &relay, &engine, &figures),
         jobs,
@@ -119,7 +119,7 @@ pub(super) async fn compose(
         settings,
         setup,
         slots: opened.slots.clone(),
-    };
+    }));
     let around = Around {
         metrics: figures.http,
         stop: StopSignal::new(stop.clone()),

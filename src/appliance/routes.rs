@@ -1,9 +1,9 @@
 //! The one table of routes, and what stands around every handler.
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post, put};
+use tower::ServiceBuilder;
 use tower_http::compression::CompressionLayer;
 
 use super::config::Config;
@@ -141,22 +141,21 @@ fn with_fallbacks(router: Router<App>) -> Router<App> {
         .fallback(http::unknown_path)
 }
 
-/// The layers, innermost first: each `layer` goes around what stands above it.
+/// What stands around every handler, outermost first. One stack, because each `Router::layer` boxes every
+/// route once more.
 fn wrap(config: &Config, router: Router<App>, app: &App, around: &Around) -> Router {
-    let public_url = app.settings.public_address().url.clone();
-    router
-        .layer(http::csrf(&public_url))
-        .layer(from_fn(http::limit_time))
-        .layer(http::catch_panics())
-        .layer(from_fn(http::show_errors_as_pages))
-        .layer(from_fn(http::security_headers))
+    let public_url = app.0.settings.public_address().url.clone();
+    let stack = ServiceBuilder::new()
+        .layer(from_fn_with_state(around.metrics.clone(), http::observe))
         .layer(from_fn_with_state(
             config.trusted_proxies.clone(),
             http::identify_peer,
         ))
-        .layer(from_fn_with_state(around.metrics.clone(), http::observe))
         .layer(axum::Extension(around.stop.clone()))
-        // Our extractors read bodies within their own limit.
-        .layer(DefaultBodyLimit::disable())
-        .with_state(app.clone())
+        .layer(from_fn(http::security_headers))
+        .layer(from_fn(http::show_errors_as_pages))
+        .layer(http::catch_panics())
+        .layer(from_fn(http::limit_time))
+        .layer(http::csrf(&public_url));
+    router.layer(stack).with_state(app.clone())
 }

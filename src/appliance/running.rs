@@ -83,8 +83,8 @@ impl Running {
             addresses,
             setup_url,
             engine,
-            relay: composed.app.relay.clone(),
-            accounts: composed.app.accounts.clone(),
+            relay: composed.app.0.relay.clone(),
+            accounts: composed.app.0.accounts.clone(),
             tasks,
             listeners: JoinSet::new(),
             stop_listening: stop,
@@ -204,10 +204,10 @@ impl Running {
 }
 
 async fn first_setup_url(app: &App) -> anyhow::Result<Option<String>> {
-    if app.accounts.has_owner().await? {
+    if app.0.accounts.has_owner().await? {
         return Ok(None);
     }
-    let url = app.setup.setup_url_at_start().await?;
+    let url = app.0.setup.setup_url_at_start().await?;
     Ok(Some(url.expose_secret().to_owned()))
 }
 
