@@ -387,3 +387,79 @@ async fn what_media_did_while_the_store_failed_is_stored_later() {
     fixture.relay.expire().await.unwrap();
     assert_eq!(fixture.status(&actor, "a").await, Some("active"));
 }
+
+#[tokio::test]
+async fn a_session_that_cannot_be_read_or_ended_holds_up_no_other() {
+    let fixture = Fixture::new().await;
+    let actor = fixture.user(Tier::Free, 3).await;
+    let unsealable = started(&fixture, &actor, "a").await;
+    let stuck = started(&fixture, &actor, "b").await;
+    started(&fixture, &actor, "c").await;
+    let damage = move |tx: &crate::db::Tx<'_>| {
+        tx.execute(
+            "UPDATE relay_session SET credentials_sealed = x'00' WHERE id = ?1",
+            [unsealable.id],
+        )?;
+        tx.execute_batch(&format!(
+            "CREATE TRIGGER stuck BEFORE UPDATE ON relay_session WHEN OLD.id = '{}'
+             BEGIN SELECT RAISE(ABORT, 'stuck'); END",
+            stuck.id
+        ))?;
+        Ok::<_, Error>(())
+    };
+    fixture.store.write(damage).await.unwrap();
+    fixture.pass(300);
+    assert_eq!(fixture.relay.expire().await.unwrap(), leases(2));
+}
+
+#[tokio::test]
+async fn the_registration_job_ends_the_sessions_of_a_plan_that_ended() {
+    let fixture = Fixture::with(billing(), RelayConfig::default()).await;
+    let actor = fixture.user(Tier::Standard, 1).await;
+    started(&fixture, &actor, "a").await;
+    fixture
+        .store
+        .write(|tx| Ok::<_, Error>(tx.execute("UPDATE plan SET tier = 'free'", [])?))
+        .await
+        .unwrap();
+    let total = fixture.relay.register_all().await.unwrap();
+    assert_eq!((total.registered, total.dropped), (0, 1));
+    assert_eq!(fixture.status(&actor, "a").await, None);
+}
+
+#[tokio::test]
+async fn what_the_user_removed_is_not_revived_by_a_late_heartbeat() {
+    let fixture = Fixture::new().await;
+    let actor = fixture.user(Tier::Free, 2).await;
+    let by_id = started(&fixture, &actor, "a").await;
+    let by_name = started(&fixture, &actor, "b").await;
+    fixture.pass(300);
+    fixture.relay.expire().await.unwrap();
+    let ended_at = fixture.relay.now();
+    fixture.pass(60);
+    assert_eq!(fixture.stop(&actor, by_id.id).await, ended_at);
+    let target = StopTarget::Connection(connection("b"));
+    let none_open = fixture.relay.stop(&actor, target).await.unwrap_err();
+    assert_eq!(none_open.kind(), Kind::NotFound);
+    for session in [by_id, by_name] {
+        let from = HeartbeatFrom::User(actor);
+        let refused = fixture.relay.heartbeat(from, session.id).await;
+        assert_eq!(refused.unwrap_err().kind(), Kind::NotFound);
+    }
+}
+
+#[tokio::test]
+async fn a_heartbeat_is_no_conflict_when_the_clock_was_set_back() {
+    let fixture = Fixture::new().await;
+    let actor = fixture.user(Tier::Free, 2).await;
+    let expired = started(&fixture, &actor, "a").await;
+    fixture.pass(300);
+    fixture.relay.expire().await.unwrap();
+    fixture.clock.set_wall(UnixMillis(NOON.0 - 3_600_000));
+    let slot = SlotChoice::Number(2);
+    let newer = fixture.start(&actor, "a", slot).await.unwrap();
+    assert_ne!(newer.snapshot.of.session.slot_id, expired.slot_id);
+    let from = HeartbeatFrom::User(actor);
+    let refused = fixture.relay.heartbeat(from, expired.id).await;
+    assert_eq!(refused.unwrap_err().kind(), Kind::NotFound);
+}
