@@ -216,6 +216,7 @@ impl Poller {
         wall: UnixMillis,
     ) {
         let seconds = (elapsed + TICK / 2).as_secs();
+        self.metrics.count_packets(readings.grown_packets(streams));
         for stream in streams {
             let grown = readings.grown(stream);
             self.metrics
