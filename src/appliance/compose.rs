@@ -12,6 +12,8 @@ use super::listen::{address_sources, local_url};
 use super::open::Opened;
 use super::routes::Around;
 use super::state::App;
+use tokio_util::sync::CancellationToken;
+
 use crate::http::StopSignal;
 use crate::jobs::{Jobs, Tasks};
 use crate::live::LiveService;
@@ -43,6 +45,8 @@ impl Composed {
         let total = relay.register_all().await?;
         let (registered, failed) = (total.registered, total.failed);
         tracing::info!(registered, failed, "slots are at the relay");
+        // What was half done when the server stopped is finished or unwound before anybody asks.
+        relay.sweep_provisioning().await?;
         live.remember().await;
         let live = live.clone();
         let poll = move || {
@@ -50,6 +54,10 @@ impl Composed {
             async move { live.poll().await }
         };
         tasks.spawn("poller", poll).await;
+        // A name that does not resolve must not hold the start.
+        let settings = self.app.settings.clone();
+        let look_up = async move { settings.resolve_public_host().await };
+        tasks.run("public_host_lookup", look_up).await;
         if let Some(ticker) = self.ticker.take() {
             tasks.run("jobs", ticker).await;
         }
@@ -66,7 +74,7 @@ pub(super) async fn compose(
     opened: &Opened,
     engine: Arc<dyn Engine>,
     addresses: &Addresses,
-    tasks: &Tasks,
+    stop: &CancellationToken,
 ) -> anyhow::Result<Composed> {
     let sources = address_sources(config, addresses);
     let settings = Settings::load(opened.store.clone(), opened.clock.clone(), sources).await?;
@@ -97,6 +105,7 @@ pub(super) async fn compose(
     let control = Control {
         accounts: opened.accounts.clone(),
         setup: setup.clone(),
+        relay: Some(relay.clone()),
     };
     let app = App {
         accounts: opened.accounts.clone(),
@@ -113,7 +122,7 @@ pub(super) async fn compose(
     };
     let around = Around {
         metrics: figures.http,
-        stop: StopSignal::new(tasks.stop_signal()),
+        stop: StopSignal::new(stop.clone()),
     };
     Ok(Composed {
         app,

@@ -24,6 +24,7 @@ use crate::db::{FolderLock, LockError};
 use crate::http::{ApiError, Json};
 use crate::kernel::ids::UserId;
 use crate::kernel::{Result, Role};
+use crate::relay::RelayService;
 use crate::settings::Settings;
 use crate::system::setup::SetupService;
 
@@ -92,6 +93,8 @@ pub enum ControlRequest {
 pub(super) struct Control {
     pub(super) accounts: AccountsService,
     pub(super) setup: SetupService,
+    /// Where the slots of a new user are made known at once; absent while no server runs.
+    pub(super) relay: Option<RelayService>,
 }
 
 /// Carries a request out and answers what the command prints.
@@ -130,6 +133,10 @@ pub(super) async fn execute(control: &Control, request: ControlRequest) -> Resul
                 password,
             };
             let user = control.accounts.create_user(new).await?;
+            control.setup.forget_token().await?;
+            if let Some(relay) = &control.relay {
+                relay.sync_user(user.id).await?;
+            }
             Ok(answer(user.id, shown.as_ref()))
         }
         ControlRequest::ResetPassword { email, password } => {
@@ -138,7 +145,7 @@ pub(super) async fn execute(control: &Control, request: ControlRequest) -> Resul
             let shown = is_shown.then(|| password.secret().clone());
             let reset = control
                 .accounts
-                .reset_password(email, &password, PluginSessions::Keep);
+                .reset_password(email, &password, PluginSessions::Revoke);
             Ok(answer(reset.await?.id, shown.as_ref()))
         }
     }
@@ -204,7 +211,11 @@ async fn offline(
         lock,
         ..
     } = opened;
-    let control = Control { accounts, setup };
+    let control = Control {
+        accounts,
+        setup,
+        relay: None,
+    };
     let outcome = execute(&control, request).await;
     // A store closes when the last service that holds it is gone.
     drop((control, settings, plans, slots));

@@ -27,36 +27,35 @@ pub(super) struct Around {
 
 /// Pages and API.
 pub(super) fn main(config: &Config, app: &App, around: &Around) -> Router {
-    let guarded = Router::new()
+    let router = Router::new()
         .merge(api())
         .merge(pages())
-        .layer(from_fn_with_state(app.setup.clone(), setup::gate));
-    let open = Router::new()
+        .merge(assets())
         .route("/healthz", get(health::get_liveness))
         .route("/readyz", get(health::get_readiness))
         .route("/health", get(health::get_readiness))
         .route(
             "/setup",
             get(setup_pages::show_setup).post(setup_pages::submit_setup),
-        )
-        .merge(assets());
-    let open = match config.metrics_listen {
-        Some(_) => open,
-        None => open.route("/metrics", get(health::get_metrics)),
+        );
+    let router = match config.metrics_listen {
+        Some(_) => router,
+        None => router.route("/metrics", get(health::get_metrics)),
     };
-    wrap(config, open.merge(guarded), app, around)
+    let guarded = with_fallbacks(router).layer(from_fn_with_state(app.clone(), setup::gate::<App>));
+    wrap(config, guarded, app, around)
 }
 
 /// `/stats/...` and nothing else, for the port that plugins read.
 pub(super) fn stats_only(config: &Config, app: &App, around: &Around) -> Router {
     let router = Router::new().route("/stats/{key}", get(live_api::get_stats));
-    wrap(config, router, app, around)
+    wrap(config, with_fallbacks(router), app, around)
 }
 
 /// `/metrics` and nothing else.
 pub(super) fn metrics_only(config: &Config, app: &App, around: &Around) -> Router {
     let router = Router::new().route("/metrics", get(health::get_metrics));
-    wrap(config, router, app, around)
+    wrap(config, with_fallbacks(router), app, around)
 }
 
 /// What plugins and scene switchers call.
@@ -135,12 +134,17 @@ fn assets() -> Router<App> {
         .layer(CompressionLayer::new())
 }
 
+/// What a path or method that is not there answers.
+fn with_fallbacks(router: Router<App>) -> Router<App> {
+    router
+        .method_not_allowed_fallback(http::method_not_allowed)
+        .fallback(http::unknown_path)
+}
+
 /// The layers, innermost first: each `layer` goes around what stands above it.
 fn wrap(config: &Config, router: Router<App>, app: &App, around: &Around) -> Router {
     let public_url = app.settings.public_address().url.clone();
     router
-        .method_not_allowed_fallback(http::method_not_allowed)
-        .fallback(http::unknown_path)
         .layer(http::csrf(&public_url))
         .layer(from_fn(http::limit_time))
         .layer(http::catch_panics())

@@ -31,6 +31,8 @@ use crate::relay::embedded::EmbeddedRelay;
 
 /// How long open requests may take to finish at the end.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
+/// How long stopping may take in all.
+const STOP_TIME_LIMIT: Duration = Duration::from_secs(9);
 /// How long background tasks may take to end.
 const TASK_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -62,17 +64,20 @@ impl Running {
         let engine = Arc::new(listen::start_engine(&config.embedded)?);
         let addresses = listen::addresses_of(&ports, &engine);
         let stop = CancellationToken::new();
-        let tasks = Tasks::new(stop.child_token());
+        // Tasks end after the listeners: media flow and are metered until the last request is answered.
+        let tasks = Tasks::new(CancellationToken::new());
         let mut composed = compose(
             &config,
             &opened,
             Arc::clone(&engine) as _,
             &addresses,
-            &tasks,
+            &stop,
         )
         .await?;
         let setup_url = first_setup_url(&composed.app).await?;
         composed.begin_work(&tasks).await?;
+        // Every slot is at the relay now, so that a key it does not know is unknown indeed.
+        engine.open();
         let socket = control::socket_path(&config.data_dir);
         let mut running = Self {
             addresses,
@@ -151,7 +156,10 @@ impl Running {
             }
         }
         tokio::select! {
-            () = self.stop() => Ok(()),
+            stopped = tokio::time::timeout(STOP_TIME_LIMIT, self.stop()) => match stopped {
+                Ok(()) => Ok(()),
+                Err(_) => anyhow::bail!("stopping took longer than {STOP_TIME_LIMIT:?}"),
+            },
             signal = signals.next() => anyhow::bail!("a second signal ({signal}) ended the server"),
         }
     }
@@ -183,8 +191,14 @@ impl Running {
             tracing::warn!(error = %error, "the control socket could not be removed");
         }
         let [main, telemetry] = self.stores;
-        main.close();
-        telemetry.close();
+        // Waits for the writers' last commits, which would block the async runtime.
+        let closed = tokio::task::spawn_blocking(move || {
+            main.close();
+            telemetry.close();
+        });
+        if let Err(error) = closed.await {
+            tracing::error!(error = %error, "the databases were not closed");
+        }
         tracing::info!("stopped");
     }
 }

@@ -47,8 +47,18 @@ pub(super) fn open_writer(path: &Path, durability: Durability) -> Result<Connect
     connection.pragma_update(None, "cache_size", -16_000)?;
     // The WAL file never shrinks by itself; a checkpoint cuts it to this.
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
-    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    mark_as_ours(&connection)?;
     Ok(connection)
+}
+
+/// Marks a new file and refuses another application's.
+fn mark_as_ours(connection: &Connection) -> Result<(), DbError> {
+    let found: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    match found {
+        APPLICATION_ID => Ok(()),
+        0 => Ok(connection.pragma_update(None, "application_id", APPLICATION_ID)?),
+        _ => Err(DbError::Foreign),
+    }
 }
 
 /// Opens a connection that can only read.

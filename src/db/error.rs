@@ -25,6 +25,9 @@ pub enum DbError {
     /// The file is damaged or is no database.
     #[error("the database file is damaged")]
     Corrupt(#[source] rusqlite::Error),
+    /// The file is a database of another application.
+    #[error("the file is the database of another application")]
+    Foreign,
     /// The group's BEGIN or COMMIT failed, so nothing of it was stored.
     #[error("the transaction could not be committed: {reason}")]
     NotCommitted {
@@ -51,6 +54,7 @@ impl DbError {
             Self::Busy => Self::Busy,
             Self::Closed => Self::Closed,
             Self::Panicked => Self::Panicked,
+            Self::Foreign => Self::Foreign,
             Self::NotCommitted { reason } => Self::NotCommitted {
                 reason: reason.clone(),
             },
@@ -100,17 +104,19 @@ impl From<DbError> for Error {
             DbError::MissingReference(_) => {
                 Self::conflict("something this refers to is gone").caused_by(error)
             }
-            DbError::Busy | DbError::Closed => Self::busy().caused_by(error),
+            // Nothing of the group was stored, so the caller may simply try again.
+            DbError::Busy | DbError::Closed | DbError::NotCommitted { .. } => {
+                Self::busy().caused_by(error)
+            }
             DbError::StorageFull => Self::new(
                 Kind::StorageFull,
                 Code::StorageFull,
                 "the disk is full: free some space, then try again; nothing was changed",
             )
             .caused_by(error),
-            DbError::Corrupt(_)
-            | DbError::NotCommitted { .. }
-            | DbError::Panicked
-            | DbError::Statement(_) => Self::internal(error),
+            DbError::Corrupt(_) | DbError::Foreign | DbError::Panicked | DbError::Statement(_) => {
+                Self::internal(error)
+            }
         }
     }
 }

@@ -116,6 +116,9 @@ pub fn migrate(path: &Path, schema: Schema, backups: &Path) -> Result<(), Migrat
         .map_err(MigrateError::Migration)?;
     let count = broken_references(&connection).map_err(|error| open_error(error.into()))?;
     if count > 0 {
+        // The migration is committed: put the copy back, so that the next start does not run on it.
+        drop(connection);
+        restore(path, &copy).map_err(|error| MigrateError::Copy(copy.clone(), io_error(error)))?;
         return Err(MigrateError::BrokenReferences { count, copy });
     }
     connection
@@ -128,6 +131,20 @@ pub fn migrate(path: &Path, schema: Schema, backups: &Path) -> Result<(), Migrat
         "schema migrated"
     );
     Ok(())
+}
+
+fn restore(path: &Path, copy: &Path) -> std::io::Result<()> {
+    for leftover in ["-wal", "-shm"] {
+        let leftover = PathBuf::from(format!("{}{leftover}", path.display()));
+        if leftover.exists() {
+            std::fs::remove_file(leftover)?;
+        }
+    }
+    std::fs::copy(copy, path).map(drop)
+}
+
+fn io_error(error: std::io::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(error.into())
 }
 
 fn file_name(path: &Path) -> String {

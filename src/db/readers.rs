@@ -5,12 +5,16 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use r2d2::{ManageConnection, Pool};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use super::{DbError, connection};
+
+/// A reader that cannot be opened by then (no file descriptors, a stuck disk) is told as busy.
+const CONNECT_TIME_LIMIT: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 struct Manager {
@@ -55,6 +59,7 @@ impl Readers {
             .max_size(size)
             .min_idle(Some(0))
             .test_on_check_out(false)
+            .connection_timeout(CONNECT_TIME_LIMIT)
             .build_unchecked(Manager {
                 path: path.to_owned(),
             });

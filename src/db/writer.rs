@@ -104,7 +104,10 @@ where
             let outcome = outcome.and_then(|value| match committed {
                 Ok(()) => {
                     for hook in hooks {
-                        hook();
+                        // The writes stand; a hook that panics must not end the writer.
+                        if catch_unwind(AssertUnwindSafe(hook)).is_err() {
+                            tracing::error!("what follows a commit panicked");
+                        }
                     }
                     Ok(value)
                 }

@@ -11,13 +11,15 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use axum::body::Body;
-use axum::extract::Path;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use rust_embed::RustEmbed;
 
+use super::error::ApiError;
+use super::extract::Path;
+use crate::kernel::Error;
 use crate::kernel::secret::hex;
 
 /// How many bytes of the SHA-256 stand in a name: enough to tell versions of one file apart.
@@ -126,7 +128,7 @@ pub async fn favicon(headers: HeaderMap) -> Response {
 
 fn answer(name: &str, cache: &'static str, headers: &HeaderMap) -> Response {
     let Some(asset) = CATALOG.by_name.get(name) else {
-        return StatusCode::NOT_FOUND.into_response();
+        return ApiError(Error::not_found("file")).into_response();
     };
     let fields = [(CACHE_CONTROL, cache), (ETAG, asset.etag.as_str())];
     if is_known(asset, headers) {

@@ -65,6 +65,22 @@ impl HttpMetrics {
     }
 }
 
+/// Counts a request while it is handled, also one whose client goes away meanwhile.
+struct InFlight(Gauge);
+
+impl InFlight {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// Middleware: see the module.
 pub async fn observe(State(metrics): State<HttpMetrics>, request: Request, next: Next) -> Response {
     let id = RequestId::from_header(request.headers().get(RequestId::HEADER));
@@ -81,9 +97,9 @@ async fn handle(metrics: HttpMetrics, request: Request, next: Next) -> Response 
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "other".to_owned(), |path| path.as_str().to_owned());
-    metrics.in_flight.inc();
+    let in_flight = InFlight::new(&metrics.in_flight);
     let response = next.run(request).await;
-    metrics.in_flight.dec();
+    drop(in_flight);
     let elapsed = started.elapsed();
     let status = response.status();
     metrics.seconds.observe(elapsed.as_secs_f64());

@@ -145,7 +145,10 @@ impl TrustedProxies {
             .unwrap_or(socket);
         let is_https = headers
             .get("x-forwarded-proto")
-            .is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
+            .and_then(|proto| proto.to_str().ok())
+            // A chain of proxies may append: the first one speaks to the browser.
+            .and_then(|protos| protos.split(',').next())
+            .is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"));
         Peer {
             ip,
             is_https,

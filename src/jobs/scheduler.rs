@@ -15,6 +15,9 @@ use super::store::{self, JobRow, RunRecord};
 use crate::db::{DbError, Store};
 use crate::kernel::{Clock, error_chain};
 
+/// How long the row of a job may lag behind while every run goes the same way.
+const STORE_AT_LEAST: Duration = Duration::from_mins(1);
+
 type Running = Pin<Box<dyn Future<Output = anyhow::Result<String>> + Send>>;
 
 /// One job of the table in `appliance/jobs.rs`.
@@ -158,6 +161,9 @@ struct Entry {
     due: Duration,
     is_enabled: bool,
     is_running: bool,
+    /// Runs that went as the stored one did and are not stored yet.
+    unstored_runs: i64,
+    stored: Option<(Duration, Result<String, String>)>,
     waiting: Vec<oneshot::Sender<Result<(), String>>>,
 }
 
@@ -188,6 +194,8 @@ impl Ticker {
                 due: monotonic + wait,
                 is_enabled: row.is_none_or(|row| row.is_enabled),
                 is_running: false,
+                unstored_runs: 0,
+                stored: None,
                 waiting: Vec::new(),
                 job,
             };
@@ -291,13 +299,37 @@ impl Ticker {
             // Whoever asked may have gone away.
             drop(waiting.send(outcome.clone()));
         }
-        if let Err(error) = self
+        entry.unstored_runs += 1;
+        if entry.is_news(&record, self.clock.monotonic()) {
+            let record = RunRecord {
+                runs: std::mem::take(&mut entry.unstored_runs),
+                ..record
+            };
+            self.store_record(record).await;
+        }
+    }
+
+    async fn store_record(&self, record: RunRecord) {
+        let stored = self
             .store
             .write(move |tx| store::job_record(tx, &record))
-            .await
-        {
+            .await;
+        if let Err(error) = stored {
             tracing::error!(error = %error, "a job's outcome could not be stored");
         }
+    }
+}
+
+impl Entry {
+    /// A run that went like the last one is stored once a minute only: each row written is an fsync.
+    fn is_news(&mut self, record: &RunRecord, now: Duration) -> bool {
+        let is_stale = self.stored.as_ref().is_none_or(|(at, outcome)| {
+            now.saturating_sub(*at) >= STORE_AT_LEAST || *outcome != record.outcome
+        });
+        if is_stale {
+            self.stored = Some((now, record.outcome.clone()));
+        }
+        is_stale
     }
 }
 
@@ -324,6 +356,7 @@ async fn run_once(job: Job, clock: Clock) -> RunRecord {
         duration_ms: i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX),
         outcome,
         next_run_at: clock.now() + job.period,
+        runs: 1,
     }
 }
 

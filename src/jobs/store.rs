@@ -54,6 +54,8 @@ pub(super) struct RunRecord {
     pub(super) duration_ms: i64,
     pub(super) outcome: Result<String, String>,
     pub(super) next_run_at: UnixMillis,
+    /// How many runs went this way since the row was written.
+    pub(super) runs: i64,
 }
 
 /// All jobs by name.
@@ -87,8 +89,8 @@ pub(super) fn job_enable(conn: &Connection, name: &str, is_enabled: bool) -> Res
 /// Stores how a run ended.
 pub(super) fn job_record(conn: &Connection, run: &RunRecord) -> Result<(), DbError> {
     let sql = "UPDATE job SET last_started_at_ms = ?2, last_duration_ms = ?3, last_result = ?4,
-                      last_error = ?5, next_run_at_ms = ?6, runs = runs + 1,
-                      failures = failures + (?5 IS NOT NULL)
+                      last_error = ?5, next_run_at_ms = ?6, runs = runs + ?7,
+                      failures = failures + (?5 IS NOT NULL) * ?7
                WHERE name = ?1";
     conn.prepare_cached(sql)?.execute((
         run.name,
@@ -97,6 +99,7 @@ pub(super) fn job_record(conn: &Connection, run: &RunRecord) -> Result<(), DbErr
         run.outcome.as_ref().ok(),
         run.outcome.as_ref().err(),
         run.next_run_at,
+        run.runs,
     ))?;
     Ok(())
 }

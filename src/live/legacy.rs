@@ -116,7 +116,7 @@ mod tests {
 
     use super::*;
     use crate::kernel::ids::SlotId;
-    use crate::relay::engine::StreamStats;
+    use crate::relay::engine::{StreamStats, Traffic};
 
     fn slot_in(state: State) -> SlotStatus {
         let publisher = PublisherStats {
@@ -138,8 +138,11 @@ mod tests {
             slot_id: SlotId::generate(),
             publisher: Some(publisher),
             players: Vec::new(),
-            bytes_in: 131_600,
-            bytes_out: 0,
+            received: Traffic {
+                packets: 100,
+                bytes: 131_600,
+            },
+            sent: Traffic::default(),
         };
         SlotStatus {
             state,

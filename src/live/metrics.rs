@@ -6,24 +6,18 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::readings::{PACKET_KINDS, Packets};
+use crate::relay::engine::Traffic;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Direction {
     direction: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PacketKind {
-    direction: &'static str,
-    kind: &'static str,
-}
-
-/// Bytes and packets carried, and slots on air. Cheap to clone.
+/// Media carried and slots on air. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct RelayMetrics {
+    packets: Family<Direction, Counter>,
     bytes: Family<Direction, Counter>,
-    packets: Family<PacketKind, Counter>,
     /// Slots on air now.
     pub slots_on_air: Gauge,
 }
@@ -32,37 +26,30 @@ impl RelayMetrics {
     /// Shows the figures under `relay_`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
+            "relay_packets",
+            "Media packets received and sent",
+            self.packets.clone(),
+        );
+        registry.register(
             "relay_bytes",
             "Media bytes received and sent",
             self.bytes.clone(),
-        );
-        registry.register(
-            "relay_packets",
-            "Media packets of publishers (in) and players (out) by what became of them",
-            self.packets.clone(),
         );
         registry.register(
             "relay_slots_on_air",
             "Slots on air",
             self.slots_on_air.clone(),
         );
-        self.count_bytes(0, 0);
-        self.count_packets(Packets::default());
+        self.count(Traffic::default(), Traffic::default());
     }
 
-    pub(super) fn count_packets(&self, packets: Packets) {
-        for ((direction, kind), count) in PACKET_KINDS.into_iter().zip(packets) {
+    pub(super) fn count(&self, received: Traffic, sent: Traffic) {
+        for (direction, traffic) in [("in", received), ("out", sent)] {
+            let direction = Direction { direction };
             self.packets
-                .get_or_create(&PacketKind { direction, kind })
-                .inc_by(count);
-        }
-    }
-
-    pub(super) fn count_bytes(&self, received: u64, sent: u64) {
-        for (direction, bytes) in [("in", received), ("out", sent)] {
-            self.bytes
-                .get_or_create(&Direction { direction })
-                .inc_by(bytes);
+                .get_or_create(&direction)
+                .inc_by(traffic.packets);
+            self.bytes.get_or_create(&direction).inc_by(traffic.bytes);
         }
     }
 }

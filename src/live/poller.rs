@@ -216,12 +216,10 @@ impl Poller {
         wall: UnixMillis,
     ) {
         let seconds = (elapsed + TICK / 2).as_secs();
-        self.metrics.count_packets(readings.grown_packets(streams));
         for stream in streams {
             let grown = readings.grown(stream);
-            self.metrics
-                .count_bytes(grown.received_bytes, grown.sent_bytes);
-            if grown.received_bytes > 0 && seconds > 0 {
+            self.metrics.count(grown.received, grown.sent);
+            if grown.received.bytes > 0 && seconds > 0 {
                 self.listener
                     .media_seconds(stream.slot_id, seconds, wall)
                     .await;

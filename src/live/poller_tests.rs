@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use super::*;
 use crate::db::testing::telemetry_store;
 use crate::kernel::clock::ManualClock;
-use crate::relay::engine::{LinkStats, PublisherStats};
+use crate::relay::engine::{LinkStats, PublisherStats, Traffic};
 use crate::relay::testing::{FakeEngine, Mood};
 
 const NOON: UnixMillis = UnixMillis(1_774_300_000_000);
@@ -70,8 +70,11 @@ impl World {
             slot_id,
             publisher: None,
             players: Vec::new(),
-            bytes_in,
-            bytes_out: 0,
+            received: Traffic {
+                packets: bytes_in / 100,
+                bytes: bytes_in,
+            },
+            sent: Traffic::default(),
         });
         self.engine.set_figures(figures.into_iter().collect());
         self.clock.advance(TICK);
@@ -161,8 +164,8 @@ async fn a_publisher_that_sends_no_media_has_no_links() {
             ..PublisherStats::default()
         }),
         players: Vec::new(),
-        bytes_in: 0,
-        bytes_out: 0,
+        received: Traffic::default(),
+        sent: Traffic::default(),
     }]);
     world.poller.on_tick(&mut world.previous).await;
     assert_eq!(world.poller.hub.links(slot_id, Duration::ZERO).0, []);

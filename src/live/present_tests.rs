@@ -6,7 +6,7 @@ use askama::Template as _;
 
 use super::super::addresses::tests::address;
 use super::*;
-use crate::relay::engine::StreamStats;
+use crate::relay::engine::{StreamStats, Traffic};
 
 const NOW: UnixMillis = UnixMillis(1_795_269_729_000);
 
@@ -63,8 +63,8 @@ fn status(state: State, publisher: Option<PublisherStats>) -> SlotStatus {
         slot_id: SlotId::generate(),
         publisher,
         players: Vec::new(),
-        bytes_in: 0,
-        bytes_out: 0,
+        received: Traffic::default(),
+        sent: Traffic::default(),
     };
     SlotStatus {
         state,

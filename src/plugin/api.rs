@@ -1,7 +1,11 @@
 //! The plugin's sign-in, its session and its refresh, in JSON.
 
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -106,6 +110,9 @@ impl From<&TokenPair> for Tokens {
     }
 }
 
+/// A poll that takes longer is answered as "not yet": the plugin gives up on a server error.
+const POLL_TIME_LIMIT: Duration = Duration::from_secs(10);
+
 /// Tokens and snapshot, as poll and refresh answer.
 #[derive(Serialize)]
 struct SignedInAnswer {
@@ -131,7 +138,13 @@ pub async fn poll_login(
     if request.login_attempt_id.is_empty() || request.poll_token.is_empty() {
         return Err(Error::invalid("login_attempt_id and poll_token are required").into());
     }
-    match poll(&plugin, &snapshots, &request).await {
+    let polled = AssertUnwindSafe(poll(&plugin, &snapshots, &request)).catch_unwind();
+    let polled = match tokio::time::timeout(POLL_TIME_LIMIT, polled).await {
+        Ok(Ok(polled)) => polled,
+        Ok(Err(_)) => Err(Error::internal("a sign-in poll panicked")),
+        Err(_) => Err(Error::busy()),
+    };
+    match polled {
         Ok(Some(answer)) => Ok(axum::Json(answer).into_response()),
         Ok(None) => Ok(pending()),
         Err(error) if is_final(error.kind()) => Err(error.into()),

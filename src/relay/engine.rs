@@ -100,10 +100,42 @@ pub struct StreamStats {
     pub publisher: Option<PublisherStats>,
     /// The players, in no order.
     pub players: Vec<PlayerStats>,
-    /// Media bytes received for this slot since the engine started.
-    pub bytes_in: u64,
-    /// Media bytes sent to players of this slot since the engine started.
-    pub bytes_out: u64,
+    /// Media received for this slot since the engine started, retransmissions included.
+    pub received: Traffic,
+    /// Media sent to players of this slot since the engine started, retransmissions not included.
+    pub sent: Traffic,
+}
+
+/// How much media was carried.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Media packets.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Traffic {
+    /// What came on top of `earlier`. A counter that fell began anew.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        let growth = |now: u64, before| now.checked_sub(before).unwrap_or(now);
+        Self {
+            packets: growth(self.packets, earlier.packets),
+            bytes: growth(self.bytes, earlier.bytes),
+        }
+    }
+}
+
+impl std::ops::Add for Traffic {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            packets: self.packets + other.packets,
+            bytes: self.bytes + other.bytes,
+        }
+    }
 }
 
 /// Figures of a publisher.

@@ -7,14 +7,18 @@ mod store;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 pub use public_address::{AdvertisedPorts, InvalidHost, PublicAddress, validate_host};
 
-use crate::db::Store;
+use crate::db::{DbError, Store, Tx};
 use crate::kernel::{Clock, Error, Result};
 
 const PUBLIC_HOST: &str = "public_host";
+/// The last `host address` pair that was looked up.
+const RESOLVED: &str = "public_host_resolved";
+const LOOK_UP_TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// What the configuration and the machine say about our address.
 #[derive(Debug, Clone)]
@@ -49,18 +53,27 @@ impl Settings {
     /// # Errors
     /// The store's.
     pub async fn load(store: Store, clock: Clock, sources: AddressSources) -> Result<Self> {
-        let stored = store
-            .read(|conn| store::setting_get(conn, PUBLIC_HOST))
-            .await?;
-        let address = ArcSwap::from_pointee(PublicAddress::new(&sources, stored.as_deref()));
-        let settings = Self(Arc::new(Inner {
+        let stored = store.read(|conn| {
+            Ok::<_, DbError>((
+                store::setting_get(conn, PUBLIC_HOST)?,
+                store::setting_get(conn, RESOLVED)?,
+            ))
+        });
+        let (host, resolved) = stored.await?;
+        let mut address = PublicAddress::new(&sources, host.as_deref());
+        if let Some(ipv4) = resolved
+            .as_deref()
+            .and_then(|text| resolved_for(&address.host, text))
+        {
+            address.ipv4 = ipv4;
+        }
+        let address = ArcSwap::from_pointee(address);
+        Ok(Self(Arc::new(Inner {
             store,
             clock,
             sources,
             address,
-        }));
-        settings.resolve_public_host().await;
-        Ok(settings)
+        })))
     }
 
     /// How clients reach us now.
@@ -87,43 +100,82 @@ impl Settings {
             let message = "the public host is set by the configuration; change it there";
             return Err(Error::conflict(message));
         }
-        let (stored, now) = (host.clone(), self.0.clock.now());
+        let settings = self.clone();
         self.0
             .store
-            .write(move |tx| store::setting_put(tx, PUBLIC_HOST, &stored, now))
+            .write(move |tx| settings.put_public_host(tx, &host))
             .await?;
-        self.0
-            .address
-            .store(Arc::new(PublicAddress::new(&self.0.sources, Some(&host))));
         self.resolve_public_host().await;
         Ok(())
     }
 
-    /// Looks the public host up, because the plugin needs an IPv4 address. What does not resolve keeps the
-    /// last known address.
+    /// Stores a checked public host inside the caller's transaction; it counts from the commit on.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn put_public_host(&self, tx: &Tx<'_>, host: &str) -> Result<()> {
+        store::setting_put(tx, PUBLIC_HOST, host, self.0.clock.now())?;
+        let settings = self.clone();
+        let address = PublicAddress::new(&self.0.sources, Some(host));
+        tx.after_commit(move || settings.0.address.store(Arc::new(address)));
+        Ok(())
+    }
+
+    /// Looks the public host up, because the plugin needs an IPv4 address, and remembers the answer for
+    /// the next start. What does not resolve keeps the last known address.
     pub async fn resolve_public_host(&self) {
         let current = self.public_address();
         if current.host.parse::<IpAddr>().is_ok() {
             return;
         }
-        match tokio::net::lookup_host((current.host.as_str(), 0)).await {
-            Ok(found) => {
-                let mut ipv4 = found.filter_map(|address| match address.ip() {
+        let looked_up = tokio::net::lookup_host((current.host.as_str(), 0));
+        match tokio::time::timeout(LOOK_UP_TIME_LIMIT, looked_up).await {
+            Ok(Ok(found)) => {
+                let ipv4 = found.filter_map(|address| match address.ip() {
                     IpAddr::V4(ip) => Some(ip),
                     IpAddr::V6(_) => None,
                 });
-                if let Some(ip) = ipv4.next() {
-                    self.0.address.store(Arc::new(PublicAddress {
-                        ipv4: ip,
-                        ..(*current).clone()
-                    }));
+                if let Some(ipv4) = ipv4.into_iter().next() {
+                    self.note_resolved(&current.host, ipv4).await;
                 }
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 tracing::warn!(host = current.host, error = %error, "the public host does not resolve");
             }
+            Err(_) => tracing::warn!(
+                host = current.host,
+                "looking the public host up takes too long"
+            ),
         }
     }
+
+    async fn note_resolved(&self, host: &str, ipv4: Ipv4Addr) {
+        let before = self.0.address.rcu(|current| {
+            let mut address = (**current).clone();
+            // Another host may have been set while we waited.
+            if address.host == host {
+                address.ipv4 = ipv4;
+            }
+            address
+        });
+        if before.ipv4 == ipv4 {
+            return;
+        }
+        let (text, now) = (format!("{host} {ipv4}"), self.0.clock.now());
+        let stored = self
+            .0
+            .store
+            .write(move |tx| store::setting_put(tx, RESOLVED, &text, now));
+        if let Err(error) = stored.await {
+            tracing::warn!(error = %error, "the public host's address could not be remembered");
+        }
+    }
+}
+
+/// The address in a stored `host address` pair, when it is for this host.
+fn resolved_for(host: &str, pair: &str) -> Option<Ipv4Addr> {
+    let (stored_host, ipv4) = pair.split_once(' ')?;
+    (stored_host == host).then(|| ipv4.parse().ok()).flatten()
 }
 
 #[cfg(test)]
@@ -168,9 +220,13 @@ mod tests {
             configured_url: Some("https://relay.example.org".into()),
             ..sources()
         };
-        let settings = Settings::load(store, Clock::system(), configured)
-            .await
-            .unwrap();
+        let load = || Settings::load(store.clone(), Clock::system(), configured.clone());
+        let settings = load().await.unwrap();
+        settings.resolve_public_host().await;
+        assert_eq!(
+            load().await.unwrap().public_address().ipv4,
+            Ipv4Addr::LOCALHOST
+        );
         let address = settings.public_address();
         assert_eq!(address.host, "localhost");
         assert_eq!(address.url, "https://relay.example.org");

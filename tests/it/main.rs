@@ -4,6 +4,8 @@
 //! allow `unwrap`, `expect` and `panic` there.
 
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod e2e;
 #[cfg(test)]
 mod harness;

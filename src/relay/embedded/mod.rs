@@ -36,7 +36,8 @@ mod wire;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
@@ -130,11 +131,13 @@ pub struct EmbeddedRelay {
     events: broadcast::Sender<EngineEvent>,
     /// To wake the thread for a command while it pauses between packets.
     pausing: Thread,
+    is_open: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl EmbeddedRelay {
-    /// Binds the ports and starts the relay's thread. No slot is registered yet.
+    /// Binds the ports and starts the relay's thread. No slot is registered yet, and nobody is admitted or
+    /// refused before [`EmbeddedRelay::open`].
     ///
     /// # Errors
     /// [`StartError::Bind`] names the port that cannot be had.
@@ -164,6 +167,7 @@ impl EmbeddedRelay {
             }
         };
         let clock = Clock::start();
+        let is_open = Arc::new(AtomicBool::new(false));
         let reactor = Reactor {
             hub: Hub::new(clock.now(), config, secret),
             clock,
@@ -171,6 +175,7 @@ impl EmbeddedRelay {
             commands: received,
             events: events.clone(),
             wake_interval: config.wake_interval,
+            is_open: Arc::clone(&is_open),
             counters: ReactorCounters::default(),
         };
         let thread = std::thread::Builder::new()
@@ -181,8 +186,16 @@ impl EmbeddedRelay {
             commands,
             events,
             pausing: thread.thread().clone(),
+            is_open,
             thread: Mutex::new(Some(thread)),
         })
+    }
+
+    /// Every slot is registered: callers are admitted and refused from now on. Until then they get no
+    /// answer and call again, so that a restart tells no encoder that its key is unknown.
+    pub fn open(&self) {
+        self.is_open.store(true, Ordering::Release);
+        self.pausing.unpark();
     }
 
     /// The addresses that the ports have; with port 0 configured, the ones that were free.

@@ -12,6 +12,8 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
@@ -110,6 +112,8 @@ pub(super) struct Reactor {
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) events: broadcast::Sender<EngineEvent>,
     pub(super) wake_interval: Duration,
+    /// Set once every slot is registered; before, no caller is answered.
+    pub(super) is_open: Arc<AtomicBool>,
     pub(super) counters: ReactorCounters,
 }
 
@@ -130,6 +134,9 @@ impl Reactor {
         let mut last_datagram = Micros::ZERO;
         let done = loop {
             self.counters.wake_ups += 1;
+            if self.is_open.load(Ordering::Acquire) {
+                self.hub.open();
+            }
             let now = self.clock.now();
             let batch = self.read_all(now, &mut buffer);
             if batch != Batch::Empty {

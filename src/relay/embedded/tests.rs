@@ -28,6 +28,7 @@ async fn relay_with_a_slot() -> (EmbeddedRelay, SlotId) {
         .register(spec(slot_id, "live_a", "play_a"))
         .await
         .unwrap();
+    relay.open();
     (relay, slot_id)
 }
 
@@ -131,9 +132,13 @@ async fn media_flow_from_socket_to_socket_and_a_shutdown_reaches_both() {
     }
     assert_eq!(next(&mut events).await, EngineEvent::MediaStarted(slot_id));
     let stats = relay.stats().await.unwrap().remove(0);
+    let carried = crate::relay::engine::Traffic {
+        packets: 5,
+        bytes: 6580,
+    };
     assert_eq!(
-        (stats.slot_id, stats.bytes_in, stats.bytes_out),
-        (slot_id, 6580, 6580)
+        (stats.slot_id, stats.received, stats.sent),
+        (slot_id, carried, carried)
     );
 
     relay.shutdown().await;

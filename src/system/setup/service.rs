@@ -142,13 +142,12 @@ impl SetupService {
         }
         // A host that was only detected stays so: it may be another one tomorrow.
         let current = self.0.settings.public_address().host.clone();
-        if let Some(host) = claim.public_host.filter(|host| *host != current) {
-            self.0.settings.set_public_host(&host).await?;
-        }
+        let host = claim.public_host.filter(|host| *host != current);
         let owner = claim.owner;
         let hash = self.0.accounts.hash_password(&owner.password).await?;
         let (given, now) = (TokenDigest::of(token), self.0.clock.now());
         let (vault, accounts) = (Arc::clone(&self.0.vault), self.0.accounts.clone());
+        let settings = self.0.settings.clone();
         let job = move |tx: &Tx<'_>| {
             let stored = store::setup_token_get(tx, now)?;
             // The command line may have made an owner meanwhile.
@@ -157,12 +156,30 @@ impl SetupService {
             }
             store::setup_token_delete(tx)?;
             let user = create_user_in(tx, &vault, &owner, &hash, now)?;
+            if let Some(host) = host {
+                settings.put_public_host(tx, &host)?;
+            }
             accounts.note_owner(tx, Role::Owner);
             Ok(user)
         };
         let user = self.0.store.write(job).await?;
         self.remove_file();
         Ok(user)
+    }
+
+    /// Ends the token, because the appliance has an owner now that came by another way.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn forget_token(&self) -> Result<()> {
+        self.0
+            .store
+            .write(|tx| store::setup_token_delete(tx))
+            .await?;
+        if self.file().exists() {
+            self.remove_file();
+        }
+        Ok(())
     }
 
     /// The token in the file is worthless now; that it stays is no danger, only untidy.

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::stage::{CONNECTION, PATIENCE, Stage, rejection};
 use crate::harness::client::{Browser, Plugin};
 use crate::harness::eventually::eventually_blocking;
+use crate::harness::server::Server;
 use crate::net::srt_player::Player;
 use crate::net::srt_publisher::Publisher;
 
@@ -150,6 +151,32 @@ fn no_secret_is_in_the_log_the_pages_the_databases_or_the_arguments() {
     let log = stage.server.log();
     assert!(log.contains("DEBUG"), "the log is talkative");
     assert_absent(&secrets, "the log", log.as_bytes());
+}
+
+#[test]
+fn one_time_addresses_are_not_in_the_log_of_requests() {
+    let server = Server::start_with(|config| config.with("GLB_LOG_LEVEL", "trace"));
+    let url = fs::read_to_string(server.data_dir().join("setup-token")).unwrap();
+    let (_, setup_token) = url.trim().split_once("token=").unwrap();
+    let mut browser = Browser::at(server.addresses().http);
+    browser
+        .get(&format!("/setup?token={setup_token}"))
+        .expect(200);
+    let mut stage = Stage::on(server);
+    let attempt = stage.plugin.begin_sign_in();
+    let page = format!("/login/plugin?attempt={}", attempt.id);
+    stage.browser.get(&page).expect(200);
+    eventually_blocking(PATIENCE, "the requests are logged", || {
+        let log = stage.server.log();
+        log.contains("/setup") && log.contains("/login/plugin")
+    });
+    let log = stage.server.log();
+    assert_eq!(log.matches(&attempt.id).count(), 0);
+    assert_eq!(
+        log.matches(setup_token).count(),
+        1,
+        "it stands in the notice alone"
+    );
 }
 
 #[test]

@@ -49,6 +49,7 @@ pub(super) fn relay() -> EmbeddedRelay {
         .build()
         .unwrap();
     runtime.block_on(relay.register(stream)).unwrap();
+    relay.open();
     relay
 }
 

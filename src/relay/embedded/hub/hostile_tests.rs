@@ -97,6 +97,7 @@ fn a_storm_of_mutated_packets_leaves_a_stream_untouched_and_memory_bounded() {
         ..EmbeddedConfig::default()
     };
     let mut hub = Hub::new(START, &config, [3; 32]);
+    hub.open();
     register(&mut hub, "live_a", "play_a");
     register(&mut hub, "live_b", "play_b");
     let connect = |hub: &mut Hub, direction, address, key| {

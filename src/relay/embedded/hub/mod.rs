@@ -39,6 +39,7 @@ use crate::relay::engine::{Ended, EngineEvent, StreamSpec, Target};
 pub(crate) struct Hub {
     /// What happened to publishers since this was read last.
     pub(crate) events: Vec<EngineEvent>,
+    is_open: bool,
     publish: Listener,
     play: Listener,
     srtla: Srtla,
@@ -51,12 +52,13 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    /// A relay that admits nobody yet. `secret` is random and of this process only.
+    /// A relay that answers nobody yet. `secret` is random and of this process only.
     pub(crate) fn new(now: Micros, config: &EmbeddedConfig, secret: [u8; 32]) -> Self {
         Self {
             events: Vec::new(),
-            publish: Listener::new(now, Direction::Publish, publish_limits(config)),
-            play: Listener::new(now, Direction::Play, play_limits(config)),
+            is_open: false,
+            publish: Listener::new(now, Direction::Publish, publish_limits(config), secret),
+            play: Listener::new(now, Direction::Play, play_limits(config), secret),
             srtla: Srtla::new(
                 now,
                 SrtlaLimits {
@@ -72,6 +74,12 @@ impl Hub {
             latency_max: config.latency_max.into(),
             takeover_after: config.takeover_after.into(),
         }
+    }
+
+    /// From now on callers are admitted or refused. Before, they get no answer and call again, every
+    /// 250 ms: a key that is not registered yet must not be called unknown.
+    pub(crate) fn open(&mut self) {
+        self.is_open = true;
     }
 
     /// A datagram came on a port.
@@ -104,6 +112,9 @@ impl Hub {
     }
 
     fn on_request(&mut self, now: Micros, direction: Direction, request: ConnectRequest) {
+        if !self.is_open {
+            return;
+        }
         match self.admit(now, direction, &request) {
             Ok(slot_id) => self.welcome(now, direction, request, slot_id),
             Err(code) => {
@@ -267,10 +278,10 @@ impl Hub {
         match direction {
             Direction::Play => {
                 slot.players.retain(|player| *player != closed.id);
-                slot.finished_bytes_out += closed.media_bytes;
+                slot.finished_sent = slot.finished_sent + closed.media;
             }
             Direction::Publish => {
-                slot.finished_bytes_in += closed.media_bytes;
+                slot.finished_received = slot.finished_received + closed.media;
                 if slot.publisher == Some(closed.id) {
                     slot.publisher = None;
                     let ended = ended(closed.cause);

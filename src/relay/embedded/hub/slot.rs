@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use crate::relay::embedded::listener::ConnectionId;
 use crate::relay::embedded::time::Micros;
+use crate::relay::engine::Traffic;
 
 /// One slot's media.
 #[derive(Debug, Default)]
@@ -19,10 +20,10 @@ pub(super) struct Slot {
     pub(super) publisher: Option<ConnectionId>,
     /// Who plays.
     pub(super) players: Vec<ConnectionId>,
-    /// Media bytes of publishers that are gone.
-    pub(super) finished_bytes_in: u64,
-    /// Media bytes to players that are gone.
-    pub(super) finished_bytes_out: u64,
+    /// Media of publishers that are gone.
+    pub(super) finished_received: Traffic,
+    /// Media to players that are gone.
+    pub(super) finished_sent: Traffic,
     newest_origin: Micros,
     tail: VecDeque<(Micros, Bytes)>,
     tail_of: Option<ConnectionId>,

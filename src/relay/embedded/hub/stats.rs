@@ -8,7 +8,9 @@ use crate::relay::embedded::Peer;
 use crate::relay::embedded::listener::{Connection, Flow, ListenerCounters};
 use crate::relay::embedded::receive::Receiver;
 use crate::relay::embedded::time::Micros;
-use crate::relay::engine::{EngineCounters, LinkStats, PlayerStats, PublisherStats, StreamStats};
+use crate::relay::engine::{
+    EngineCounters, LinkStats, PlayerStats, PublisherStats, StreamStats, Traffic,
+};
 
 const SECOND: Micros = Micros::from_secs(1);
 
@@ -33,14 +35,23 @@ impl Hub {
             .filter_map(|id| self.play.connection(*id))
             .filter_map(|connection| player_stats(now, connection))
             .collect();
-        let bytes_in = publisher.as_ref().map_or(0, |publisher| publisher.bytes);
-        let bytes_out: u64 = players.iter().map(|player| player.bytes).sum();
+        let received = publisher
+            .as_ref()
+            .map_or_else(Traffic::default, |open| Traffic {
+                packets: open.packets,
+                bytes: open.bytes,
+            });
+        let sent = players.iter().map(|open| Traffic {
+            packets: open.packets,
+            bytes: open.bytes,
+        });
+        let sent = sent.fold(slot.finished_sent, |total, player| total + player);
         StreamStats {
             slot_id,
             publisher,
             players,
-            bytes_in: slot.finished_bytes_in + bytes_in,
-            bytes_out: slot.finished_bytes_out + bytes_out,
+            received: slot.finished_received + received,
+            sent,
         }
     }
 

@@ -1,10 +1,11 @@
 //! Admission, takeover, rotation, players and events, with callers that speak datagrams.
 
 use super::*;
-use crate::relay::embedded::handshake::Handshake;
 use crate::relay::embedded::handshake::tests::caller;
-use crate::relay::embedded::testing::{Caller, sent};
+use crate::relay::embedded::handshake::{CONCLUSION, Handshake};
+use crate::relay::embedded::testing::{Caller, conclusion_datagram, handshake_of, induction, sent};
 use crate::relay::embedded::wire::ControlKind;
+use crate::relay::engine::Traffic;
 
 const MS: Micros = Micros::from_millis(1);
 const START: Micros = Micros::from_secs(1000);
@@ -26,6 +27,7 @@ impl Bench {
 
     fn with(config: &EmbeddedConfig) -> Self {
         let mut hub = Hub::new(START, config, [3; 32]);
+        hub.open();
         let slot_id = SlotId::generate();
         hub.register(START, &spec(slot_id, "live_a", "play_a"))
             .unwrap();
@@ -94,6 +96,33 @@ fn spec(slot_id: SlotId, publish_key: &str, play_key: &str) -> StreamSpec {
         publish_key: publish_key.into(),
         play_key: play_key.into(),
     }
+}
+
+#[test]
+fn before_it_is_open_nobody_is_refused_and_who_waited_is_admitted() {
+    let mut hub = Hub::new(START, &EmbeddedConfig::default(), [3; 32]);
+    let address: SocketAddr = ENCODER.parse().unwrap();
+    let handshake = caller("live_a", 200);
+    hub.on_datagram(
+        START,
+        Port::Publish,
+        address,
+        &induction(handshake.socket_id),
+    );
+    let (_, _, answer) = sent(&mut hub).remove(0);
+    let cookie = handshake_of(&answer).unwrap().cookie;
+    let asked = conclusion_datagram(&Handshake {
+        cookie,
+        ..handshake
+    });
+    hub.on_datagram(START, Port::Publish, address, &asked);
+    assert!(sent(&mut hub).is_empty(), "not even a refusal");
+    hub.register(START, &spec(SlotId::generate(), "live_a", "play_a"))
+        .unwrap();
+    hub.open();
+    hub.on_datagram(START, Port::Publish, address, &asked);
+    let (_, _, answer) = sent(&mut hub).remove(0);
+    assert_eq!(handshake_of(&answer).unwrap().kind, CONCLUSION);
 }
 
 #[test]
@@ -385,8 +414,12 @@ fn figures_tell_what_flows() {
         publisher.buffer
     );
     assert!(!publisher.is_bonded);
-    assert_eq!(stats.bytes_in, 250_000);
-    assert_eq!(stats.bytes_out, stats.players[0].bytes);
+    let carried = Traffic {
+        packets: 200,
+        bytes: 250_000,
+    };
+    assert_eq!(stats.received, carried);
+    assert_eq!(stats.sent.bytes, stats.players[0].bytes);
     assert_eq!(stats.players[0].address, PLAYER.parse().unwrap());
 
     bench.pass(MS * 1200, &[&player, &encoder]);
@@ -397,8 +430,8 @@ fn figures_tell_what_flows() {
     let stats = bench.hub.stats(bench.now).remove(0);
     assert!(stats.publisher.is_none());
     assert_eq!(
-        (stats.bytes_in, stats.bytes_out),
-        (250_000, 250_000),
+        (stats.received, stats.sent),
+        (carried, carried),
         "totals stay"
     );
 }

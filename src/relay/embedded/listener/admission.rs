@@ -1,6 +1,6 @@
 //! How a caller becomes a connection: induction, cookie, limit, conclusion, answer.
 //!
-//! Invariant: the order is cookie, limit of the source address, what can be served at all, and only then
+//! Invariant: no limit is shared by all sources; the order is cookie, limit of the source address, what can be served at all, and only then
 //! the question whose key it is.
 
 use std::net::{IpAddr, SocketAddr};
@@ -19,8 +19,9 @@ use crate::relay::embedded::time::Micros;
 use crate::relay::embedded::wire::{ControlKind, ControlPacket, control};
 use crate::relay::embedded::{Direction, Peer};
 
-/// First handshakes answered per second, of all sources together: they carry no proof of address.
-pub(super) const INDUCTIONS_PER_SECOND: u32 = 20_000;
+/// First handshakes answered per second and source address. They carry no proof of the address, so this
+/// also bounds what a forger can make us send to one.
+pub(super) const INDUCTIONS_PER_SECOND: u32 = 100;
 /// From this version on libsrt ignores a second loss report within a round trip.
 const VERSION_IGNORES_EARLY_REPEATS: u32 = 0x01_05_00;
 
@@ -37,7 +38,7 @@ impl Listener {
             return None;
         };
         match handshake.kind {
-            INDUCTION => self.on_induction(now, peer, handshake),
+            INDUCTION => self.on_induction(now, peer, source, handshake),
             CONCLUSION => {
                 return self.on_conclusion(now, peer, source, packet.timestamp, handshake);
             }
@@ -46,8 +47,8 @@ impl Listener {
         None
     }
 
-    fn on_induction(&mut self, now: Micros, peer: Peer, handshake: Handshake) {
-        if !self.inductions.take(now, INDUCTIONS_PER_SECOND) {
+    fn on_induction(&mut self, now: Micros, peer: Peer, source: IpAddr, handshake: Handshake) {
+        if !self.inductions.take(now, source) {
             self.counters.limited += 1;
             return;
         }

@@ -11,6 +11,7 @@ use crate::relay::embedded::send::{OutgoingData, Sender};
 use crate::relay::embedded::sequence::Sequence;
 use crate::relay::embedded::time::Micros;
 use crate::relay::embedded::wire::{ControlKind, ControlPacket, DataPacket, control, word};
+use crate::relay::engine::Traffic;
 
 const KEEPALIVE_INTERVAL: Micros = Micros::from_secs(1);
 
@@ -187,21 +188,27 @@ impl Connection {
     /// Hands on what a publisher has left, and says what became of the connection. Of one that was cut
     /// off nothing more is handed on.
     pub(super) fn finish(&mut self, cause: CloseCause, events: &mut Vec<ConnectionEvent>) {
-        let media_bytes = match &mut self.flow {
+        let media = match &mut self.flow {
             Flow::In(receiver) => {
                 if cause != CloseCause::Disconnected {
                     deliver(receiver, Micros::MAX, (self.id, self.slot_id), events);
                 }
-                receiver.counters.bytes
+                Traffic {
+                    packets: receiver.counters.packets,
+                    bytes: receiver.counters.bytes,
+                }
             }
-            Flow::Out(sender) => sender.counters.bytes,
+            Flow::Out(sender) => Traffic {
+                packets: sender.counters.packets,
+                bytes: sender.counters.bytes,
+            },
         };
         events.push(ConnectionEvent::Closed(Closed {
             id: self.id,
             peer: self.peer,
             slot_id: self.slot_id,
             cause,
-            media_bytes,
+            media,
         }));
     }
 

@@ -26,7 +26,7 @@ pub(crate) use self::types::{
     CloseCause, Closed, ConnectRequest, ConnectionEvent, ConnectionId, ListenerCounters,
     ListenerLimits, Outgoing,
 };
-use super::limiter::{AddressLimiter, TokenBucket};
+use super::limiter::AddressLimiter;
 use super::time::Micros;
 use super::wire::{ControlKind, ControlPacket, DataPacket, Packet, parse};
 use super::{Direction, Peer};
@@ -43,7 +43,7 @@ pub(crate) struct Listener {
     direction: Direction,
     limits: ListenerLimits,
     cookies: CookieJar,
-    inductions: TokenBucket,
+    inductions: AddressLimiter,
     callers: AddressLimiter,
     connections: HashMap<ConnectionId, Connection>,
     /// By caller and its socket id, to know a repeated conclusion.
@@ -53,8 +53,13 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// A port without connections.
-    pub(crate) fn new(now: Micros, direction: Direction, limits: ListenerLimits) -> Self {
+    /// A port without connections. `secret` is random and of this process only.
+    pub(crate) fn new(
+        now: Micros,
+        direction: Direction,
+        limits: ListenerLimits,
+        secret: [u8; 32],
+    ) -> Self {
         Self {
             counters: ListenerCounters::default(),
             outgoing: Vec::new(),
@@ -62,8 +67,8 @@ impl Listener {
             direction,
             limits,
             cookies: CookieJar::new(),
-            inductions: TokenBucket::full(now, INDUCTIONS_PER_SECOND),
-            callers: AddressLimiter::new(limits.handshakes_per_second),
+            inductions: AddressLimiter::new(now, INDUCTIONS_PER_SECOND, secret),
+            callers: AddressLimiter::new(now, limits.handshakes_per_second, secret),
             connections: HashMap::new(),
             by_caller: HashMap::new(),
             dirty: Vec::new(),

@@ -24,7 +24,7 @@ fn listener() -> Listener {
         },
         queue_bytes: 1_000_000,
     };
-    Listener::new(NOW, Direction::Publish, limits)
+    Listener::new(NOW, Direction::Publish, limits, [4; 32])
 }
 
 fn peer(address: &str) -> Peer {
@@ -92,6 +92,28 @@ fn attempts_of_one_address_are_limited_after_the_cookie() {
     assert_eq!(asked, 40);
     assert_eq!(listener.counters.limited, 60);
     assert!(request(&mut listener, "127.0.0.2:5").is_some());
+}
+
+#[test]
+fn a_flood_of_first_handshakes_under_forged_addresses_locks_nobody_out() {
+    let mut listener = listener();
+    for number in 0..50_000 {
+        let source = std::net::Ipv4Addr::from_bits(0x0A00_0000 + number).into();
+        let peer = Peer::Udp((source, 5).into());
+        listener.on_datagram(NOW, peer, source, &induction(1));
+        listener.outgoing.clear();
+    }
+    assert!(request(&mut listener, ADDRESS).is_some());
+}
+
+#[test]
+fn a_forger_can_have_an_address_answered_only_so_often() {
+    let mut listener = listener();
+    for _ in 0..1_000 {
+        hear(&mut listener, ADDRESS, &induction(1));
+    }
+    assert_eq!(sent(&mut listener).len(), 200);
+    assert_eq!(listener.counters.limited, 800);
 }
 
 #[test]

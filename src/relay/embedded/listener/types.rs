@@ -10,6 +10,7 @@ use crate::relay::embedded::handshake::{Extension, Handshake};
 use crate::relay::embedded::receive::ReceiveLimits;
 use crate::relay::embedded::time::Micros;
 use crate::relay::embedded::wire::HEADER_BYTES;
+use crate::relay::engine::Traffic;
 
 /// A connection's name on its port; the socket id on the wire.
 pub(crate) type ConnectionId = u32;
@@ -49,8 +50,8 @@ pub(crate) struct Closed {
     pub(crate) slot_id: SlotId,
     /// Why.
     pub(crate) cause: CloseCause,
-    /// The media bytes that it carried.
-    pub(crate) media_bytes: u64,
+    /// The media that it carried.
+    pub(crate) media: Traffic,
 }
 
 /// Something that happened on a connection.

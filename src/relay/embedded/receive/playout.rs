@@ -9,7 +9,6 @@ use crate::relay::embedded::time::Micros;
 /// Packets whose quickest one tells how far the sender's clock has drifted.
 const DRIFT_SAMPLE: u32 = 1000;
 const DRIFT_STEP_MAX: Micros = Micros::from_millis(5);
-const DRIFT_MAX: Micros = Micros::from_millis(500);
 const AHEAD_MAX: Micros = Micros::from_secs(1);
 const WRAP: i64 = 1 << 32;
 
@@ -17,12 +16,12 @@ const WRAP: i64 = 1 << 32;
 #[derive(Debug)]
 pub(super) struct PlayoutClock {
     latency: Micros,
-    /// Our time when the sender's timestamp was 0.
+    /// Our time when the sender's timestamp was 0. It follows the drift without a bound: two good crystals
+    /// are a second apart after some hours, and a stream may last for days.
     base: Micros,
     newest_timestamp: u32,
     /// What full turns of the timestamp add.
     turns: i64,
-    drift: Micros,
     quickest: Micros,
     sampled: u32,
 }
@@ -35,7 +34,6 @@ impl PlayoutClock {
             base: now - Micros::new(i64::from(timestamp)),
             newest_timestamp: timestamp,
             turns: 0,
-            drift: Micros::ZERO,
             quickest: Micros::MAX,
             sampled: 0,
         }
@@ -52,7 +50,7 @@ impl PlayoutClock {
         if !is_repeated {
             self.follow_drift(now - self.base - sent);
         }
-        let due = self.base + self.drift + sent + self.latency;
+        let due = self.base + sent + self.latency;
         due.min(now + self.latency + AHEAD_MAX)
     }
 
@@ -76,9 +74,9 @@ impl PlayoutClock {
         if self.sampled < DRIFT_SAMPLE {
             return;
         }
-        let step =
-            (self.quickest - self.drift).clamp(Micros::ZERO - DRIFT_STEP_MAX, DRIFT_STEP_MAX);
-        self.drift = (self.drift + step).clamp(Micros::ZERO - DRIFT_MAX, DRIFT_MAX);
+        self.base += self
+            .quickest
+            .clamp(Micros::ZERO - DRIFT_STEP_MAX, DRIFT_STEP_MAX);
         self.quickest = Micros::MAX;
         self.sampled = 0;
     }
@@ -125,5 +123,29 @@ mod tests {
             (delay - LATENCY).abs() < Micros::from_millis(5),
             "{delay:?}"
         );
+    }
+    /// How far the delay is from the latency after a day with a sender whose clock is off by so much.
+    fn error_after_a_day(parts_per_million: i64) -> Micros {
+        const PACKETS_PER_SECOND: i64 = 20;
+        let start = Micros::from_secs(100);
+        let mut clock = PlayoutClock::new(start, 0, LATENCY);
+        let mut delay = Micros::ZERO;
+        for packet in 0..86_400 * PACKETS_PER_SECOND {
+            let sent = Micros::new(packet * (1_000_000 / PACKETS_PER_SECOND));
+            let now = start + sent + sent * parts_per_million / 1_000_000;
+            delay = clock.playout_time(now, sent.timestamp(), false) - now;
+        }
+        (delay - LATENCY).abs()
+    }
+
+    #[test]
+    fn a_day_with_a_clock_that_is_slow_or_fast_costs_no_recovery_time() {
+        for parts_per_million in [-100, 100] {
+            let error = error_after_a_day(parts_per_million);
+            assert!(
+                error < Micros::from_millis(15),
+                "{parts_per_million} ppm: {error:?}"
+            );
+        }
     }
 }

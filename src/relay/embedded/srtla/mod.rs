@@ -21,7 +21,7 @@ use self::group::Group;
 use self::invitation::Inviter;
 use self::packet::{HALF_ID_BYTES, ID_BYTES, Packet, joined, no_group, opened, parse, refused};
 use super::GroupId;
-use super::limiter::{AddressLimiter, TokenBucket};
+use super::limiter::AddressLimiter;
 use super::time::Micros;
 use crate::relay::engine::LinkStats;
 
@@ -29,8 +29,9 @@ use crate::relay::engine::LinkStats;
 const LINK_TIMEOUT: Micros = Micros::from_secs(10);
 /// A group may take so long to get its stream admitted before it makes room for others.
 const ADMISSION_GRACE: Micros = Micros::from_secs(2);
-/// Invitations per second, of all sources together: they carry no proof of address.
-const INVITATIONS_PER_SECOND: u32 = 20_000;
+/// Invitations per second and source address. What asks for one carries no proof of the address, so this
+/// also bounds what a forger can make us send to one.
+const INVITATIONS_PER_SECOND: u32 = 100;
 const SWEEP_INTERVAL: Micros = Micros::from_secs(1);
 /// First two bytes of an SRT ACK.
 const SRT_ACK: [u8; 2] = [0x80, 0x02];
@@ -77,7 +78,7 @@ pub(crate) struct Srtla {
     by_id: HashMap<Box<[u8; ID_BYTES]>, GroupId>,
     by_address: HashMap<SocketAddr, GroupId>,
     inviter: Inviter,
-    invitations: TokenBucket,
+    invitations: AddressLimiter,
     registrations: AddressLimiter,
     last_group: u32,
     next_sweep: Micros,
@@ -95,8 +96,8 @@ impl Srtla {
             by_id: HashMap::new(),
             by_address: HashMap::new(),
             inviter: Inviter::new(secret),
-            invitations: TokenBucket::full(now, INVITATIONS_PER_SECOND),
-            registrations: AddressLimiter::new(limits.registrations_per_second),
+            invitations: AddressLimiter::new(now, INVITATIONS_PER_SECOND, secret),
+            registrations: AddressLimiter::new(now, limits.registrations_per_second, secret),
             last_group: 0,
             next_sweep: now + SWEEP_INTERVAL,
         }
@@ -159,7 +160,7 @@ impl Srtla {
     }
 
     fn on_open(&mut self, now: Micros, source: SocketAddr, half: &[u8; HALF_ID_BYTES]) {
-        if !self.invitations.take(now, INVITATIONS_PER_SECOND) {
+        if !self.invitations.take(now, source.ip()) {
             self.counters.limited += 1;
             return;
         }

@@ -254,7 +254,7 @@ fn shares_and_rates_follow_what_the_links_carry_now() {
 #[test]
 fn opening_without_joining_stores_nothing() {
     let mut srtla = srtla();
-    for number in 0..10_000u32 {
+    for number in 0..50_000u32 {
         let from = SocketAddr::from((std::net::Ipv4Addr::from_bits(number), 9));
         srtla.on_datagram(START, from, &datagram(0x9200, &[1; 256]));
     }

@@ -142,6 +142,21 @@ impl Http {
         })
     }
 
+    /// Sends a request and reads the answer's head alone: for an answer without an end.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[track_caller]
+    pub(crate) fn send_for_head(&self, request: RequestBuilder) -> Answer {
+        let response = self.runtime.block_on(async { request.send().await });
+        let response = response.expect("the server answers");
+        Answer {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: Vec::new(),
+        }
+    }
+
     /// A plain GET.
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> Answer {

@@ -8,4 +8,4 @@ mod plugin;
 
 pub(crate) use browser::Browser;
 pub(crate) use http::{Answer, Http};
-pub(crate) use plugin::{Plugin, Session};
+pub(crate) use plugin::{Attempt, Plugin, Session};

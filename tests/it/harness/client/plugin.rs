@@ -161,7 +161,15 @@ impl Plugin {
     /// When it is not there at once.
     #[track_caller]
     pub(crate) fn session(&self, connection_id: &str) -> Session {
-        let answer = self.start(connection_id, &self.stream_token(1)).json();
+        self.session_on(1, connection_id)
+    }
+
+    /// The same on any slot, counted from 1.
+    #[track_caller]
+    pub(crate) fn session_on(&self, slot_number: u64, connection_id: &str) -> Session {
+        let answer = self
+            .start(connection_id, &self.stream_token(slot_number))
+            .json();
         let session = &answer["session"];
         assert_eq!(session["status"], "active", "{answer}");
         let text = |value: &Value| value.as_str().expect("it is text").to_owned();

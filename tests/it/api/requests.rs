@@ -1,0 +1,129 @@
+//! A sound request for each route: what the path names and what stands in the body.
+//!
+//! Invariant: nothing but the caller decides the answer; the same request would do for the one
+//! who may.
+
+use reqwest::RequestBuilder;
+use serde_json::{Value, json};
+
+use super::callers::{CONNECTION, Caller, House};
+use crate::harness::client::{Attempt, Plugin};
+
+/// The query or the body of a request.
+#[derive(Debug)]
+enum Content {
+    Nothing,
+    Query(String),
+    Form(Vec<(&'static str, String)>),
+    Json(Value),
+}
+
+/// The request of `caller` for a route, with everything that it needs.
+pub(super) fn request(house: &House, caller: Caller, method: &str, route: &str) -> RequestBuilder {
+    request_to(house, caller, method, route, &path(house, route))
+}
+
+/// The same with another path.
+pub(super) fn request_to(
+    house: &House,
+    caller: Caller,
+    method: &str,
+    route: &str,
+    path: &str,
+) -> RequestBuilder {
+    let method_name = method.parse().expect("the table names methods");
+    match content(house, caller, method, route) {
+        Content::Nothing => house.request(caller, method_name, path),
+        Content::Query(query) => house.request(caller, method_name, &format!("{path}?{query}")),
+        Content::Json(body) => house
+            .request(caller, method_name, path)
+            .header("idempotency-key", uuid::Uuid::new_v4().to_string())
+            .json(&body),
+        Content::Form(fields) => {
+            let mut form = url::form_urlencoded::Serializer::new(String::new());
+            form.extend_pairs(fields);
+            house
+                .request(caller, method_name, path)
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(form.finish())
+        }
+    }
+}
+
+fn path(house: &House, route: &str) -> String {
+    let id = if route.starts_with("/account/plugins/") {
+        &house.plugin_session_id
+    } else {
+        &house.browser_session_id
+    };
+    let filled = route
+        .replace("{slot_id}", &house.slot_id)
+        .replace("{number}", "1")
+        .replace("{key}", &house.session.play_key)
+        .replace("{file}", &house.static_file)
+        .replace("{id}", id);
+    assert!(!filled.contains('{'), "a value for each part of {route}");
+    filled
+}
+
+fn content(house: &House, caller: Caller, method: &str, route: &str) -> Content {
+    if let Some(api_route) = route.strip_prefix("/api/v1") {
+        return api_content(house, api_route);
+    }
+    let form = |fields: &[(&'static str, &str)]| {
+        let owned = fields
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()));
+        Content::Form(owned.collect())
+    };
+    let nobody = format!("{caller:?}-nobody@example.org").to_lowercase();
+    match (method, route) {
+        ("GET", "/login/plugin") => Content::Query(format!("attempt={}", attempt(house).id)),
+        ("POST", "/login/plugin") => {
+            form(&[("attempt", &attempt(house).id), ("decision", "approve")])
+        }
+        ("POST", "/setup") => form(&[("token", "used")]),
+        ("POST", "/login") => form(&[("email", &nobody), ("password", "a wrong password")]),
+        ("POST", "/theme") => form(&[("theme", "dark")]),
+        ("POST", "/users") => form(&[("email", &nobody), ("role", "streamer")]),
+        ("POST", "/account/password") => form(&[
+            ("current_password", "a wrong password"),
+            ("new_password", "another long password"),
+        ]),
+        ("POST", "/slots/{slot_id}/label") => form(&[("label", "Backpack")]),
+        ("POST", "/slots/{slot_id}/rotate") => form(&[("key", "stats")]),
+        ("POST", _) => form(&[]),
+        _ => Content::Nothing,
+    }
+}
+
+fn api_content(house: &House, route: &str) -> Content {
+    let session_id = &house.session.id;
+    Content::Json(match route {
+        "/auth/plugin/login/start" => json!({"client": {"platform": "windows"}}),
+        "/auth/plugin/login/poll" => {
+            let attempt = attempt(house);
+            json!({"login_attempt_id": attempt.id, "poll_token": attempt.poll_token})
+        }
+        "/auth/plugin/login/complete" => {
+            json!({"login_attempt_id": attempt(house).id, "outcome": "denied"})
+        }
+        "/auth/refresh" => json!({"refresh_token": "nobody issued this"}),
+        "/user/stream-slots/{number}/label" => json!({"label": "Backpack"}),
+        "/user/stream-slots/{number}/rotate" => json!({"key": "publish"}),
+        "/relay/start" => json!({
+            "connection_id": CONNECTION,
+            "stream_token": house.holder.stream_token(1),
+        }),
+        "/relay/active" => return Content::Query(format!("connection_id={CONNECTION}")),
+        "/relay/stop" | "/relay/health" => json!({"session_id": session_id, "instance_id": ""}),
+        "/auth/logout" | "/user/regenerate-token" => json!({}),
+        _ => return Content::Nothing,
+    })
+}
+
+/// A fresh sign-in that waits for the browser.
+fn attempt(house: &House) -> Attempt {
+    let plugin: &Plugin = &house.holder;
+    plugin.begin_sign_in()
+}
