@@ -37,12 +37,7 @@ impl RelayService {
     pub async fn expire(&self) -> Result<Expired> {
         // A session whose slot still has something to be stored is left alone; see `due`.
         self.store_missed_media().await;
-        let open = self
-            .0
-            .deps
-            .store
-            .read(move |connection| store::session::all_open(connection))
-            .await?;
+        let open = self.0.deps.store.read(store::session::all_open).await?;
         let ids: HashSet<_> = open.iter().map(|session| session.id).collect();
         for id in self.0.presence.prune(&ids, 2 * self.0.deps.config.lease) {
             self.0.meter.forget(id);

@@ -59,7 +59,7 @@ impl RelayService {
             let asked = store::session::get(tx, id)?
                 .filter(|session| from.is_for(session.user_id))
                 .ok_or_else(Self::session_not_found)?;
-            let last = relay.last_of_chain(tx, asked)?;
+            let last = Self::last_of_chain(tx, asked)?;
             if !last.status.is_open() {
                 relay.revive_in(tx, &last)?;
             }
@@ -70,7 +70,7 @@ impl RelayService {
         .await
     }
 
-    fn last_of_chain(&self, tx: &Tx<'_>, asked: Session) -> Result<Session> {
+    fn last_of_chain(tx: &Tx<'_>, asked: Session) -> Result<Session> {
         match store::session::chain(tx, asked.id)?.last() {
             Some(&last) if last != asked.id => {
                 store::session::get(tx, last)?.ok_or_else(Self::session_not_found)

@@ -98,7 +98,9 @@ impl RelayService {
         let (done, outcome) = oneshot::channel();
         self.bring_up(of.session.id, of.session.user_id, of.session.slot_id, done);
         match tokio::time::timeout_at(deadline, outcome).await {
-            Err(_) => Ok(of),
+            // It takes longer; or our store failed, or we are stopping: the row still says provisioning, and
+            // the sweep goes on.
+            Err(_) | Ok(Err(_)) => Ok(of),
             Ok(Ok(Outcome::Active)) => {
                 of.session.status = Status::Active;
                 Ok(of)
@@ -108,8 +110,6 @@ impl RelayService {
                 Ok(of)
             }
             Ok(Ok(Outcome::Failed(reason))) => Err(failed(reason)),
-            // Our store failed, or we are stopping: the row still says provisioning, and the sweep goes on.
-            Ok(Err(_)) => Ok(of),
         }
     }
 
@@ -215,12 +215,7 @@ impl RelayService {
     /// # Errors
     /// When the store fails.
     pub async fn sweep_provisioning(&self) -> Result<usize> {
-        let open = self
-            .0
-            .deps
-            .store
-            .read(move |connection| store::session::all_open(connection))
-            .await?;
+        let open = self.0.deps.store.read(store::session::all_open).await?;
         let mut taken_up = 0;
         for session in open {
             let is_ours = {

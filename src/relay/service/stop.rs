@@ -42,7 +42,7 @@ impl RelayService {
             if let StopTarget::Connection(connection) = &target {
                 store::session::forget_revivable(tx, user_id, connection)?;
             }
-            let Some(session) = relay.find_to_stop(tx, user_id, &target)? else {
+            let Some(session) = Self::find_to_stop(tx, user_id, &target)? else {
                 return Ok(None);
             };
             let now = relay.now();
@@ -73,12 +73,7 @@ impl RelayService {
         .await
     }
 
-    fn find_to_stop(
-        &self,
-        tx: &Tx<'_>,
-        user_id: UserId,
-        target: &StopTarget,
-    ) -> Result<Option<Session>> {
+    fn find_to_stop(tx: &Tx<'_>, user_id: UserId, target: &StopTarget) -> Result<Option<Session>> {
         match target {
             StopTarget::Session(id) => {
                 let session = store::session::get(tx, *id)?;
