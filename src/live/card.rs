@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{FromRef, FromRequestParts};
 use http::request::Parts;
@@ -20,10 +19,6 @@ use crate::kernel::ids::{SlotId, UserId};
 use crate::kernel::{Actor, Error, Result, Role};
 use crate::settings::Settings;
 use crate::slots::{Slot, SlotsService};
-
-/// The latency that the addresses recommend: enough for several repetitions over a mobile network's round
-/// trip of 100 to 300 ms, short enough for a chat.
-const LATENCY: Duration = Duration::from_secs(2);
 
 /// What cards are made from. A handler takes it as an argument.
 #[derive(Debug, Clone)]
@@ -189,7 +184,7 @@ impl Cards {
         let keys = is_revealed.then_some(&slot.keys);
         SlotAddresses {
             slot_id: slot.id,
-            clients: clients(slot.id, &address, keys, LATENCY),
+            clients: clients(slot.id, &address, keys, self.live.recommended_latency()),
             is_revealed,
             is_open,
         }

@@ -30,9 +30,11 @@ pub fn flat(status: &SlotStatus) -> Value {
     json!({
         "publisher": {
             "bitrate": publisher.bitrate_1s_kbps,
+            "bitrate_5s": publisher.bitrate_5s_kbps,
             "buffer": millis(publisher.buffer),
             "dropped_pkts": publisher.dropped_packets,
             "latency": millis(publisher.latency),
+            "retransmitted_pkts": publisher.retransmitted_packets,
             "rtt": rtt_ms(publisher),
             "uptime": publisher.uptime.as_secs(),
         },
@@ -119,6 +121,7 @@ mod tests {
     fn slot_in(state: State) -> SlotStatus {
         let publisher = PublisherStats {
             bitrate_1s_kbps: 6000,
+            bitrate_5s_kbps: 5900,
             rtt: Duration::from_micros(41_500),
             latency: Duration::from_secs(2),
             buffer: Duration::from_millis(1900),
@@ -126,6 +129,7 @@ mod tests {
             packets: 100,
             bytes: 131_600,
             lost_packets: 2,
+            retransmitted_packets: 2,
             dropped_packets: 1,
             dropped_bytes: 1316,
             ..PublisherStats::default()
@@ -173,6 +177,11 @@ mod tests {
         assert_eq!(legacy(&offline)["publishers"], json!({}));
         assert_eq!(legacy(&offline)["status"], "ok");
         assert!(flat(&offline).get("publisher").is_none());
-        assert_eq!(flat(&slot_in(State::Live))["publisher"]["buffer"], 1900);
+        let flat = flat(&slot_in(State::Live))["publisher"].clone();
+        assert_eq!(flat["buffer"], 1900);
+        assert_eq!(
+            (&flat["bitrate_5s"], &flat["retransmitted_pkts"]),
+            (&json!(5900), &json!(2))
+        );
     }
 }

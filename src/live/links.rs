@@ -1,5 +1,8 @@
 //! `per_link` of `relay/active`: the links of a publisher, in the plugin's words.
+//!
+//! Invariant: the publish key is in the answer, never in `Debug`.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,12 +11,20 @@ use crate::relay::engine::LinkStats;
 
 /// The links of a slot's publisher. `connections` is empty, never missing, when nobody publishes: the
 /// plugin keeps its old links for a key that vanished.
-#[derive(Debug, Clone, Serialize, PartialEq)]
+#[derive(Clone, Serialize, PartialEq)]
 pub struct PerLink {
     /// The publish key, as in `sender_url`.
     pub stream_id: String,
     /// The links.
     pub connections: Vec<Link>,
+}
+
+impl fmt::Debug for PerLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PerLink")
+            .field("connections", &self.connections)
+            .finish_non_exhaustive()
+    }
 }
 
 /// One link.
@@ -49,5 +60,19 @@ impl Link {
             last_ms_ago: u64::try_from(silent.as_millis()).unwrap_or(u64::MAX),
             uptime_s: (link.uptime + age).as_secs(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_publish_key_is_not_printed() {
+        let links = PerLink {
+            stream_id: "publish_secret".to_owned(),
+            connections: Vec::new(),
+        };
+        assert!(!format!("{links:?}").contains("secret"));
     }
 }

@@ -4,6 +4,7 @@
 mod world;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Request;
 
@@ -257,4 +258,21 @@ fn every_outcome_has_a_word_of_its_own() {
         assert_eq!(Done::parse(done.code()), Some(done));
     }
     assert_eq!(Done::parse(""), None);
+}
+
+#[tokio::test]
+async fn the_recommended_latency_is_one_that_the_relay_takes() {
+    let live = World::new().await.live();
+    for (min_ms, max_ms, recommended_ms) in [
+        (120, 15_000, 2_000),
+        (120, 1_500, 1_500),
+        (3_000, 15_000, 3_000),
+    ] {
+        let bounds = Duration::from_millis(min_ms)..=Duration::from_millis(max_ms);
+        let latency = live
+            .clone()
+            .with_latency_bounds(bounds)
+            .recommended_latency();
+        assert_eq!(latency, Duration::from_millis(recommended_ms));
+    }
 }

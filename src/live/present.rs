@@ -100,9 +100,13 @@ fn stream(status: &SlotStatus, reader: Reader) -> StreamFigures {
 }
 
 fn items(status: &SlotStatus, reader: Reader) -> Vec<FigureItem> {
-    let mut items = Vec::with_capacity(6);
+    let mut items = Vec::with_capacity(9);
     if let Some(publisher) = publisher(status) {
         items.extend(publisher_items(publisher));
+        // Of use to who can do something about it.
+        if reader.sees_addresses && !publisher.last_drop.is_empty() {
+            items.push(FigureItem::new("Last drop", publisher.last_drop.clone()));
+        }
     }
     if let Some(began) = status.broadcast_started_at {
         items.push(FigureItem::new(
@@ -115,15 +119,17 @@ fn items(status: &SlotStatus, reader: Reader) -> Vec<FigureItem> {
     items
 }
 
-fn publisher_items(publisher: &PublisherStats) -> [FigureItem; 4] {
+fn publisher_items(publisher: &PublisherStats) -> [FigureItem; 6] {
     let is_slow = publisher.rtt * ROUND_TRIPS_IN_LATENCY > publisher.latency;
     let loss_ppm = lost_ppm(publisher);
     let buffer = part_of(publisher.buffer, publisher.latency);
     [
+        FigureItem::new("Last 5 s", bitrate(publisher.bitrate_5s_kbps)),
         FigureItem::new("Round trip", whole_ms(publisher.rtt))
             .with_warning(is_slow.then_some("long")),
         FigureItem::new("Lost", percent_of_ppm(loss_ppm))
             .with_warning((loss_ppm >= HIGH_LOSS_PPM).then_some("high")),
+        FigureItem::new("Resent", publisher.retransmitted_packets.to_string()),
         FigureItem::new("Dropped", publisher.dropped_packets.to_string()),
         FigureItem::new("Buffer", buffer),
     ]

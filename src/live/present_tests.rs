@@ -54,7 +54,7 @@ fn publisher_stats() -> PublisherStats {
         dropped_packets: 10_000,
         dropped_bytes: 0,
         bandwidth_kbps: 0,
-        last_drop: String::new(),
+        last_drop: "too late".to_owned(),
     }
 }
 
@@ -93,6 +93,9 @@ fn a_live_slot_shows_its_figures() {
     assert_eq!(value(&figures, "Round trip"), ("48 ms".to_owned(), None));
     assert_eq!(value(&figures, "Lost"), ("0.42 %".to_owned(), None));
     assert_eq!(value(&figures, "Dropped").0, "10000");
+    assert_eq!(value(&figures, "Resent").0, "4200");
+    assert_eq!(value(&figures, "Last 5 s").0, "5.8 Mbit/s");
+    assert_eq!(value(&figures, "Last drop").0, "too late");
     assert_eq!(value(&figures, "Buffer").0, "1.9 of 2.0 s");
     assert_eq!(value(&figures, "Live for").0, "4 min 5 s");
     assert_eq!(value(&figures, "Players").0, "0");
@@ -133,6 +136,7 @@ fn who_may_not_see_addresses_gets_none() {
         .render()
         .unwrap();
     assert!(!html.contains("203.0.113.9"));
+    assert!(!html.contains("Last drop"));
 }
 
 #[test]

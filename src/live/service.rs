@@ -1,5 +1,6 @@
 //! What the rest of the house asks about live slots.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +19,16 @@ use crate::relay::engine::Engine;
 /// Samples deleted in one write, so that the writer is not held.
 const RETENTION_BATCH: u32 = 5_000;
 
+/// The latency that the addresses recommend, where the relay takes it: enough for several repetitions over a
+/// mobile network's round trip of 100 to 300 ms, short enough for a chat.
+const LATENCY: Duration = Duration::from_secs(2);
+
 /// Live status and figures. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct LiveService(Arc<Poller>);
+pub struct LiveService {
+    poller: Arc<Poller>,
+    latency: Duration,
+}
 
 impl LiveService {
     /// Makes the service; [`Self::poll`] drives it.
@@ -33,48 +41,70 @@ impl LiveService {
         metrics: RelayMetrics,
     ) -> Self {
         let hub = Hub::default();
-        Self(Arc::new(Poller {
+        let poller = Poller {
             engine,
             listener,
             hub,
             telemetry,
             clock,
             metrics,
-        }))
+        };
+        Self {
+            poller: Arc::new(poller),
+            latency: LATENCY,
+        }
+    }
+
+    /// With the bounds of the latency that the relay negotiates.
+    #[must_use]
+    pub fn with_latency_bounds(self, bounds: RangeInclusive<Duration>) -> Self {
+        let latency = LATENCY.min(*bounds.end()).max(*bounds.start());
+        Self { latency, ..self }
+    }
+
+    /// The latency to recommend to programs.
+    #[must_use]
+    pub fn recommended_latency(&self) -> Duration {
+        self.latency
     }
 
     /// Reads how the slots stood when the server stopped. Once, before [`Self::poll`].
     pub async fn remember(&self) {
-        self.0.remember().await;
+        self.poller.remember().await;
     }
 
     /// Polls until it is dropped.
     pub async fn poll(&self) {
-        self.0.run().await;
+        self.poller.run().await;
     }
 
     /// The moment that [`Self::status`] is of.
     #[must_use]
     pub fn now(&self) -> UnixMillis {
-        self.0.clock.now()
+        self.poller.clock.now()
     }
 
     /// A slot's status now.
     #[must_use]
     pub fn status(&self, slot_id: SlotId) -> SlotStatus {
-        self.0.hub.status(slot_id, self.0.clock.monotonic())
+        self.poller
+            .hub
+            .status(slot_id, self.poller.clock.monotonic())
     }
 
     /// Ids of slots as they change.
     #[must_use]
     pub fn changes(&self) -> broadcast::Receiver<SlotId> {
-        self.0.hub.subscribe()
+        self.poller.hub.subscribe()
     }
 
     /// The links of a slot's publisher; `stream_id` is the whole publish key.
     #[must_use]
     pub fn per_link(&self, slot_id: SlotId, stream_id: String) -> PerLink {
-        let (links, age) = self.0.hub.links(slot_id, self.0.clock.monotonic());
+        let (links, age) = self
+            .poller
+            .hub
+            .links(slot_id, self.poller.clock.monotonic());
         let connections = links.iter().map(|link| Link::new(link, age)).collect();
         PerLink {
             stream_id,
@@ -87,13 +117,13 @@ impl LiveService {
     /// # Errors
     /// The store's.
     pub async fn forget_old_samples(&self, retention: Duration) -> Result<usize> {
-        let before = self.0.clock.now() - retention;
+        let before = self.poller.clock.now() - retention;
         let mut total = 0;
         loop {
             let batch = move |tx: &crate::db::Tx<'_>| {
                 store::sample_delete_before(tx, before, RETENTION_BATCH)
             };
-            let deleted = self.0.telemetry.write(batch).await?;
+            let deleted = self.poller.telemetry.write(batch).await?;
             total += deleted;
             if deleted < RETENTION_BATCH as usize {
                 return Ok(total);

@@ -237,7 +237,7 @@ impl SessionCredentials {
     }
 }
 
-/// A relay session as stored.
+/// A relay session as stored, without its sealed tokens: what ends a session must not depend on a key.
 #[derive(Debug, Clone)]
 pub struct Session {
     /// Its identity.
@@ -252,8 +252,6 @@ pub struct Session {
     pub status: Status,
     /// The region of its node.
     pub region: String,
-    /// Tokens for old clients.
-    pub credentials: SessionCredentials,
     /// When it was made.
     pub started_at: UnixMillis,
     /// When it ended, for the first time.
@@ -275,6 +273,8 @@ pub struct Session {
 pub struct SlotSession {
     /// The session.
     pub session: Session,
+    /// Its tokens for old clients.
+    pub credentials: SessionCredentials,
     /// Its slot, keys opened.
     pub slot: Arc<Slot>,
     /// Whether the plan limits the length of a broadcast.

@@ -102,6 +102,10 @@ impl World {
         }
     }
 
+    pub(in crate::live) fn live(&self) -> LiveService {
+        self.app.live.clone()
+    }
+
     pub(in crate::live) fn router(&self) -> Router {
         Router::new()
             .route("/live", get(show_live))

@@ -103,8 +103,8 @@ impl<'a> SessionView<'a> {
                 relay_hostname: &address.host,
             },
             credentials: Credentials {
-                pair_token: session.credentials.pair_token.expose_secret(),
-                relay_ws_token: session.credentials.relay_ws_token.expose_secret(),
+                pair_token: snapshot.of.credentials.pair_token.expose_secret(),
+                relay_ws_token: snapshot.of.credentials.relay_ws_token.expose_secret(),
                 stream_token: stream_token.expose(),
             },
             grace_remaining_seconds: timers.grace_remaining_seconds,

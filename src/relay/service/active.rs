@@ -130,9 +130,8 @@ impl RelayService {
                 .read(move |connection| {
                     let join =
                         |session| store::session::with_slot(connection, &vault, &rules, session);
-                    let open = store::session::open_of_user(connection, &vault, user_id)?;
-                    let failed =
-                        store::session::failed_of_user(connection, &vault, user_id, since)?;
+                    let open = store::session::open_of_user(connection, user_id)?;
+                    let failed = store::session::failed_of_user(connection, user_id, since)?;
                     Ok::<_, Error>(Arc::new(UserSessions {
                         open: open.into_iter().map(join).collect::<Result<_>>()?,
                         failed: failed.into_iter().map(join).collect::<Result<_>>()?,

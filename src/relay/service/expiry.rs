@@ -4,14 +4,13 @@
 //! never cut in the middle.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::{Assignment, RelayService};
 use crate::db::Tx;
-use crate::kernel::Result;
 use crate::kernel::ids::RelaySessionId;
+use crate::kernel::{Result, error_chain};
 use crate::relay::model::{Session, Status, StopReason};
 use crate::relay::store;
 
@@ -34,17 +33,11 @@ impl RelayService {
     /// Job, every few seconds: ends what is due.
     ///
     /// # Errors
-    /// When the store fails; what was not ended is due the next time.
+    /// When the open sessions cannot be read; what was not ended is due the next time.
     pub async fn expire(&self) -> Result<Expired> {
         // A session whose slot still has something to be stored is left alone; see `due`.
         self.store_missed_media().await;
-        let vault = Arc::clone(&self.0.deps.vault);
-        let open = self
-            .0
-            .deps
-            .store
-            .read(move |connection| store::session::all_open(connection, &vault))
-            .await?;
+        let open = self.0.deps.store.read(store::session::all_open).await?;
         let ids: HashSet<_> = open.iter().map(|session| session.id).collect();
         for id in self.0.presence.prune(&ids, 2 * self.0.deps.config.lease) {
             self.0.meter.forget(id);
@@ -56,10 +49,15 @@ impl RelayService {
             .collect();
         let mut expired = Expired::default();
         for id in due {
-            match self.write(move |relay, tx| relay.expire_in(tx, id)).await? {
-                Some(Due::Lease) => expired.leases += 1,
-                Some(Due::Grace) => expired.graces += 1,
-                None => {}
+            match self.write(move |relay, tx| relay.expire_in(tx, id)).await {
+                Ok(Some(Due::Lease)) => expired.leases += 1,
+                Ok(Some(Due::Grace)) => expired.graces += 1,
+                Ok(None) => {}
+                Err(error) => {
+                    // It is due again the next time; it must not hold up the others.
+                    let cause = error_chain(&error);
+                    tracing::error!(session.id = %id, cause, "a session that is due did not end");
+                }
             }
         }
         Ok(expired)
@@ -88,7 +86,7 @@ impl RelayService {
 
     /// Looks again inside the transaction: a heartbeat or media may have come first.
     fn expire_in(&self, tx: &Tx<'_>, id: RelaySessionId) -> Result<Option<Due>> {
-        let Some(session) = store::session::get(tx, self.vault(), id)? else {
+        let Some(session) = store::session::get(tx, id)? else {
             return Ok(None);
         };
         let due = self.due(&session);
@@ -118,13 +116,9 @@ impl RelayService {
 
     /// Why a session whose grace is over ends with it; `None` when its connection waits on.
     fn ends_with_grace(&self, tx: &Tx<'_>, session: &Session) -> Result<Option<StopReason>> {
-        let of = store::session::with_slot(
-            tx,
-            self.vault(),
-            &self.0.deps.plans.rules(),
-            session.clone(),
-        )?;
-        if of.has_max_session && session.broadcast_seconds >= session.max_session.as_secs() {
+        let rules = self.0.deps.plans.rules();
+        let has_limit = store::session::has_max_session(tx, &rules, session.user_id)?;
+        if has_limit && session.broadcast_seconds >= session.max_session.as_secs() {
             return Ok(Some(StopReason::MaxSessionReached));
         }
         let waits = session.connection_id.name().is_some();

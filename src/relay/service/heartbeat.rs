@@ -56,10 +56,10 @@ impl RelayService {
             }
         }
         self.write(move |relay, tx| {
-            let asked = store::session::get(tx, relay.vault(), id)?
+            let asked = store::session::get(tx, id)?
                 .filter(|session| from.is_for(session.user_id))
                 .ok_or_else(Self::session_not_found)?;
-            let last = relay.last_of_chain(tx, asked)?;
+            let last = Self::last_of_chain(tx, asked)?;
             if !last.status.is_open() {
                 relay.revive_in(tx, &last)?;
             }
@@ -70,20 +70,23 @@ impl RelayService {
         .await
     }
 
-    fn last_of_chain(&self, tx: &Tx<'_>, asked: Session) -> Result<Session> {
+    fn last_of_chain(tx: &Tx<'_>, asked: Session) -> Result<Session> {
         match store::session::chain(tx, asked.id)?.last() {
             Some(&last) if last != asked.id => {
-                store::session::get(tx, self.vault(), last)?.ok_or_else(Self::session_not_found)
+                store::session::get(tx, last)?.ok_or_else(Self::session_not_found)
             }
             _ => Ok(asked),
         }
     }
 
     fn revive_in(&self, tx: &Tx<'_>, session: &Session) -> Result<()> {
+        let (owner, connection) = (session.user_id, &session.connection_id);
+        // A newer session may look older when the wall clock was set back; an open one never hides.
         let may_revive = session.status == Status::Stopped
             && session.stop_reason == Some(StopReason::LeaseExpired)
             && !store::session::has_newer(tx, session)?
-            && store::session::open_of_slot(tx, self.vault(), session.slot_id)?.is_none();
+            && store::session::open_of_connection(tx, owner, connection)?.is_none()
+            && store::session::open_of_slot(tx, session.slot_id)?.is_none();
         if !may_revive {
             return Err(Self::session_not_found());
         }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::RelayService;
 use crate::kernel::ids::{SlotId, UserId};
 use crate::kernel::secret::SecretString;
-use crate::kernel::{Actor, Error, Result};
+use crate::kernel::{Actor, Error, Result, error_chain};
 use crate::plans::store as plans;
 use crate::relay::engine::{EngineError, Target};
 use crate::relay::model::StopReason;
@@ -31,12 +31,12 @@ pub struct Registered {
 }
 
 impl RelayService {
-    /// Tells the relay of every slot. At the start, and as a job that makes good what failed.
+    /// Tells the relay of every slot, and ends what a plan no longer covers. At the start, and as a job that
+    /// makes good what failed.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the users cannot be read; what fails for one of them is logged and tried again the next time.
     pub async fn register_all(&self) -> Result<Registered> {
-        let (rules, now) = (self.0.deps.plans.rules(), self.now());
         let users = self
             .0
             .deps
@@ -45,9 +45,10 @@ impl RelayService {
             .await?;
         let mut total = Registered::default();
         for plan in users {
-            let is_entitled = plan.entitlement(&rules, now).is_enabled();
-            self.sync_slots(plan.user_id, is_entitled, &mut total)
-                .await?;
+            if let Err(error) = self.sync_into(plan.user_id, &mut total).await {
+                let cause = error_chain(&error);
+                tracing::error!(user.id = %plan.user_id, cause, "a user's slots were not registered");
+            }
         }
         Ok(total)
     }
@@ -58,14 +59,19 @@ impl RelayService {
     /// # Errors
     /// When the store fails, or there is no such user.
     pub async fn sync_user(&self, user_id: UserId) -> Result<Registered> {
-        let is_entitled = self.0.deps.plans.entitlement(user_id).await?.is_enabled();
         self.0.sessions.invalidate(&user_id);
         let mut total = Registered::default();
-        self.sync_slots(user_id, is_entitled, &mut total).await?;
-        if !is_entitled {
+        self.sync_into(user_id, &mut total).await?;
+        Ok(total)
+    }
+
+    async fn sync_into(&self, user_id: UserId, total: &mut Registered) -> Result<()> {
+        let is_entitled = self.0.deps.plans.entitlement(user_id).await?.is_enabled();
+        self.sync_slots(user_id, is_entitled, total).await?;
+        if !is_entitled && !self.sessions_of(user_id).await?.open().is_empty() {
             self.stop_all(user_id, StopReason::EntitlementEnded).await?;
         }
-        Ok(total)
+        Ok(())
     }
 
     async fn sync_slots(

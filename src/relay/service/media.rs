@@ -66,7 +66,7 @@ impl RelayService {
     }
 
     fn leave_grace_in(&self, tx: &Tx<'_>, slot_id: SlotId, at: Duration) -> Result<()> {
-        let session = store::session::open_of_slot(tx, self.vault(), slot_id)?;
+        let session = store::session::open_of_slot(tx, slot_id)?;
         let Some(session) = session.filter(|session| session.status == Status::Grace) else {
             return Ok(());
         };
@@ -82,7 +82,7 @@ impl RelayService {
 
     fn enter_grace_in(&self, tx: &Tx<'_>, slot_id: SlotId, at: Duration) -> Result<()> {
         self.settle_in(tx, slot_id)?;
-        let Some(session) = store::session::open_of_slot(tx, self.vault(), slot_id)? else {
+        let Some(session) = store::session::open_of_slot(tx, slot_id)? else {
             return Ok(());
         };
         match session.status {

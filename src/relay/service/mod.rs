@@ -261,7 +261,7 @@ impl RelayService {
         let Some(in_flight) = self.0.meter.take(slot_id) else {
             return Ok(());
         };
-        let session = store::session::open_of_slot(tx, self.vault(), slot_id)?;
+        let session = store::session::open_of_slot(tx, slot_id)?;
         let owner = match &session {
             Some(session) => Some(session.user_id),
             None => slots::slot_owner(tx, slot_id)?,

@@ -3,7 +3,6 @@
 //! Invariant: a session does not stay in `provisioning`: it becomes active, or stopped with a reason that a
 //! waiting plugin is shown. A restart in between is made good by [`RelayService::sweep_provisioning`].
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -99,7 +98,9 @@ impl RelayService {
         let (done, outcome) = oneshot::channel();
         self.bring_up(of.session.id, of.session.user_id, of.session.slot_id, done);
         match tokio::time::timeout_at(deadline, outcome).await {
-            Err(_) => Ok(of),
+            // It takes longer; or our store failed, or we are stopping: the row still says provisioning, and
+            // the sweep goes on.
+            Err(_) | Ok(Err(_)) => Ok(of),
             Ok(Ok(Outcome::Active)) => {
                 of.session.status = Status::Active;
                 Ok(of)
@@ -109,7 +110,6 @@ impl RelayService {
                 Ok(of)
             }
             Ok(Ok(Outcome::Failed(reason))) => Err(failed(reason)),
-            Ok(Err(_)) => Err(Error::internal("bringing up a session broke off")),
         }
     }
 
@@ -197,7 +197,7 @@ impl RelayService {
     /// Unwinds a session that came to nothing; its key may be used again.
     async fn fail(&self, id: RelaySessionId, reason: StopReason) -> Result<Outcome> {
         self.write(move |relay, tx| {
-            let session = store::session::get(tx, relay.vault(), id)?
+            let session = store::session::get(tx, id)?
                 .filter(|session| session.status == Status::Provisioning);
             let Some(session) = session else {
                 return Ok(Outcome::Gone);
@@ -209,18 +209,13 @@ impl RelayService {
         .await
     }
 
-    /// Job: takes up sessions that were being brought up when the server stopped. Answers how many.
+    /// At the start and as a job: takes up sessions that were being brought up when the server stopped or the
+    /// store failed. Answers how many.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn sweep_provisioning(&self) -> Result<usize> {
-        let vault = Arc::clone(&self.0.deps.vault);
-        let open = self
-            .0
-            .deps
-            .store
-            .read(move |connection| store::session::all_open(connection, &vault))
-            .await?;
+        let open = self.0.deps.store.read(store::session::all_open).await?;
         let mut taken_up = 0;
         for session in open {
             let is_ours = {

@@ -95,14 +95,14 @@ impl RelayService {
         key: &IdempotencyKey,
         ready: Option<SlotId>,
     ) -> Result<Decided> {
-        let (now, vault) = (self.now(), self.vault());
+        let now = self.now();
         if let Some(id) = store::idempotency::find(tx, user_id, key, now)?
-            && let Some(session) = store::session::get(tx, vault, id)?
+            && let Some(session) = store::session::get(tx, id)?
         {
             return self.existing(tx, session);
         }
         let named = self.named_slot(tx, user_id, &request.slot)?;
-        let own = store::session::open_of_connection(tx, vault, user_id, &request.connection_id)?;
+        let own = store::session::open_of_connection(tx, user_id, &request.connection_id)?;
         if let Some(own) = own {
             if named.is_none_or(|slot_id| slot_id == own.slot_id) {
                 store::idempotency::put(tx, user_id, key, own.id, now)?;
@@ -165,7 +165,7 @@ impl RelayService {
         ready: Option<SlotId>,
     ) -> Result<Session> {
         self.settle_in(tx, slot_id)?;
-        let holder = store::session::open_of_slot(tx, self.vault(), slot_id)?;
+        let holder = store::session::open_of_slot(tx, slot_id)?;
         if let Some(holder) = &holder {
             self.stop_in(tx, holder, StopReason::Moved, Assignment::PassOn)?;
         }
@@ -174,6 +174,7 @@ impl RelayService {
         let lease_expires_at = session.started_at + self.0.deps.config.lease;
         let new = NewSession {
             session: &session,
+            credentials: &SessionCredentials::generate(),
             region_preference: &request.region_preference,
             requested_by: &request.requested_by,
             lease_expires_at,
@@ -214,7 +215,6 @@ impl RelayService {
                 Status::Provisioning
             },
             region: config.region.clone(),
-            credentials: SessionCredentials::generate(),
             started_at: self.now(),
             stopped_at: None,
             stop_reason: None,

@@ -1,6 +1,7 @@
 //! `relay/stop`: ends the session, frees the node, cuts nobody off.
 //!
-//! Invariant: stopping a stopped session changes nothing and answers the original time.
+//! Invariant: stopping a stopped session answers the original time, and leaves nothing that a late heartbeat
+//! could bring back.
 
 use super::{Assignment, RelayService};
 use crate::db::Tx;
@@ -37,20 +38,24 @@ impl RelayService {
     pub async fn stop(&self, actor: &Actor, target: StopTarget) -> Result<Stopped> {
         let user_id = actor.user_id;
         actor.require_control(user_id, "relay session")?;
-        self.write(move |relay, tx| {
-            let session = relay
-                .find_to_stop(tx, user_id, &target)?
-                .ok_or_else(Self::session_not_found)?;
+        let stopped = self.write(move |relay, tx| {
+            if let StopTarget::Connection(connection) = &target {
+                store::session::forget_revivable(tx, user_id, connection)?;
+            }
+            let Some(session) = Self::find_to_stop(tx, user_id, &target)? else {
+                return Ok(None);
+            };
             let now = relay.now();
             for id in store::session::chain(tx, session.id)? {
                 relay.stop_if_open(tx, id, StopReason::Requested)?;
             }
-            Ok(Stopped {
+            Ok(Some(Stopped {
                 session_id: session.id,
                 stopped_at: session.stopped_at.unwrap_or(now),
-            })
-        })
-        .await
+            }))
+        });
+        // What was forgotten stays forgotten, also when there was nothing to stop.
+        stopped.await?.ok_or_else(Self::session_not_found)
     }
 
     /// Stops every open session of a user whose plan no longer covers a relay. Answers how many.
@@ -59,7 +64,7 @@ impl RelayService {
     /// When the store fails.
     pub async fn stop_all(&self, user_id: UserId, reason: StopReason) -> Result<usize> {
         self.write(move |relay, tx| {
-            let open = store::session::open_of_user(tx, relay.vault(), user_id)?;
+            let open = store::session::open_of_user(tx, user_id)?;
             for session in &open {
                 relay.stop_in(tx, session, reason, Assignment::Release)?;
             }
@@ -68,29 +73,27 @@ impl RelayService {
         .await
     }
 
-    fn find_to_stop(
-        &self,
-        tx: &Tx<'_>,
-        user_id: UserId,
-        target: &StopTarget,
-    ) -> Result<Option<Session>> {
-        let vault = self.vault();
+    fn find_to_stop(tx: &Tx<'_>, user_id: UserId, target: &StopTarget) -> Result<Option<Session>> {
         match target {
             StopTarget::Session(id) => {
-                let session = store::session::get(tx, vault, *id)?;
+                let session = store::session::get(tx, *id)?;
                 Ok(session.filter(|session| session.user_id == user_id))
             }
             StopTarget::Connection(connection) => {
-                store::session::open_of_connection(tx, vault, user_id, connection)
+                store::session::open_of_connection(tx, user_id, connection)
             }
-            StopTarget::Newest => store::session::newest_open(tx, vault, user_id),
+            StopTarget::Newest => store::session::newest_open(tx, user_id),
         }
     }
 
     fn stop_if_open(&self, tx: &Tx<'_>, id: RelaySessionId, reason: StopReason) -> Result<()> {
-        let session = store::session::get(tx, self.vault(), id)?;
-        if let Some(session) = session.filter(|session| session.stopped_at.is_none()) {
+        let Some(session) = store::session::get(tx, id)? else {
+            return Ok(());
+        };
+        if session.stopped_at.is_none() {
             self.stop_in(tx, &session, reason, Assignment::Release)?;
+        } else if session.stop_reason == Some(StopReason::LeaseExpired) {
+            store::session::put_stop_reason(tx, id, reason)?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 
 use reqwest::{Method, RequestBuilder};
 
-use crate::harness::client::{Browser, Http, Plugin, Session};
+use crate::harness::client::{Attempt, Browser, Http, Plugin, Session};
 use crate::harness::server::{Account, Server};
 
 /// The connection of the holder's session.
@@ -70,6 +70,8 @@ pub(super) struct House {
     pub(super) browser_session_id: String,
     /// Another sign-in of the holder's, of a plugin.
     pub(super) plugin_session_id: String,
+    /// A sign-in that nobody decides; one address begins 20 of them in a row at most.
+    pub(super) undecided: Attempt,
     /// A file's name below `/static/`.
     pub(super) static_file: String,
     cookies: Vec<(Caller, String)>,
@@ -110,6 +112,7 @@ impl House {
         Self {
             http: Http::to(server.addresses().http),
             stranger,
+            undecided: holder.begin_sign_in(),
             holder,
             session,
             slot_id: between(&live_page, "data-slot=\"", "\""),

@@ -78,9 +78,14 @@ fn content(house: &House, caller: Caller, method: &str, route: &str) -> Content 
     };
     let nobody = format!("{caller:?}-nobody@example.org").to_lowercase();
     match (method, route) {
-        ("GET", "/login/plugin") => Content::Query(format!("attempt={}", attempt(house).id)),
+        ("GET", "/login/plugin") => Content::Query(format!("attempt={}", house.undecided.id)),
         ("POST", "/login/plugin") => {
-            form(&[("attempt", &attempt(house).id), ("decision", "approve")])
+            let id = if caller.is_browser() {
+                attempt(house).id
+            } else {
+                house.undecided.id.clone()
+            };
+            form(&[("attempt", &id), ("decision", "approve")])
         }
         ("POST", "/setup") => form(&[("token", "used")]),
         ("POST", "/login") => form(&[("email", &nobody), ("password", "a wrong password")]),
@@ -102,11 +107,11 @@ fn api_content(house: &House, route: &str) -> Content {
     Content::Json(match route {
         "/auth/plugin/login/start" => json!({"client": {"platform": "windows"}}),
         "/auth/plugin/login/poll" => {
-            let attempt = attempt(house);
+            let attempt = &house.undecided;
             json!({"login_attempt_id": attempt.id, "poll_token": attempt.poll_token})
         }
         "/auth/plugin/login/complete" => {
-            json!({"login_attempt_id": attempt(house).id, "outcome": "denied"})
+            json!({"login_attempt_id": house.undecided.id, "outcome": "denied"})
         }
         "/auth/refresh" => json!({"refresh_token": "nobody issued this"}),
         "/user/stream-slots/{number}/label" => json!({"label": "Backpack"}),

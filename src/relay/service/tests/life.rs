@@ -6,12 +6,12 @@ use crate::kernel::secret::SecretString;
 use crate::relay::model::{Session, Status, StopReason};
 use crate::relay::service::{Expired, HeartbeatFrom};
 
-async fn started(fixture: &Fixture, actor: &Actor, name: &str) -> Session {
+pub(super) async fn started(fixture: &Fixture, actor: &Actor, name: &str) -> Session {
     let started = fixture.start(actor, name, SlotChoice::FirstFree).await;
     started.unwrap().snapshot.of.session
 }
 
-fn leases(leases: usize) -> Expired {
+pub(super) fn leases(leases: usize) -> Expired {
     Expired { leases, graces: 0 }
 }
 
@@ -346,44 +346,4 @@ async fn traces_of_sessions_that_are_over_do_not_pile_up() {
     fixture.pass(601);
     fixture.relay.expire().await.unwrap();
     assert_eq!(fixture.relay.write_leases().await.unwrap(), 0);
-}
-
-#[tokio::test]
-async fn media_that_stay_away_after_a_restart_begin_the_grace() {
-    let mut fixture = Fixture::new().await;
-    let actor = fixture.user(Tier::Free, 1).await;
-    let session = started(&fixture, &actor, "a").await;
-    fixture.relay.media_arrived(session.slot_id).await.unwrap();
-    fixture.restart().await;
-    fixture.relay.media_lost(session.slot_id).await.unwrap();
-    assert_eq!(fixture.status(&actor, "a").await, Some("grace"));
-}
-
-#[tokio::test]
-async fn what_media_did_while_the_store_failed_is_stored_later() {
-    let fixture = Fixture::new().await;
-    let actor = fixture.user(Tier::Free, 1).await;
-    let session = started(&fixture, &actor, "a").await;
-    let store = |sql: &'static str| {
-        let job = move |tx: &crate::db::Tx<'_>| Ok::<_, Error>(tx.execute_batch(sql)?);
-        fixture.store.write(job)
-    };
-    let break_it = "CREATE TRIGGER broken BEFORE UPDATE ON relay_session
-                    BEGIN SELECT RAISE(ABORT, 'broken'); END";
-    fixture.relay.media_arrived(session.slot_id).await.unwrap();
-    fixture.pass(1000);
-    store(break_it).await.unwrap();
-    assert!(fixture.relay.media_lost(session.slot_id).await.is_err());
-    fixture.pass(100);
-    assert_eq!(fixture.relay.expire().await.unwrap(), Expired::default());
-    store("DROP TRIGGER broken").await.unwrap();
-    assert_eq!(fixture.relay.expire().await.unwrap(), Expired::default());
-    let shown = fixture.relay.active(&actor, &connection("a")).await;
-    let remaining = shown.unwrap().unwrap().grace_remaining;
-    assert_eq!(remaining, Some(Duration::from_secs(500)), "since the loss");
-    store(break_it).await.unwrap();
-    assert!(fixture.relay.media_arrived(session.slot_id).await.is_err());
-    store("DROP TRIGGER broken").await.unwrap();
-    fixture.relay.expire().await.unwrap();
-    assert_eq!(fixture.status(&actor, "a").await, Some("active"));
 }

@@ -6,6 +6,7 @@ mod metering;
 mod model;
 mod property;
 mod starting;
+mod trouble;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;

@@ -67,6 +67,15 @@ impl Model {
         self.rows[at].reason = Some(reason);
     }
 
+    /// Those whose lease ran out and that the user then stopped do not come back.
+    pub(super) fn forget_revivable(&mut self, is_meant: impl Fn(&Row) -> bool) {
+        for row in self.rows.iter_mut().filter(|row| is_meant(row)) {
+            if row.reason == Some(StopReason::LeaseExpired) {
+                row.reason = Some(StopReason::Requested);
+            }
+        }
+    }
+
     pub(super) fn renew(&mut self, at: usize) {
         self.rows[at].renewed_at = self.now;
     }

@@ -116,6 +116,8 @@ impl World {
             Operation::StopConnection(connection) => {
                 let target = StopTarget::Connection(super::connection(&name(connection)));
                 let stopped = self.fixture.relay.stop(&actor, target).await.is_ok();
+                self.model
+                    .forget_revivable(|row| row.connection == connection);
                 let at = self.model.open_of_connection(connection);
                 self.expect_stop(stopped, at);
             }
@@ -201,8 +203,9 @@ impl World {
         let Some(row) = self.model.rows.get(number) else {
             return;
         };
-        let target = StopTarget::Session(row.id);
-        let is_open = row.status.is_open();
+        let (id, is_open) = (row.id, row.status.is_open());
+        let target = StopTarget::Session(id);
+        self.model.forget_revivable(|row| row.id == id);
         self.fixture.relay.stop(&self.actor, target).await.unwrap();
         if is_open {
             self.model.stop(number, StopReason::Requested);

@@ -366,3 +366,31 @@ async fn a_restart_finishes_what_was_half_done() {
     assert_eq!(fixture.relay.sweep_provisioning().await.unwrap(), 1);
     reaches(&fixture, &actor, "a", Status::Active).await;
 }
+
+#[tokio::test]
+async fn a_start_whose_store_fails_half_way_is_still_being_brought_up() {
+    let fixture = Fixture::new().await;
+    let actor = fixture.user(Tier::Free, 1).await;
+    let store = |sql: &'static str| {
+        let job = move |tx: &crate::db::Tx<'_>| Ok::<_, Error>(tx.execute_batch(sql)?);
+        fixture.store.write(job)
+    };
+    store(
+        "CREATE TRIGGER broken BEFORE UPDATE OF status ON relay_session
+         BEGIN SELECT RAISE(ABORT, 'broken'); END",
+    )
+    .await
+    .unwrap();
+    let started = fixture.start(&actor, "a", SlotChoice::FirstFree).await;
+    let status = started.unwrap().snapshot.of.session.status;
+    assert_eq!(status, Status::Provisioning);
+    store("DROP TRIGGER broken").await.unwrap();
+    assert_eq!(fixture.relay.sweep_provisioning().await.unwrap(), 1);
+    let active = async {
+        while fixture.status(&actor, "a").await != Some("active") {
+            tokio::task::yield_now().await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(10), active).await;
+    in_time.expect("it becomes active");
+}

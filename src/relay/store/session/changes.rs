@@ -5,16 +5,17 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::seal_context;
-use crate::kernel::ids::RelaySessionId;
+use crate::kernel::ids::{RelaySessionId, UserId};
 use crate::kernel::seal::Vault;
 use crate::kernel::{Error, Result, UnixMillis};
-use crate::relay::model::{Session, Status, StopReason};
+use crate::relay::model::{ConnectionId, Session, SessionCredentials, Status, StopReason};
 use crate::relay::store::assignment;
 
 /// What a new row holds besides the session.
 #[derive(Debug)]
 pub(in crate::relay) struct NewSession<'a> {
     pub(in crate::relay) session: &'a Session,
+    pub(in crate::relay) credentials: &'a SessionCredentials,
     pub(in crate::relay) region_preference: &'a str,
     pub(in crate::relay) requested_by: &'a str,
     pub(in crate::relay) lease_expires_at: UnixMillis,
@@ -27,7 +28,7 @@ pub(in crate::relay) fn insert(
     new: &NewSession<'_>,
 ) -> rusqlite::Result<()> {
     let session = new.session;
-    let sealed = vault.seal(&session.credentials.joined(), &seal_context(session.id));
+    let sealed = vault.seal(&new.credentials.joined(), &seal_context(session.id));
     connection
         .prepare_cached(
             "INSERT INTO relay_session (id, user_id, slot_id, connection_id, status, region,
@@ -108,6 +109,36 @@ pub(in crate::relay) fn transition(
         )?
         .execute((id, from, to, now))?;
     Ok(changed == 1)
+}
+
+/// Says otherwise why a stopped session ended.
+pub(in crate::relay) fn put_stop_reason(
+    connection: &Connection,
+    id: RelaySessionId,
+    reason: StopReason,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE relay_session SET stop_reason = ?2 WHERE id = ?1 AND status = 'stopped'",
+        )?
+        .execute((id, reason))?;
+    Ok(())
+}
+
+/// Lets no session of a connection come back that its lease ended.
+pub(in crate::relay) fn forget_revivable(
+    connection: &Connection,
+    user_id: UserId,
+    connection_id: &ConnectionId,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE relay_session INDEXED BY relay_session_connection SET stop_reason = 'requested'
+             WHERE user_id = ?1 AND connection_id = ?2 AND status = 'stopped'
+                 AND stop_reason = 'lease_expired'",
+        )?
+        .execute((user_id, connection_id))?;
+    Ok(())
 }
 
 /// Brings back a session that its lease ended; the caller assigns a node.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, Row, ToSql};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
 use super::seal_context;
 use crate::kernel::ids::{RelaySessionId, SlotId, UserId};
@@ -24,7 +24,7 @@ macro_rules! open {
 macro_rules! select {
     ($rest:expr) => {
         concat!(
-            "SELECT id, user_id, slot_id, connection_id, status, region, credentials_sealed,
+            "SELECT id, user_id, slot_id, connection_id, status, region,
                     started_at_ms, stopped_at_ms, stop_reason, grace_window_seconds,
                     max_session_seconds, ingest_seconds, broadcast_seconds
              FROM relay_session ",
@@ -36,16 +36,14 @@ macro_rules! select {
 /// One session.
 pub(in crate::relay) fn get(
     connection: &Connection,
-    vault: &Vault,
     id: RelaySessionId,
 ) -> Result<Option<Session>> {
-    one(connection, vault, select!("WHERE id = ?1"), &[&id])
+    one(connection, select!("WHERE id = ?1"), &[&id])
 }
 
 /// The open session of a connection.
 pub(in crate::relay) fn open_of_connection(
     connection: &Connection,
-    vault: &Vault,
     user_id: UserId,
     connection_id: &dyn ToSql,
 ) -> Result<Option<Session>> {
@@ -54,20 +52,19 @@ pub(in crate::relay) fn open_of_connection(
          WHERE user_id = ?1 AND connection_id = ?2 AND ",
         open!()
     ));
-    one(connection, vault, sql, &[&user_id, connection_id])
+    one(connection, sql, &[&user_id, connection_id])
 }
 
 /// The open session of a slot.
 pub(in crate::relay) fn open_of_slot(
     connection: &Connection,
-    vault: &Vault,
     slot_id: SlotId,
 ) -> Result<Option<Session>> {
     let sql = select!(concat!(
         "INDEXED BY relay_session_open_slot WHERE slot_id = ?1 AND ",
         open!()
     ));
-    one(connection, vault, sql, &[&slot_id])
+    one(connection, sql, &[&slot_id])
 }
 
 /// `id` and the sessions that migrations put in its place, oldest first.
@@ -154,23 +151,31 @@ pub(in crate::relay) fn held_slots(
         .collect()
 }
 
-/// Every open session of everybody, for the jobs.
-pub(in crate::relay) fn all_open(connection: &Connection, vault: &Vault) -> Result<Vec<Session>> {
-    list(
-        connection,
-        vault,
-        select!(concat!(
-            "INDEXED BY relay_session_open_slot WHERE ",
-            open!()
-        )),
-        &[],
-    )
+/// Every open session of everybody, for the jobs. A row that cannot be read is left out and logged, so that
+/// it holds up no other.
+pub(in crate::relay) fn all_open(connection: &Connection) -> Result<Vec<Session>> {
+    let sql = select!(concat!(
+        "INDEXED BY relay_session_open_slot WHERE ",
+        open!()
+    ));
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    let mut sessions = Vec::new();
+    while let Some(row) = rows.next()? {
+        match from_row(row) {
+            Ok(session) => sessions.push(session),
+            Err(error) => {
+                let id: String = row.get("id").unwrap_or_default();
+                tracing::error!(session.id = id, error = %error, "an open session cannot be read");
+            }
+        }
+    }
+    Ok(sessions)
 }
 
 /// The open sessions of a user, newest first.
 pub(in crate::relay) fn open_of_user(
     connection: &Connection,
-    vault: &Vault,
     user_id: UserId,
 ) -> Result<Vec<Session>> {
     let sql = select!(concat!(
@@ -178,13 +183,12 @@ pub(in crate::relay) fn open_of_user(
         open!(),
         " ORDER BY started_at_ms DESC, id DESC"
     ));
-    list(connection, vault, sql, &[&user_id])
+    list(connection, sql, &[&user_id])
 }
 
 /// Sessions of a user that failed since `since`, newest first.
 pub(in crate::relay) fn failed_of_user(
     connection: &Connection,
-    vault: &Vault,
     user_id: UserId,
     since: UnixMillis,
 ) -> Result<Vec<Session>> {
@@ -194,13 +198,12 @@ pub(in crate::relay) fn failed_of_user(
              AND stop_reason IN ('relay_rejected', 'relay_unavailable')
          ORDER BY started_at_ms DESC, id DESC"
     );
-    list(connection, vault, sql, &[&user_id, &since])
+    list(connection, sql, &[&user_id, &since])
 }
 
 /// The newest session of a user that is open.
 pub(in crate::relay) fn newest_open(
     connection: &Connection,
-    vault: &Vault,
     user_id: UserId,
 ) -> Result<Option<Session>> {
     let sql = select!(concat!(
@@ -208,10 +211,10 @@ pub(in crate::relay) fn newest_open(
         open!(),
         " ORDER BY started_at_ms DESC, id DESC LIMIT 1"
     ));
-    one(connection, vault, sql, &[&user_id])
+    one(connection, sql, &[&user_id])
 }
 
-/// Adds slot and plan to a session.
+/// Adds tokens, slot and plan to a session.
 pub(in crate::relay) fn with_slot(
     connection: &Connection,
     vault: &Vault,
@@ -220,53 +223,57 @@ pub(in crate::relay) fn with_slot(
 ) -> Result<SlotSession> {
     let slot = slots::slot_get(connection, vault, session.slot_id)?
         .ok_or_else(|| Error::not_found("stream slot"))?;
-    let plan = plans::plan_get(connection, session.user_id)?;
-    let tier = plan.map_or(Tier::Internal, |plan| plan.effective_tier(rules));
     Ok(SlotSession {
+        credentials: credentials(connection, vault, session.id)?,
+        has_max_session: has_max_session(connection, rules, session.user_id)?,
         session,
         slot: Arc::new(slot),
-        has_max_session: tier != Tier::Internal,
     })
 }
-fn one(
+
+/// Whether the user's plan limits the length of a broadcast.
+pub(in crate::relay) fn has_max_session(
     connection: &Connection,
-    vault: &Vault,
-    sql: &str,
-    parameters: &[&dyn ToSql],
-) -> Result<Option<Session>> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(parameters)?;
-    rows.next()?.map(|row| from_row(row, vault)).transpose()
+    rules: &PlanRules,
+    user_id: UserId,
+) -> Result<bool> {
+    let plan = plans::plan_get(connection, user_id)?;
+    let tier = plan.map_or(Tier::Internal, |plan| plan.effective_tier(rules));
+    Ok(tier != Tier::Internal)
 }
 
-fn list(
+fn credentials(
     connection: &Connection,
     vault: &Vault,
-    sql: &str,
-    parameters: &[&dyn ToSql],
-) -> Result<Vec<Session>> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(parameters)?;
-    let mut sessions = Vec::new();
-    while let Some(row) = rows.next()? {
-        sessions.push(from_row(row, vault)?);
-    }
-    Ok(sessions)
-}
-
-fn from_row(row: &Row<'_>, vault: &Vault) -> Result<Session> {
-    let seconds = |column: &str| row.get::<_, u32>(column).map(u64::from);
-    let id = row.get("id")?;
-    let sealed: Vec<u8> = row.get("credentials_sealed")?;
+    id: RelaySessionId,
+) -> Result<SessionCredentials> {
+    let sealed: Vec<u8> = connection
+        .prepare_cached("SELECT credentials_sealed FROM relay_session WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))?;
     let joined = vault.open(&sealed, &seal_context(id))?;
+    Ok(SessionCredentials::split(&joined).ok_or(Unsealable)?)
+}
+
+fn one(connection: &Connection, sql: &str, parameters: &[&dyn ToSql]) -> Result<Option<Session>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    Ok(statement.query_row(parameters, from_row).optional()?)
+}
+
+fn list(connection: &Connection, sql: &str, parameters: &[&dyn ToSql]) -> Result<Vec<Session>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map(parameters, from_row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Session> {
+    let seconds = |column: &str| row.get::<_, u32>(column).map(u64::from);
     Ok(Session {
-        id,
+        id: row.get("id")?,
         user_id: row.get("user_id")?,
         slot_id: row.get("slot_id")?,
         connection_id: row.get("connection_id")?,
         status: row.get("status")?,
         region: row.get("region")?,
-        credentials: SessionCredentials::split(&joined).ok_or(Unsealable)?,
         started_at: row.get("started_at_ms")?,
         stopped_at: row.get("stopped_at_ms")?,
         stop_reason: row.get("stop_reason")?,
