@@ -86,7 +86,8 @@ pub(super) async fn compose(
         opened.telemetry.clone(),
         opened.clock.clone(),
         figures.relay.clone(),
-    );
+    )
+    .with_latency_bounds(config.embedded.latency_min..=config.embedded.latency_max);
     let plugin = plugin(config, opened, &settings);
     let inputs = JobInputs {
         accounts: opened.accounts.clone(),

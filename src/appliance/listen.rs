@@ -59,6 +59,7 @@ pub(super) fn start_engine(keys: &RelayKeys) -> anyhow::Result<EmbeddedRelay> {
         latency_max: keys.latency_max,
         publishers_max: keys.max_publishers,
         players_max: keys.max_players,
+        players_per_slot_max: keys.max_players_per_slot,
         ..EmbeddedConfig::default()
     };
     EmbeddedRelay::start(&config).map_err(|error| {

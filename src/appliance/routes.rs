@@ -48,7 +48,9 @@ pub(super) fn main(config: &Config, app: &App, around: &Around) -> Router {
 
 /// `/stats/...` and nothing else, for the port that plugins read.
 pub(super) fn stats_only(config: &Config, app: &App, around: &Around) -> Router {
-    let router = Router::new().route("/stats/{key}", get(live_api::get_stats));
+    let router = Router::new()
+        .route("/stats/{key}", get(live_api::get_stats))
+        .layer(from_fn_with_state(app.clone(), setup::gate::<App>));
     wrap(config, with_fallbacks(router), app, around)
 }
 

@@ -69,6 +69,10 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("relay.embedded.max_publishers", KeyKind::Number(1, 10_000)),
     key("relay.embedded.max_players", KeyKind::Number(1, 10_000)),
+    key(
+        "relay.embedded.max_players_per_slot",
+        KeyKind::Number(1, 10_000),
+    ),
     key("telemetry.sample_days", KeyKind::Number(1, 3_650)),
 ];
 

@@ -98,6 +98,8 @@ pub struct EmbeddedConfig {
     pub max_publishers: usize,
     /// Players at most.
     pub max_players: usize,
+    /// Players of one slot at most.
+    pub max_players_per_slot: usize,
 }
 
 /// The configuration, checked.
@@ -300,6 +302,7 @@ fn embedded(layers: &Layers) -> Result<EmbeddedConfig, ConfigError> {
         latency_max: millis("relay.embedded.latency_max_ms")?,
         max_publishers: layers.unsigned("relay.embedded.max_publishers")?,
         max_players: layers.unsigned("relay.embedded.max_players")?,
+        max_players_per_slot: layers.unsigned("relay.embedded.max_players_per_slot")?,
     };
     if config.latency_max < config.latency_min {
         let remedy = "must not be less than relay.embedded.latency_min_ms";

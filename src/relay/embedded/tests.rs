@@ -228,7 +228,7 @@ async fn a_panic_costs_the_connections_and_not_the_relay() {
     let counters = relay.counters().await.unwrap();
     assert!(counters.contains(&("restarts", 1)), "{counters:?}");
     let stats = relay.stats().await.unwrap().remove(0);
-    assert_eq!(stats.bytes_in, 5, "totals go on");
+    assert_eq!(stats.received.bytes, 5, "totals go on");
     assert_eq!(relay.health().await, EngineHealth::Ready);
 }
 

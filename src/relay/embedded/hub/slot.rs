@@ -33,8 +33,8 @@ impl Slot {
     /// The slot with its totals and the time players were told, and without anyone.
     pub(super) fn renewed(self) -> Self {
         Self {
-            finished_bytes_in: self.finished_bytes_in,
-            finished_bytes_out: self.finished_bytes_out,
+            finished_received: self.finished_received,
+            finished_sent: self.finished_sent,
             newest_origin: self.newest_origin,
             ..Self::default()
         }
