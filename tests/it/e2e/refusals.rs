@@ -168,12 +168,12 @@ fn a_new_stats_token_throws_nobody_out() {
     let token = stage.rotate("stats");
     goes_on(&player);
     assert!(!publisher.counters().is_closed);
-    let figures = stage
-        .plugin
-        .get(&format!("/stats/{token}?legacy=1"))
-        .expect(200)
-        .json();
-    assert!(figures["publishers"]["live"].is_object(), "{figures}");
+    // Figures are read once a second.
+    eventually_blocking(PATIENCE, "the new token shows the figures", || {
+        let path = format!("/stats/{token}?legacy=1");
+        let figures = stage.plugin.get(&path).expect(200).json();
+        figures["publishers"]["live"].is_object()
+    });
 }
 
 #[test]

@@ -97,10 +97,14 @@ impl Stage {
         links.expect("connections is always there").clone()
     }
 
-    /// Waits until a publisher is seen in `relay/active`.
+    /// Waits until the server has admitted a publisher.
     #[track_caller]
     pub(super) fn await_publisher(&self) {
-        eventually_blocking(PATIENCE, "a publisher is seen", || !self.links().is_empty());
+        eventually_blocking(PATIENCE, "the publisher is admitted", || {
+            let log = self.server.log();
+            log.lines()
+                .any(|line| line.contains("admitted") && line.contains("direction=Publish"))
+        });
     }
 
     /// Waits until the server has admitted so many players since its start.
