@@ -1,0 +1,135 @@
+use super::*;
+
+fn with(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let variables = variables
+        .iter()
+        .map(|&(k, v)| (k.to_owned(), v.to_owned()))
+        .collect();
+    Config::load(&Given {
+        variables,
+        ..Given::default()
+    })
+}
+
+#[test]
+fn the_embedded_defaults_are_a_valid_configuration() {
+    let config = with(&[]).unwrap();
+    assert_eq!(config.listen.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.stats_listen.unwrap().port(), 8090);
+    assert_eq!(config.embedded.srtla_listen.port(), 5000);
+    assert_eq!(config.access_token_life, Duration::from_hours(24));
+    assert!(config.relay_shared_key.is_none());
+}
+
+#[test]
+fn every_key_stands_in_the_file_with_a_comment() {
+    for key in keys::KEYS {
+        let name = key.path.rsplit('.').next().unwrap();
+        let lines: Vec<_> = DEFAULTS.lines().collect();
+        let line = lines.iter().position(|line| {
+            line.starts_with(&format!("{name} =")) || line.starts_with(&format!("# {name} ="))
+        });
+        assert!(line.is_some(), "{} is missing in appliance.toml", key.path);
+    }
+    // And none without a value that nobody reads.
+    let active = DEFAULTS
+        .lines()
+        .filter(|l| l.contains(" = ") && !l.starts_with('#'))
+        .count();
+    let unset = DEFAULTS
+        .lines()
+        .filter(|l| l.starts_with("# ") && l.contains(" = \""))
+        .count();
+    assert_eq!(active + unset, keys::KEYS.len());
+}
+
+#[test]
+fn the_layers_win_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("appliance.toml");
+    let text = "listen = \"127.0.0.1:1\"\n[relay.embedded]\nsrtla_port = 7\nplay_port = 8\n";
+    std::fs::write(&file, text).unwrap();
+    let mut given = Given {
+        data_dir: Some(folder.path().into()),
+        ..Given::default()
+    };
+    assert_eq!(Config::load(&given).unwrap().listen.port(), 1);
+    given
+        .variables
+        .insert("GLB_LISTEN".into(), "127.0.0.1:2".into());
+    given
+        .variables
+        .insert("GLB_RELAY_EMBEDDED_SRTLA_PORT".into(), "9".into());
+    given
+        .variables
+        .insert("GLB_TRUSTED_PROXIES".into(), "10.0.0.0/8, ::1".into());
+    let config = Config::load(&given).unwrap();
+    assert_eq!(
+        (config.embedded.srtla_port, config.embedded.play_port),
+        (9, 8)
+    );
+    assert_eq!(config.listen.port(), 2);
+    given.listen = Some("127.0.0.1:3".into());
+    assert_eq!(Config::load(&given).unwrap().listen.port(), 3);
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_remedy() {
+    let complaint = |pairs: &[(&str, &str)]| with(pairs).unwrap_err().to_string();
+    let text = complaint(&[("GLB_LISTENN", "x")]);
+    assert!(
+        text.contains("GLB_LISTENN") && text.contains("did you mean \"GLB_LISTEN\""),
+        "{text}"
+    );
+    let text = complaint(&[("GLB_LISTEN", "eighty")]);
+    assert!(
+        text.contains("listen") && text.contains("eighty") && text.contains("such as"),
+        "{text}"
+    );
+    let text = complaint(&[("GLB_RELAY_SHARED_KEY", "planted-short")]);
+    assert!(
+        text.contains("relay_shared_key") && !text.contains("planted"),
+        "{text}"
+    );
+    assert!(complaint(&[("GLB_RELAY_SHARED_KEY", "")]).contains("32 characters"));
+    assert!(complaint(&[("GLB_RELAY_ENGINE", "docker")]).contains("not in this version"));
+    assert!(complaint(&[("GLB_RELAY_ENGINE", "x")]).contains("one of auto"));
+    assert!(complaint(&[("GLB_PUBLIC_URL", "relay.example.org")]).contains("https://"));
+    assert!(complaint(&[("GLB_TRUSTED_PROXIES", "10.0.0.0/99")]).contains("10.0.0.0/99"));
+    assert!(complaint(&[("GLB_TELEMETRY_SAMPLE_DAYS", "0")]).contains("from 1"));
+}
+
+#[test]
+fn a_file_is_checked_as_strictly() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.toml");
+    let complaint = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let given = Given {
+            config_file: Some(file.clone()),
+            ..Given::default()
+        };
+        Config::load(&given).unwrap_err().to_string()
+    };
+    assert!(complaint("[relay.embeded]\nsrtla_port = 1").contains("relay.embedded.srtla_port"));
+    assert!(complaint("[nothing]").contains("nothing"));
+    assert!(complaint("listen = 8080").contains("listen = 8080"));
+    let text = complaint("listen = \"a\"\njwt_key = \"planted\nx = 1");
+    assert!(
+        text.contains("line 2") && !text.contains("planted"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_secret_may_come_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, "0123456789abcdef0123456789abcdef\n").unwrap();
+    let path = file.to_str().unwrap();
+    let config = with(&[("GLB_RELAY_SHARED_KEY_FILE", path)]).unwrap();
+    assert!(config.relay_shared_key.is_some());
+    assert!(!format!("{config:?}").contains("0123456789"));
+    assert!(with(&[("GLB_LISTEN_FILE", path)]).is_err());
+    assert!(with(&[("GLB_JWT_KEY_FILE", "/nowhere")]).is_err());
+}
