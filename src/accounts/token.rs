@@ -113,7 +113,7 @@ impl AccessTokens {
     /// Reads a token of ours that expired no longer than `grace` before `now`.
     ///
     /// # Errors
-    /// [`InvalidToken`] for anything else.
+    /// `InvalidToken` for anything else.
     pub fn verify(
         &self,
         token: &str,

@@ -78,6 +78,9 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, DbError> {
 fn prepare(connection: &Connection) -> Result<(), DbError> {
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    // Else statements on partial indexes are prepared anew for each bound value: it stood out in a profile
+    // of relay/start. Source: https://sqlite.org/c3ref/c_dbconfig_defensive.html (ENABLE_QPSG).
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "trusted_schema", false)?;

@@ -28,6 +28,10 @@ pub struct StreamSpec {
 
 /// What an engine is able to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent abilities, each asked by its name"
+)]
 pub struct Capabilities {
     /// A publisher or player can be cut off while it is connected.
     pub can_disconnect: bool,
@@ -35,6 +39,8 @@ pub struct Capabilities {
     pub has_links: bool,
     /// A slot may ask for an encrypted stream.
     pub has_passphrase: bool,
+    /// A registration that was confirmed lasts as long as this process, so it need not be repeated.
+    pub keeps_streams: bool,
 }
 
 /// Whom [`Engine::disconnect`] cuts off.

@@ -128,6 +128,7 @@ impl Engine for FakeEngine {
             can_disconnect: true,
             has_links: true,
             has_passphrase: false,
+            keeps_streams: false,
         }
     }
 

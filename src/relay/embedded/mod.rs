@@ -7,7 +7,7 @@
 //! ```
 //!
 //! All protocol parts are state machines that take `(now, peer, datagram)` and give datagrams, events and a
-//! deadline; only [`reactor`] knows sockets and threads.
+//! deadline; only `reactor` knows sockets and threads.
 //!
 //! Invariant: what a stranger sends costs a counter and no memory.
 
@@ -252,6 +252,7 @@ impl Engine for EmbeddedRelay {
             can_disconnect: true,
             has_links: true,
             has_passphrase: false,
+            keeps_streams: true,
         }
     }
 

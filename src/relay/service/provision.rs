@@ -49,6 +49,9 @@ impl RelayService {
         if !self.confirmed().contains(&guess.id) {
             return None;
         }
+        if self.0.deps.engine.capabilities().keeps_streams {
+            return Some(guess.id);
+        }
         let registered = self.register_slot(user_id, guess.id);
         let answer = tokio::time::timeout_at(deadline, registered).await;
         matches!(answer, Ok(Ok(()))).then_some(guess.id)
