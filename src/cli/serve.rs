@@ -24,7 +24,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let config = Config::load(&given)?;
     logging::start(&config);
     // One worker: the media has its own thread, the store another, and hashing and reads run on blocking
-    // threads. Two workers spent a fifth of a request's CPU on waking each other.
+    // threads. With two, a profile of requests showed the workers waking each other first of all.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("glb-async")
