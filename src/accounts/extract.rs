@@ -130,26 +130,6 @@ where
     }
 }
 
-/// An owner or operator in a browser.
-#[derive(Debug, Clone)]
-pub struct OperatorActor(pub SignedIn);
-
-impl<S> FromRequestParts<S> for OperatorActor
-where
-    AccountsService: FromRef<S>,
-    S: Send + Sync,
-{
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        let BrowserActor(signed_in) = BrowserActor::from_request_parts(parts, state).await?;
-        match signed_in.actor.role {
-            Role::Owner | Role::Operator => Ok(Self(signed_in)),
-            Role::Viewer | Role::Streamer => Err(forbidden()),
-        }
-    }
-}
-
 fn forbidden() -> Response {
     ApiError(Error::forbidden()).into_response()
 }

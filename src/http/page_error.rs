@@ -72,11 +72,11 @@ pub async fn show_errors_as_pages(request: Request, next: Next) -> Response {
     let path = request
         .extensions()
         .get::<OriginalUri>()
-        .map_or_else(|| request.uri().path(), |uri| uri.0.path())
-        .to_owned();
-    if !is_for_a_person(&path, request.headers()) {
+        .map_or_else(|| request.uri().path(), |uri| uri.0.path());
+    if !is_for_a_person(path, request.headers()) {
         return next.run(request).await;
     }
+    let path = path.to_owned();
     let theme = Theme::of_request(request.headers());
     // The form of the colours comes back by `GET`, which the target of another form may not answer.
     let is_readable = request.method() == Method::GET;

@@ -28,12 +28,6 @@ impl Tasks {
         }
     }
 
-    /// The signal to end.
-    #[must_use]
-    pub fn stop_signal(&self) -> CancellationToken {
-        self.stop.clone()
-    }
-
     /// Runs what `make` gives until the stop signal. A panic is logged and the task begun again.
     pub async fn spawn<F, Fut>(&self, name: &'static str, make: F)
     where

@@ -152,14 +152,6 @@ impl SlotsService {
         self.find(KeyKind::Play, key).await
     }
 
-    /// The slot whose publish key this is, prefix included.
-    ///
-    /// # Errors
-    /// `NotFound` when nobody has it.
-    pub async fn find_by_publish_key(&self, key: &str) -> Result<Arc<Slot>> {
-        self.find(KeyKind::Publish, key).await
-    }
-
     async fn find(&self, kind: KeyKind, key: &str) -> Result<Arc<Slot>> {
         let inner = &self.0;
         if !key.starts_with(kind.prefix()) {

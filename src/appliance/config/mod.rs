@@ -68,13 +68,6 @@ impl Given {
     }
 }
 
-/// Which relay engine carries the media.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EngineChoice {
-    /// In this process.
-    Embedded,
-}
-
 /// `[relay.embedded]`.
 #[derive(Debug, Clone)]
 pub struct EmbeddedConfig {
@@ -137,8 +130,6 @@ pub struct Config {
     pub plugin_login_life: Duration,
     /// How often the plugin polls.
     pub plugin_login_poll: Duration,
-    /// The engine.
-    pub engine: EngineChoice,
     /// The plain statistics listener.
     pub stats_listen: Option<SocketAddr>,
     /// Its advertised port; 0 is the bound one.
@@ -174,6 +165,7 @@ impl Config {
                 .unsigned::<u64>(path)
                 .map(|number| Duration::from_secs(number * unit))
         };
+        require_known_engine(layers)?;
         Ok(Self {
             data_dir,
             listen: layers.address("listen")?,
@@ -192,7 +184,6 @@ impl Config {
             refresh_token_life: seconds("auth.refresh_token_days", DAY)?,
             plugin_login_life: seconds("auth.plugin_login_minutes", MINUTE)?,
             plugin_login_poll: seconds("auth.plugin_login_poll_seconds", 1)?,
-            engine: engine(layers)?,
             stats_listen: layers.address_or_off("relay.stats_listen")?,
             stats_port: layers.unsigned("relay.stats_port")?,
             embedded: embedded(layers)?,
@@ -279,9 +270,10 @@ fn log_level(layers: &Layers) -> Result<String, ConfigError> {
     }
 }
 
-fn engine(layers: &Layers) -> Result<EngineChoice, ConfigError> {
+/// There is one engine so far, so nothing is kept of the choice.
+fn require_known_engine(layers: &Layers) -> Result<(), ConfigError> {
     match layers.choice("relay.engine")?.as_str() {
-        "auto" | "embedded" => Ok(EngineChoice::Embedded),
+        "auto" | "embedded" => Ok(()),
         other => {
             let remedy = format!("the {other} engine is not in this version: use auto or embedded");
             Err(layers.refuse("relay.engine", remedy))

@@ -71,23 +71,6 @@ impl RelayService {
         Ok(sessions.open.iter().map(|of| self.snapshot(of)).collect())
     }
 
-    /// The open session that holds a slot of `owner`.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn session_of_slot(
-        &self,
-        owner: UserId,
-        slot_id: SlotId,
-    ) -> Result<Option<SessionSnapshot>> {
-        let sessions = self.sessions_of(owner).await?;
-        let of = sessions
-            .open
-            .iter()
-            .find(|of| of.session.slot_id == slot_id);
-        Ok(of.map(|of| self.snapshot(of)))
-    }
-
     /// What the user's plan entitles to, and how many connections are open.
     ///
     /// # Errors

@@ -2,12 +2,12 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::HealthService;
-use crate::accounts::extract::OptionalBrowserActor;
+use crate::accounts::extract::{OptionalBrowserActor, bearer_token};
 use crate::http::{ApiError, Peer};
 use crate::kernel::Error;
 
@@ -48,9 +48,5 @@ pub async fn get_metrics(
 }
 
 fn bears_token(health: &HealthService, headers: &HeaderMap) -> bool {
-    let header = headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let token = header.and_then(|text| text.strip_prefix("Bearer "));
-    token.is_some_and(|token| health.is_metrics_token(token.trim()))
+    bearer_token(headers).is_ok_and(|token| health.is_metrics_token(token.trim()))
 }
