@@ -312,7 +312,7 @@ impl World {
         self.backlog = Some(Vec::new());
         self.run(span);
         for arrival in self.backlog.take().unwrap_or_default() {
-            self.take(arrival);
+            self.take(&arrival);
         }
     }
 
@@ -320,12 +320,12 @@ impl World {
         while let Some(arrival) = self.network.receive(self.now) {
             match &mut self.backlog {
                 Some(backlog) if arrival.way == Way::ToRelay => backlog.push(arrival),
-                _ => self.take(arrival),
+                _ => self.take(&arrival),
             }
         }
     }
 
-    fn take(&mut self, arrival: Arrival) {
+    fn take(&mut self, arrival: &Arrival) {
         let (now, port, address) = (self.now, arrival.port, arrival.address);
         match (arrival.way, port) {
             (Way::ToRelay, _) => {
