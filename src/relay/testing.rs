@@ -154,6 +154,13 @@ impl Engine for FakeEngine {
             old.publish_key.expose_secret(),
             old.play_key.expose_secret(),
         );
+        let passphrase = |stream: &StreamSpec| {
+            let secret = stream.passphrase.as_ref();
+            secret.map(|secret| secret.expose_secret().to_owned())
+        };
+        if self.state().streams.get(&slot_id).map(passphrase) != Some(passphrase(&old)) {
+            self.cut(slot_id, Target::Everyone);
+        }
         if new.as_ref().is_some_and(|new| new.0 != publish) {
             self.cut(slot_id, Target::Publisher);
         }

@@ -72,6 +72,7 @@ impl RelayService {
             slot_id,
             publish_key: slot.keys.publish.clone(),
             play_key: slot.keys.play.clone(),
+            passphrase: None,
         };
         // Before the call: whoever gives up waiting drops it half-way.
         self.confirmed().remove(&slot_id);
