@@ -81,6 +81,10 @@ fn api() -> Router<App> {
             "/user/stream-slots/{number}/rotate",
             post(relay::rotate_key),
         )
+        .route(
+            "/user/stream-slots/{number}/passphrase",
+            put(relay::put_passphrase),
+        )
         .route("/user/regenerate-token", post(relay::regenerate_token))
         // Relay sessions.
         .route("/relay/start", post(relay::start))
@@ -113,6 +117,7 @@ fn pages() -> Router<App> {
         .route("/live/card/{slot_id}", get(live::show_card))
         .route("/slots/{slot_id}/label", post(live::rename_slot))
         .route("/slots/{slot_id}/rotate", post(live::rotate_key))
+        .route("/slots/{slot_id}/passphrase", post(live::change_passphrase))
         .route("/slots/{slot_id}/disconnect", post(live::disconnect))
         // People.
         .route("/users", get(accounts::show_users).post(accounts::add_user))
