@@ -238,6 +238,7 @@ impl World {
             slot_id: SlotId::generate(),
             publish_key: "live_a".into(),
             play_key: "play_a".into(),
+            passphrase: None,
         };
         hub.register(now, &stream).unwrap();
         Self {
