@@ -11,6 +11,7 @@ mod full_disk;
 mod hostile_campaign;
 mod hostile_network;
 mod live_status;
+mod lossy_programs;
 mod obs;
 mod plugin_journey;
 mod programs;

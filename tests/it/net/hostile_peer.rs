@@ -15,6 +15,8 @@ const PAYLOAD_MAX_BYTES: usize = 1_456;
 /// Datagrams between two looks at what the relay says.
 const LOOK_EVERY: u32 = 64;
 const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(2);
+/// The most that a relay agrees to by default: what is sent stays in its buffer for so long.
+const LATENCY: Duration = Duration::from_secs(15);
 
 /// As what it signs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +77,7 @@ fn sign_in(campaign: &Campaign) -> Option<Connection> {
     let call = Call {
         source: campaign.source,
         timeout: SIGN_IN_TIMEOUT,
+        latency: LATENCY,
         ..Call::new(campaign.listener, &campaign.stream_id)
     };
     match srt_probe::call(&call) {
@@ -107,9 +110,9 @@ fn from_publisher(to: &Connection, number: u32, random: &mut Random) -> Vec<u8> 
     let near = srt_wire::after(to.first_sequence, number);
     let wild = random.next_u32();
     let gap = u32::try_from(random.below(20_000)).expect("it is small");
-    match random.below(10) {
+    match random.below(20) {
         // As it should be, but as big as can be, and for later.
-        0..=2 => media(to, near, u32::MAX / 3, PAYLOAD_MAX_BYTES, random),
+        10.. | 0..=2 => media(to, near, u32::MAX / 3, PAYLOAD_MAX_BYTES, random),
         3 => media(
             to,
             srt_wire::after(near, gap),
