@@ -242,8 +242,8 @@ impl Simulation {
     }
 
     fn launch_data(&mut self, out: Vec<OutgoingData>) {
-        for (header, payload) in out {
-            self.launch(|| Flying::Data((header, payload.clone())));
+        for packet in out {
+            self.launch(|| Flying::Data(packet.clone()));
         }
     }
 
@@ -253,8 +253,12 @@ impl Simulation {
                 return;
             }
             match entry.remove() {
-                Flying::Data((header, payload)) => {
-                    self.land_data(&[&header, &payload[..]].concat());
+                Flying::Data(packet) => {
+                    let mut datagram = Vec::new();
+                    packet.emit(&mut Vec::new(), |head, body| {
+                        datagram = [head, body].concat();
+                    });
+                    self.land_data(&datagram);
                 }
                 Flying::ToReceiver(message) => self.land_at_receiver(&message),
                 Flying::ToSender(message) => self.land_at_sender(&message),
