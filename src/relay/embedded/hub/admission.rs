@@ -1,7 +1,7 @@
 //! Who is let in, and what becomes of the publisher that was there before.
 //!
 //! Invariant: whose key it is comes first; only who has one learns anything else, or makes us derive a key
-//! from a passphrase, which comes last because it takes a millisecond.
+//! from a passphrase, which comes last because it is slow.
 
 use secrecy::SecretString;
 

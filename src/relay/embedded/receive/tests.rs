@@ -1,5 +1,7 @@
 //! The receiver by itself, and against our own sender over a simulated bad network.
 
+mod encrypted;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -276,6 +278,10 @@ impl Simulation {
     fn land_at_receiver(&mut self, message: &ControlMessage) {
         if message.kind == ControlKind::AckAck {
             self.receiver.on_ackack(self.now, message.info);
+        } else if message.kind == ControlKind::KeyRequest {
+            let answer = self.receiver.on_key_request(self.now, &message.body);
+            let answer = answer.expect("the sender's message can be opened");
+            self.launch(|| Flying::ToSender(answer.clone()));
         } else {
             let (first, last) = (
                 word(&message.body, 0).unwrap(),
@@ -288,6 +294,10 @@ impl Simulation {
 
     fn land_at_sender(&mut self, message: &ControlMessage) {
         let mut out = Vec::new();
+        if message.kind == ControlKind::KeyResponse {
+            self.sender.on_key_response(&message.body);
+            return;
+        }
         let answers = if message.kind == ControlKind::Ack {
             let answer = self
                 .sender
@@ -312,6 +322,9 @@ impl Simulation {
         }
         self.sender.poll(self.now, &mut out);
         self.launch_data(out);
+        if let Some(message) = self.sender.key_request(self.now) {
+            self.launch(|| Flying::ToReceiver(message.clone()));
+        }
         self.land();
         let mut control = Vec::new();
         self.receiver.poll(self.now, &mut control);
