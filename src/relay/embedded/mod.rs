@@ -12,6 +12,7 @@
 //! Invariant: what a stranger sends costs a counter and no memory.
 
 mod config;
+mod crypto;
 mod handshake;
 mod hub;
 mod kernel_drops;
@@ -253,7 +254,7 @@ impl Engine for EmbeddedRelay {
         Capabilities {
             can_disconnect: true,
             has_links: true,
-            has_passphrase: false,
+            has_passphrase: true,
             keeps_streams: true,
         }
     }

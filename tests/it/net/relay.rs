@@ -30,21 +30,26 @@ const UNAUTHORISED: u32 = 2_401;
 /// Somebody else publishes.
 const CONFLICT: u32 = 2_409;
 
-/// A relay on free ports that knows one slot.
+/// A relay on free ports that knows one slot, without a passphrase.
 pub(super) fn relay() -> EmbeddedRelay {
+    relay_with(&EmbeddedConfig::default(), None)
+}
+
+/// The same with settings of its own, but for the ports, and a passphrase.
+pub(super) fn relay_with(config: &EmbeddedConfig, passphrase: Option<&str>) -> EmbeddedRelay {
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let config = EmbeddedConfig {
         srtla_listen: free,
         publish_listen: free,
         play_listen: free,
-        ..EmbeddedConfig::default()
+        ..config.clone()
     };
     let relay = EmbeddedRelay::start(&config).unwrap();
     let stream = StreamSpec {
         slot_id: SlotId::generate(),
         publish_key: SecretString::from("live_key"),
         play_key: SecretString::from("play_key"),
-        passphrase: None,
+        passphrase: passphrase.map(SecretString::from),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -90,7 +95,7 @@ fn carries_everything(
 }
 
 /// What the relay says of its streams.
-fn figures(relay: &EmbeddedRelay) -> Vec<StreamStats> {
+pub(super) fn figures(relay: &EmbeddedRelay) -> Vec<StreamStats> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -98,7 +103,7 @@ fn figures(relay: &EmbeddedRelay) -> Vec<StreamStats> {
     runtime.block_on(relay.stats()).unwrap()
 }
 
-fn line(loss_percent: f64, delay_ms: u64, jitter_ms: u64) -> LineProfile {
+pub(super) fn line(loss_percent: f64, delay_ms: u64, jitter_ms: u64) -> LineProfile {
     LineProfile {
         loss_percent,
         delay: Duration::from_millis(delay_ms),

@@ -69,6 +69,8 @@ fn corpus(publisher: &Caller, player: &Caller) -> Vec<Vec<u8>> {
             ControlKind::Nak,
             ControlKind::AckAck,
             ControlKind::DropRequest,
+            ControlKind::KeyRequest,
+            ControlKind::KeyResponse,
             ControlKind::Other(0x7FFF),
         ] {
             corpus.push(control(kind, 1, 5, to, &[0x7F; 4 * 8][..words * 3 / 4 * 4]).to_vec());
