@@ -7,6 +7,7 @@ mod bonded;
 mod byte_exact;
 mod cli;
 mod crash;
+mod encrypted;
 mod full_disk;
 mod hostile_network;
 mod live_status;
