@@ -25,6 +25,8 @@ mod reject;
 mod rtt;
 mod send;
 mod sequence;
+#[cfg(test)]
+mod simulation;
 mod socket;
 mod srtla;
 mod streamid;

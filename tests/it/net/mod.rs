@@ -6,6 +6,7 @@
 
 pub(crate) mod background;
 pub(crate) mod hostile;
+pub(crate) mod hostile_peer;
 pub(crate) mod inbox;
 pub(crate) mod lossy;
 pub(crate) mod ports;

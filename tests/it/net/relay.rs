@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use glb::kernel::ids::SlotId;
 use glb::relay::embedded::{EmbeddedConfig, EmbeddedRelay};
@@ -13,11 +13,12 @@ use secrecy::SecretString;
 
 use super::hostile::{self, Attack, Kind};
 use super::lossy::{LineProfile, LossyProxy, Profile};
+use super::random::Random;
 use super::srt_player::Player;
 use super::srt_probe::{self, Call, Connection};
 use super::srt_publisher::Publisher;
 use super::srtla_sender::{SenderConfig, SrtlaSender};
-use crate::harness::eventually::{eventually_blocking, is_reached_within};
+use crate::harness::eventually::{eventually_blocking, is_reached_within, rest_until};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const LATENCY: Duration = Duration::from_secs(2);
@@ -206,6 +207,46 @@ fn a_stranger_and_a_second_publisher_are_refused_by_code() {
     });
     assert_eq!(ask(addresses.publish, "live_key"), Some(CONFLICT));
     assert!(!publisher.counters().is_closed);
+}
+
+#[test]
+fn every_packet_cut_and_every_length_wrong_on_every_port_does_not_touch_a_stream() {
+    let relay = relay();
+    let addresses = relay.addresses();
+    let targets = [addresses.publish, addresses.play, addresses.srtla];
+    let mut random = Random::seeded(5);
+    carries_everything(&relay, (addresses.publish, addresses.play), || {
+        for target in targets {
+            let call = Call {
+                source: Ipv4Addr::new(127, 0, 0, 77).into(),
+                ..Call::new(target, "live_nobody")
+            };
+            // A stranger gets no cookie from the SRTLA port.
+            let (handshake, caller) = hostile::conclusion_of(&call, random.next_u32());
+            let start = Instant::now();
+            for (number, datagram) in (0..).zip(hostile::misshapen(&handshake, 0x1234_5678)) {
+                rest_until(start + Duration::from_micros(100) * number);
+                caller.send(&datagram);
+            }
+        }
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let counters: HashMap<_, _> = runtime
+        .block_on(relay.counters())
+        .unwrap()
+        .into_iter()
+        .collect();
+    for counter in ["publish_malformed", "play_malformed", "srtla_malformed"] {
+        assert!(counters[counter] > 200, "{counter}: {counters:?}");
+    }
+    assert!(
+        counters["publish_rejected"] + counters["publish_limited"] > 200,
+        "{counters:?}"
+    );
+    assert_eq!(counters["restarts"], 0);
 }
 
 #[test]

@@ -257,7 +257,8 @@ fn ask(connection: &Connection, question: &Handshake, deadline: Instant) -> Opti
     None
 }
 
-fn induction(connection: &Connection) -> Handshake {
+/// The first question of a call.
+pub(crate) fn induction(connection: &Connection) -> Handshake {
     Handshake {
         version: 4,
         extension: KIND_DATAGRAM,
