@@ -125,8 +125,11 @@ impl Encoder {
     }
 
     fn send_media(&mut self, now: Micros, out: Vec<OutgoingData>, network: &mut Network) {
-        for (header, payload) in out {
-            self.send(now, &[&header[..], &payload[..]].concat(), network);
+        let mut scratch = Vec::new();
+        for media in out {
+            media.emit(&mut scratch, |head, body| {
+                self.send(now, &[head, body].concat(), network);
+            });
         }
     }
 
