@@ -10,6 +10,7 @@ mod crash;
 mod full_disk;
 mod hostile_network;
 mod live_status;
+mod passphrase;
 mod plugin_journey;
 mod programs;
 mod refusals;
