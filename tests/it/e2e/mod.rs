@@ -7,7 +7,6 @@ mod bonded;
 mod byte_exact;
 mod cli;
 mod crash;
-mod encrypted;
 mod full_disk;
 mod hostile_campaign;
 mod hostile_network;
