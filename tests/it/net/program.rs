@@ -108,6 +108,11 @@ impl Program {
         String::from_utf8_lossy(&kept).into_owned()
     }
 
+    /// Its process id.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// True until it has ended.
     pub(crate) fn is_running(&mut self) -> bool {
         self.exit_status().is_none()
