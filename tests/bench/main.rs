@@ -8,12 +8,14 @@
 //!
 //! Invariant: the callers are in this process and cheap, and none of their time is counted.
 
+mod bonded;
 mod calls;
 mod http;
 mod load;
 mod process;
 mod relayed;
 mod relaying;
+mod resends;
 mod scene;
 mod start;
 mod streams;
@@ -61,7 +63,7 @@ const fn scene(name: &'static str, measure: fn(&mut Table)) -> Scene {
     }
 }
 
-const SCENES: [Scene; 8] = [
+const SCENES: [Scene; 11] = [
     scene("start", start::measure),
     scene("calls", calls::measure),
     scene("direct", streams::measure_direct),
@@ -70,6 +72,9 @@ const SCENES: [Scene; 8] = [
     scene("fanout", relayed::fanout),
     long_scene("limit", relayed::limit),
     scene("loss", streams::measure_loss),
+    scene("resends", resends::measure),
+    scene("uneven", bonded::uneven),
+    long_scene("soak", bonded::soak),
 ];
 
 fn main() {

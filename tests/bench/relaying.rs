@@ -44,6 +44,16 @@ impl Way {
         connect(address, &self.publish_key, Ipv4Addr::LOCALHOST)
     }
 
+    /// Where publishers call.
+    pub(crate) fn publish_address(&self) -> SocketAddr {
+        self.publish
+    }
+
+    /// What publishers say.
+    pub(crate) fn publish_key(&self) -> &str {
+        &self.publish_key
+    }
+
     /// Calls as a player, each number from an address of its own.
     pub(crate) fn player(&self, number: usize) -> Connection {
         let number = u16::try_from(number).expect("at most some hundreds");

@@ -103,7 +103,9 @@ fn measure_cost(table: &mut Table, relays: &[Relaying], streams: &[One], what: &
         let thread = thread.map_or_else(String::new, |time| {
             format!(", relay thread alone {}", percent(time))
         });
-        let whole_stream = if stream.player.counters().is_whole() {
+        let counters = stream.player.counters();
+        let faults = counters.missing + counters.unnumbered + counters.misplaced;
+        let whole_stream = if faults == 0 {
             "nothing missing"
         } else {
             "NOT WHOLE"
