@@ -3,12 +3,11 @@
 //! Invariant: all of them get the same streams from the same load at the same time, so that a loaded
 //! machine is as bad for one as for the other.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
 use crate::harness::server::{Server, ServerConfig};
-use crate::net::ports::free_udp_port;
 use crate::net::program::{self, Program};
 use crate::net::srt_probe::{self, Call, Connection};
 use crate::process::{self, CpuMeter};
@@ -34,9 +33,9 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    /// Calls as a publisher.
-    pub(crate) fn publisher(&self) -> Connection {
-        self.publisher_to(self.publish)
+    /// Calls as a publisher, each number from an address of its own.
+    pub(crate) fn publisher(&self, number: usize) -> Connection {
+        connect(self.publish, &self.publish_key, source(2, number))
     }
 
     /// The same through something that stands before the port.
@@ -56,14 +55,15 @@ impl Way {
 
     /// Calls as a player, each number from an address of its own.
     pub(crate) fn player(&self, number: usize) -> Connection {
-        let number = u16::try_from(number).expect("at most some hundreds");
-        let [high, low] = number.to_be_bytes();
-        connect(
-            self.play,
-            &self.play_key,
-            Ipv4Addr::new(127, 1, high, low + 1),
-        )
+        connect(self.play, &self.play_key, source(1, number))
     }
+}
+
+/// An address of loopback: connection attempts are limited for each.
+fn source(network: u8, number: usize) -> Ipv4Addr {
+    let number = u16::try_from(number + 1).expect("at most some hundreds");
+    let [high, low] = number.to_be_bytes();
+    Ipv4Addr::new(127, network, high, low)
 }
 
 fn connect(listener: SocketAddr, key: &str, source: Ipv4Addr) -> Connection {
@@ -92,16 +92,20 @@ enum Processes {
 }
 
 impl Relaying {
-    /// This server, after it another build of it if one is named.
+    /// This server, and with it another build of it if one is named.
     pub(crate) fn servers(streams: usize) -> Vec<Self> {
-        let other = std::env::var_os(OTHER_BUILD);
-        let other = other.map(|path| {
+        Self::servers_one_by_one(streams).collect()
+    }
+
+    /// The same, each started only when it is its turn.
+    pub(crate) fn servers_one_by_one(streams: usize) -> impl Iterator<Item = Self> {
+        let this = std::iter::once_with(move || Self::server("glb", streams, |config| config));
+        let other = std::env::var_os(OTHER_BUILD).into_iter().map(move |path| {
             Self::server("other build", streams, |config| {
                 config.binary(Path::new(&path))
             })
         });
-        let this = Self::server("glb", streams, |config| config);
-        std::iter::once(this).chain(other).collect()
+        this.chain(other)
     }
 
     fn server(
@@ -141,9 +145,12 @@ impl Relaying {
     /// for many streams of its own, and this is its own program for one.
     pub(crate) fn libsrt(streams: usize) -> Self {
         let (mut ways, mut programs) = (Vec::new(), Vec::new());
+        // Below those that the system gives to callers.
+        let mut ports = (20_000..32_000).map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         for _ in 0..streams {
-            let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-            let (publish, play) = (at(free_udp_port()), at(free_udp_port()));
+            let mut free = || ports.find(|address| UdpSocket::bind(address).is_ok());
+            let mut port = || free().expect("few of so many ports are taken");
+            let (publish, play) = (port(), port());
             let mut command = program::command("srt-live-transmit");
             let url = |address| {
                 let ms = LATENCY.as_millis();

@@ -68,7 +68,7 @@ impl One {
         let player = Player::start(way.player(0));
         let publisher = Publisher::start(match &sender {
             Some(sender) => way.publisher_to(sender.local_address()),
-            None => way.publisher(),
+            None => way.publisher(0),
         });
         publisher.send(u64::MAX / 2, PAUSE);
         Self {

@@ -8,12 +8,12 @@ pub(crate) mod player;
 pub(crate) mod publisher;
 
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use self::player::LoadPlayer;
-use self::publisher::{LoadPublisher, PAUSE};
+use self::publisher::LoadPublisher;
 use crate::harness::eventually::{is_reached_within, rest_until};
 use crate::net::srt_probe::Connection;
 
@@ -57,7 +57,11 @@ impl LoadCounters {
     /// In words, for the table.
     pub(crate) fn verdict(&self) -> String {
         if self.missing + self.wrong == 0 && self.closed == 0 && self.received > 0 {
-            format!("nothing missing of {}", self.received)
+            let before = self.before_first;
+            format!(
+                "nothing missing of {}, {before} before the first",
+                self.received
+            )
         } else {
             format!(
                 "{} MISSING, {} WRONG, {} CLOSED of {}",
@@ -72,21 +76,29 @@ impl LoadCounters {
 pub(crate) struct Load {
     phase: Arc<AtomicU8>,
     counters: Arc<Mutex<LoadCounters>>,
+    streams: mpsc::Sender<Stream>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Load {
-    /// Begins to publish and to play.
-    pub(crate) fn start(streams: Vec<Stream>) -> Self {
+    /// Has nothing to do yet.
+    pub(crate) fn start() -> Self {
         let phase = Arc::new(AtomicU8::new(SENDS));
         let counters = Arc::new(Mutex::new(LoadCounters::default()));
         let (seen, shown) = (Arc::clone(&phase), Arc::clone(&counters));
-        let thread = std::thread::spawn(move || Work::new(streams).run(&seen, &shown));
+        let (streams, added) = mpsc::channel();
+        let thread = std::thread::spawn(move || Work::default().run(&added, &seen, &shown));
         Self {
             phase,
             counters,
+            streams,
             thread: Some(thread),
         }
+    }
+
+    /// Begins to publish and to play one more stream; so nobody is silent while others connect.
+    pub(crate) fn add(&self, stream: Stream) {
+        self.streams.send(stream).expect("the thread runs");
     }
 
     /// What was done so far.
@@ -109,6 +121,7 @@ impl Load {
     }
 }
 
+#[derive(Default)]
 struct Work {
     publishers: Vec<LoadPublisher>,
     /// With the place of its publisher.
@@ -116,28 +129,28 @@ struct Work {
 }
 
 impl Work {
-    fn new(streams: Vec<Stream>) -> Self {
-        let began = Instant::now();
-        let count = u32::try_from(streams.len()).expect("some dozens");
-        let (mut publishers, mut players) = (Vec::new(), Vec::new());
-        for (place, stream) in streams.into_iter().enumerate() {
-            let number = u32::try_from(place).expect("some dozens");
-            // Spread over the pause, as encoders that know nothing of each other are.
-            let began = began + PAUSE * number / count;
-            for connection in stream.players {
-                players.push((place, LoadPlayer::new(connection, number)));
-            }
-            publishers.push(LoadPublisher::new(stream.publisher, number, began));
+    fn add(&mut self, stream: Stream) {
+        let place = self.publishers.len();
+        let number = u32::try_from(place).expect("some dozens");
+        for connection in stream.players {
+            self.players
+                .push((place, LoadPlayer::new(connection, number)));
         }
-        Self {
-            publishers,
-            players,
-        }
+        let publisher = LoadPublisher::new(stream.publisher, number, Instant::now());
+        self.publishers.push(publisher);
     }
 
-    fn run(&mut self, phase: &AtomicU8, counters: &Mutex<LoadCounters>) {
+    fn run(
+        &mut self,
+        added: &mpsc::Receiver<Stream>,
+        phase: &AtomicU8,
+        counters: &Mutex<LoadCounters>,
+    ) {
         let mut tick_at = Instant::now();
         for tick in 0.. {
+            for stream in added.try_iter() {
+                self.add(stream);
+            }
             let now = Instant::now();
             match phase.load(Ordering::SeqCst) {
                 SENDS => self.publishers.iter_mut().for_each(|one| one.send_due(now)),

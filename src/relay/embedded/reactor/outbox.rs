@@ -23,7 +23,7 @@ const MESSAGE_MAX_BYTES: usize = 65_000;
 /// Messages of one system call.
 const RUN_MAX: usize = 64;
 /// More does not wait, so that what is written is in the processor's cache still when it is sent.
-const FULL_BYTES: usize = 256 * 1024;
+const FULL_BYTES: usize = 64 * 1024;
 
 /// What became of datagrams.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
