@@ -1,7 +1,7 @@
 //! The one table of routes, and what stands around every handler.
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
 use tower::ServiceBuilder;
 use tower_http::compression::CompressionLayer;
@@ -9,7 +9,7 @@ use tower_http::compression::CompressionLayer;
 use super::config::Config;
 use super::state::App;
 use crate::accounts::{api as accounts_api, pages as accounts};
-use crate::http::{self, HttpMetrics, StopSignal};
+use crate::http::{self, Around};
 use crate::live::{api as live_api, pages as live, sse};
 use crate::plugin::{api as plugin_api, pages as plugin};
 use crate::relay::api as relay;
@@ -17,13 +17,6 @@ use crate::slots::api as slots;
 use crate::system::health::api as health;
 use crate::system::pages as system;
 use crate::system::setup::{self, pages as setup_pages};
-
-/// What wraps the routes.
-#[derive(Debug, Clone)]
-pub(super) struct Around {
-    pub(super) metrics: HttpMetrics,
-    pub(super) stop: StopSignal,
-}
 
 /// Pages and API.
 pub(super) fn main(config: &Config, app: &App, around: &Around) -> Router {
@@ -42,54 +35,66 @@ pub(super) fn main(config: &Config, app: &App, around: &Around) -> Router {
         Some(_) => router,
         None => router.route("/metrics", get(health::get_metrics)),
     };
-    let guarded = with_fallbacks(router).layer(from_fn_with_state(app.clone(), setup::gate::<App>));
-    wrap(config, guarded, app, around)
+    wrap(router, app, around, Gate::UntilClaimed)
 }
 
 /// `/stats/...` and nothing else, for the port that plugins read.
-pub(super) fn stats_only(config: &Config, app: &App, around: &Around) -> Router {
-    let router = Router::new()
-        .route("/stats/{key}", get(live_api::get_stats))
-        .layer(from_fn_with_state(app.clone(), setup::gate::<App>));
-    wrap(config, with_fallbacks(router), app, around)
+pub(super) fn stats_only(app: &App, around: &Around) -> Router {
+    let router = Router::new().route("/stats/{key}", get(live_api::get_stats));
+    wrap(router, app, around, Gate::UntilClaimed)
 }
 
 /// `/metrics` and nothing else.
-pub(super) fn metrics_only(config: &Config, app: &App, around: &Around) -> Router {
+pub(super) fn metrics_only(app: &App, around: &Around) -> Router {
     let router = Router::new().route("/metrics", get(health::get_metrics));
-    wrap(config, with_fallbacks(router), app, around)
+    wrap(router, app, around, Gate::AlwaysOpen)
 }
 
-/// What plugins and scene switchers call.
+/// What plugins and scene switchers call. Whole paths, because `Router::nest` rewrites the URI of every
+/// request.
 fn api() -> Router<App> {
-    let v1 = Router::new()
+    Router::new()
         // Plugin sign-in.
-        .route("/auth/plugin/login/start", post(plugin_api::start_login))
-        .route("/auth/plugin/login/poll", post(plugin_api::poll_login))
         .route(
-            "/auth/plugin/login/complete",
+            "/api/v1/auth/plugin/login/start",
+            post(plugin_api::start_login),
+        )
+        .route(
+            "/api/v1/auth/plugin/login/poll",
+            post(plugin_api::poll_login),
+        )
+        .route(
+            "/api/v1/auth/plugin/login/complete",
             post(plugin_api::complete_login),
         )
-        .route("/auth/session", get(plugin_api::get_session))
-        .route("/auth/refresh", post(plugin_api::refresh))
-        .route("/auth/logout", post(accounts_api::log_out))
+        .route("/api/v1/auth/session", get(plugin_api::get_session))
+        .route("/api/v1/auth/refresh", post(plugin_api::refresh))
+        .route("/api/v1/auth/logout", post(accounts_api::log_out))
         // Slots and their keys.
-        .route("/user/stream-slots", get(slots::list))
-        .route("/stream-slots", get(slots::list))
-        .route("/user/stream-slots/{number}/label", put(slots::rename))
+        .route("/api/v1/user/stream-slots", get(slots::list))
+        .route("/api/v1/stream-slots", get(slots::list))
         .route(
-            "/user/stream-slots/{number}/rotate",
+            "/api/v1/user/stream-slots/{number}/label",
+            put(slots::rename),
+        )
+        .route(
+            "/api/v1/user/stream-slots/{number}/rotate",
             post(relay::rotate_key),
         )
-        .route("/user/regenerate-token", post(relay::regenerate_token))
+        .route(
+            "/api/v1/user/stream-slots/{number}/passphrase",
+            put(relay::put_passphrase),
+        )
+        .route(
+            "/api/v1/user/regenerate-token",
+            post(relay::regenerate_token),
+        )
         // Relay sessions.
-        .route("/relay/start", post(relay::start))
-        .route("/relay/active", get(relay::active))
-        .route("/relay/stop", post(relay::stop))
-        .route("/relay/health", post(relay::heartbeat))
-        .route("/usage/current", get(relay::usage));
-    Router::new()
-        .nest("/api/v1", v1)
+        .route("/api/v1/relay/start", post(relay::start))
+        .route("/api/v1/relay/active", get(relay::active))
+        .route("/api/v1/relay/stop", post(relay::stop))
+        .route("/api/v1/relay/health", post(relay::heartbeat))
+        .route("/api/v1/usage/current", get(relay::usage))
         .route("/stats/{key}", get(live_api::get_stats))
 }
 
@@ -113,6 +118,7 @@ fn pages() -> Router<App> {
         .route("/live/card/{slot_id}", get(live::show_card))
         .route("/slots/{slot_id}/label", post(live::rename_slot))
         .route("/slots/{slot_id}/rotate", post(live::rotate_key))
+        .route("/slots/{slot_id}/passphrase", post(live::change_passphrase))
         .route("/slots/{slot_id}/disconnect", post(live::disconnect))
         // People.
         .route("/users", get(accounts::show_users).post(accounts::add_user))
@@ -136,28 +142,25 @@ fn assets() -> Router<App> {
         .layer(CompressionLayer::new())
 }
 
-/// What a path or method that is not there answers.
-fn with_fallbacks(router: Router<App>) -> Router<App> {
+/// Whether a listener answers before somebody owns the appliance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    UntilClaimed,
+    AlwaysOpen,
+}
+
+/// What stands around every handler, and what a path or method that is not there answers. One stack,
+/// because each `Router::layer` boxes every route once more.
+fn wrap(router: Router<App>, app: &App, around: &Around, gate: Gate) -> Router {
+    let public_url = app.0.settings.public_address().url.clone();
+    let ask_gate = || from_fn_with_state(app.clone(), setup::gate::<App>);
+    let stack = ServiceBuilder::new()
+        .layer(from_fn_with_state(around.clone(), http::around))
+        .layer(http::csrf(&public_url))
+        .option_layer((gate == Gate::UntilClaimed).then(ask_gate));
     router
         .method_not_allowed_fallback(http::method_not_allowed)
         .fallback(http::unknown_path)
-}
-
-/// What stands around every handler, outermost first. One stack, because each `Router::layer` boxes every
-/// route once more.
-fn wrap(config: &Config, router: Router<App>, app: &App, around: &Around) -> Router {
-    let public_url = app.0.settings.public_address().url.clone();
-    let stack = ServiceBuilder::new()
-        .layer(from_fn_with_state(around.metrics.clone(), http::observe))
-        .layer(from_fn_with_state(
-            config.trusted_proxies.clone(),
-            http::identify_peer,
-        ))
-        .layer(axum::Extension(around.stop.clone()))
-        .layer(from_fn(http::security_headers))
-        .layer(from_fn(http::show_errors_as_pages))
-        .layer(http::catch_panics())
-        .layer(from_fn(http::limit_time))
-        .layer(http::csrf(&public_url));
-    router.layer(stack).with_state(app.clone())
+        .layer(stack)
+        .with_state(app.clone())
 }

@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,7 +25,15 @@ pub struct StreamSpec {
     pub publish_key: SecretString,
     /// The whole play key as a player sends it, `play_` included.
     pub play_key: SecretString,
+    /// Encrypts the streams of publisher and players; `None` for a slot whose streams are not encrypted.
+    /// It has [`PASSPHRASE_BYTES`] bytes; whoever makes a `StreamSpec` has seen to that.
+    pub passphrase: Option<SecretString>,
 }
+
+/// How long a passphrase may be, in bytes.
+///
+/// Source: libsrt, `SRTO_PASSPHRASE` in `API-socket-options.md` (read November 2026).
+pub const PASSPHRASE_BYTES: RangeInclusive<usize> = 10..=79;
 
 /// What an engine is able to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,6 +194,12 @@ pub struct PublisherStats {
     pub bandwidth_kbps: u32,
     /// The reason of the last drop, for an operator; empty when nothing was dropped.
     pub last_drop: String,
+    /// Length of the key that its media are encrypted with, in bits: 128, 192 or 256; 0 when they are plain.
+    pub key_bits: u16,
+    /// How often that key was renewed since it connected.
+    pub key_renewals: u32,
+    /// Packets left out because the relay has no key for them, or because they came plain.
+    pub undecryptable_packets: u64,
 }
 
 /// Figures of one link of a publisher.
@@ -227,6 +242,10 @@ pub struct PlayerStats {
     pub dropped_packets: u64,
     /// Time span of media in its send buffer.
     pub buffer: Duration,
+    /// Length of the key that its media are encrypted with, in bits: 128, 192 or 256; 0 when they are plain.
+    pub key_bits: u16,
+    /// How often that key was renewed since it connected.
+    pub key_renewals: u32,
 }
 
 /// Counters of an engine's ports since it started, for the metrics page: name and value.
@@ -249,6 +268,7 @@ pub trait Engine: Send + Sync + fmt::Debug {
 
     /// Admits publisher and players of a slot. Idempotent. A registration with other keys than before
     /// replaces them: new callers need the new keys, and those who used a key that changed are cut off.
+    /// A passphrase is a key of publisher and players alike.
     async fn register(&self, stream: StreamSpec) -> Result<(), EngineError>;
 
     /// Forgets a slot and cuts off whoever is connected. Unknown slots are no error.

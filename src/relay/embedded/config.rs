@@ -5,6 +5,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use super::crypto::RefreshRate;
+
 /// Settings of the embedded relay.
 #[derive(Debug, Clone)]
 pub struct EmbeddedConfig {
@@ -39,6 +41,8 @@ pub struct EmbeddedConfig {
     pub player_queue_bytes: usize,
     /// SRT connection attempts per second and source address, after the cookie; default 20.
     pub handshakes_per_second: u32,
+    /// Packets after which the key of an encrypted player is renewed; default 2^24, which is libsrt's.
+    pub key_refresh_packets: u64,
     /// SRTLA groups at a time; default 200.
     pub srtla_groups_max: usize,
     /// Links of one SRTLA group; default 16.
@@ -72,6 +76,7 @@ impl Default for EmbeddedConfig {
             publisher_buffer_bytes: 24_000_000,
             player_queue_bytes: 16_000_000,
             handshakes_per_second: 20,
+            key_refresh_packets: RefreshRate::DEFAULT_PACKETS,
             srtla_groups_max: 200,
             srtla_links_max: 16,
             registrations_per_second: 20,

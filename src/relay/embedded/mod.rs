@@ -12,6 +12,7 @@
 //! Invariant: what a stranger sends costs a counter and no memory.
 
 mod config;
+mod crypto;
 mod handshake;
 mod hub;
 mod kernel_drops;
@@ -24,6 +25,8 @@ mod reject;
 mod rtt;
 mod send;
 mod sequence;
+#[cfg(test)]
+mod simulation;
 mod socket;
 mod srtla;
 mod streamid;
@@ -251,7 +254,7 @@ impl Engine for EmbeddedRelay {
         Capabilities {
             can_disconnect: true,
             has_links: true,
-            has_passphrase: false,
+            has_passphrase: true,
             keeps_streams: true,
         }
     }

@@ -37,6 +37,7 @@ fn spec(slot_id: SlotId, publish_key: &str, play_key: &str) -> StreamSpec {
         slot_id,
         publish_key: publish_key.into(),
         play_key: play_key.into(),
+        passphrase: None,
     }
 }
 
@@ -98,7 +99,7 @@ impl Remote {
     fn send_media(&self, offset: u32, payload: &[u8]) {
         let first = caller("", 0).initial_sequence.get();
         let sequence = sequence::Sequence::new(first + offset);
-        let header = data_header(sequence, 1, false, offset * 1000, self.remote_id);
+        let header = data_header(sequence, 1, false, 0, offset * 1000, self.remote_id);
         self.socket
             .send(&[header.as_slice(), payload].concat())
             .unwrap();

@@ -320,3 +320,16 @@ impl Drop for Process {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_build_is_started_by_its_path() {
+        let config = ServerConfig::on(Path::new("/nowhere/data")).binary(Path::new("/nowhere/glb"));
+        let command = config.command();
+        assert_eq!(command.get_program(), "/nowhere/glb");
+        assert!(command.get_args().eq(["serve"]));
+    }
+}

@@ -47,6 +47,8 @@ fn package(name: &str) -> &str {
     match name {
         "srt-live-transmit" => "srt-tools",
         "ffprobe" => "ffmpeg",
+        "obs" => "obs-studio",
+        "Xvfb" => "xvfb",
         other => other,
     }
 }
@@ -164,6 +166,17 @@ impl Drop for Program {
     }
 }
 
+/// Resident memory of a process in KiB. Source: `man 5 proc`, `VmRSS` in `status`.
+///
+/// # Panics
+/// When there is no such process.
+pub(crate) fn resident_kib(process_id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process_id}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok())
+        .expect("the kernel tells VmRSS of every process")
+}
+
 fn keep_end(mut pipe: ChildStderr, kept: &Mutex<Vec<u8>>) {
     let mut buffer = [0; 4_096];
     // Zero bytes are the end; an error of a pipe is one too.
@@ -205,6 +218,8 @@ mod tests {
     fn one_that_runs_is_still_running_after_the_wait() {
         let mut program = Program::spawn(shell("exec sleep 60"));
         assert_eq!(program.wait(Duration::from_millis(20)), None);
+        let folder = format!("/proc/{}", program.process_id());
+        assert!(std::path::Path::new(&folder).is_dir());
         program.signal(Signal::TERM);
         assert!(
             program

@@ -1,6 +1,7 @@
 //! Media, rotation, players and events, with callers that speak datagrams.
 
 mod admission;
+mod encrypted;
 
 use super::*;
 use crate::relay::embedded::handshake::Handshake;
@@ -97,6 +98,7 @@ fn spec(slot_id: SlotId, publish_key: &str, play_key: &str) -> StreamSpec {
         slot_id,
         publish_key: publish_key.into(),
         play_key: play_key.into(),
+        passphrase: None,
     }
 }
 

@@ -108,7 +108,7 @@ mod tests {
         let (mut seen, mut counts) = (Vec::new(), Vec::new());
         loop {
             match inbox.read(&receiver, |from, datagram| {
-                seen.push((from, datagram.to_vec()))
+                seen.push((from, datagram.to_vec()));
             }) {
                 Ok(count) => counts.push(count),
                 Err(error) => {

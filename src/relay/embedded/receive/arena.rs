@@ -31,13 +31,14 @@ pub(super) struct Arena {
 }
 
 impl Arena {
-    /// Keeps media; they are to be given back by [`Arena::release`] once.
-    pub(super) fn store(&mut self, media: &[u8]) -> (Bytes, Block) {
+    /// Keeps media after `change`; they are to be given back by [`Arena::release`] once.
+    pub(super) fn store(&mut self, media: &[u8], change: impl FnOnce(&mut [u8])) -> (Bytes, Block) {
         if self.held.is_empty() || self.rest.capacity() < media.len() {
             self.rest = BytesMut::with_capacity(BLOCK_BYTES.max(media.len()));
             self.held.push_back(0);
         }
         self.rest.extend_from_slice(media);
+        change(&mut self.rest);
         let stored = self.rest.split().freeze();
         if let Some(newest) = self.held.back_mut() {
             self.used += usize::from(*newest == 0);
@@ -85,7 +86,7 @@ mod tests {
             let mut held = VecDeque::new();
             for (number, size) in sizes.iter().enumerate() {
                 let media = vec![u8::try_from(number % 251).unwrap(); *size];
-                let (stored, block) = arena.store(&media);
+                let (stored, block) = arena.store(&media, |_| {});
                 held.push_back((media, stored, block));
                 if held.len() > kept {
                     let (media, stored, block) = held.pop_front().unwrap();
@@ -110,14 +111,16 @@ mod tests {
         let mut arena = Arena::default();
         let mut waiting = Vec::new();
         for _ in 0..10 {
-            waiting.push(arena.store(&[1; 1_000]).1);
+            waiting.push(arena.store(&[1; 1_000], |_| {}).1);
             for _ in 0..31 {
-                let (_, block) = arena.store(&[2; 1_000]);
+                let (_, block) = arena.store(&[2; 1_000], |_| {});
                 arena.release(block);
             }
         }
         assert_eq!(arena.bytes(), 10 * BLOCK_BYTES);
-        waiting.into_iter().for_each(|block| arena.release(block));
+        for block in waiting {
+            arena.release(block);
+        }
         assert_eq!(arena.bytes(), 0);
     }
 }
