@@ -26,6 +26,8 @@ const COUNT: u64 = 1_140;
 const PAUSE: Duration = Duration::from_micros(1_755);
 /// Not authorised.
 const UNAUTHORISED: u32 = 2_401;
+/// The other direction than the port has.
+const BAD_MODE: u32 = 2_405;
 /// Somebody else publishes.
 const CONFLICT: u32 = 2_409;
 
@@ -192,7 +194,8 @@ fn a_stranger_and_a_second_publisher_are_refused_by_code() {
     let addresses = relay.addresses();
     let ask = |listener, stream_id| srt_probe::call(&Call::new(listener, stream_id)).rejection();
     assert_eq!(ask(addresses.publish, "live_other"), Some(UNAUTHORISED));
-    assert_eq!(ask(addresses.play, "live_key"), Some(UNAUTHORISED));
+    assert_eq!(ask(addresses.play, "play_other"), Some(UNAUTHORISED));
+    assert_eq!(ask(addresses.play, "live_key"), Some(BAD_MODE));
     let publisher = Publisher::start(connect(addresses.publish, "live_key"));
     publisher.send(COUNT, PAUSE);
     eventually_blocking(PATIENCE, "the first media are acknowledged", || {

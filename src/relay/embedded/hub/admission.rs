@@ -44,7 +44,7 @@ impl Hub {
         let key = streamid::parse(stream_id, direction)?;
         let slot_id = self
             .keys
-            .find(direction, key)
+            .find(direction, &key)
             .ok_or(RejectCode::Unauthorized)?;
         let refusal = if request.handshake.has_key_material {
             Some(RejectCode::Encryption)
