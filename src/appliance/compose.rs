@@ -10,11 +10,10 @@ use super::figures::Figures;
 use super::jobs::{self, JobInputs};
 use super::listen::{address_sources, local_url};
 use super::open::Opened;
-use super::routes::Around;
 use super::state::{App, Services};
 use tokio_util::sync::CancellationToken;
 
-use crate::http::StopSignal;
+use crate::http::{Around, StopSignal};
 use crate::jobs::{Jobs, Tasks};
 use crate::live::LiveService;
 use crate::plugin::snapshot::Snapshots;
@@ -121,10 +120,8 @@ pub(super) async fn compose(
         setup,
         slots: opened.slots.clone(),
     }));
-    let around = Around {
-        metrics: figures.http,
-        stop: StopSignal::new(stop.clone()),
-    };
+    let stop = StopSignal::new(stop.clone());
+    let around = Around::new(figures.http, config.trusted_proxies.clone(), stop);
     Ok(Composed {
         app,
         control,

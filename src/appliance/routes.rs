@@ -1,7 +1,7 @@
 //! The one table of routes, and what stands around every handler.
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
 use tower::ServiceBuilder;
 use tower_http::compression::CompressionLayer;
@@ -9,7 +9,7 @@ use tower_http::compression::CompressionLayer;
 use super::config::Config;
 use super::state::App;
 use crate::accounts::{api as accounts_api, pages as accounts};
-use crate::http::{self, HttpMetrics, StopSignal};
+use crate::http::{self, Around};
 use crate::live::{api as live_api, pages as live, sse};
 use crate::plugin::{api as plugin_api, pages as plugin};
 use crate::relay::api as relay;
@@ -17,13 +17,6 @@ use crate::slots::api as slots;
 use crate::system::health::api as health;
 use crate::system::pages as system;
 use crate::system::setup::{self, pages as setup_pages};
-
-/// What wraps the routes.
-#[derive(Debug, Clone)]
-pub(super) struct Around {
-    pub(super) metrics: HttpMetrics,
-    pub(super) stop: StopSignal,
-}
 
 /// Pages and API.
 pub(super) fn main(config: &Config, app: &App, around: &Around) -> Router {
@@ -42,22 +35,19 @@ pub(super) fn main(config: &Config, app: &App, around: &Around) -> Router {
         Some(_) => router,
         None => router.route("/metrics", get(health::get_metrics)),
     };
-    let guarded = with_fallbacks(router).layer(from_fn_with_state(app.clone(), setup::gate::<App>));
-    wrap(config, guarded, app, around)
+    wrap(router, app, around, Gate::UntilClaimed)
 }
 
 /// `/stats/...` and nothing else, for the port that plugins read.
-pub(super) fn stats_only(config: &Config, app: &App, around: &Around) -> Router {
-    let router = Router::new()
-        .route("/stats/{key}", get(live_api::get_stats))
-        .layer(from_fn_with_state(app.clone(), setup::gate::<App>));
-    wrap(config, with_fallbacks(router), app, around)
+pub(super) fn stats_only(app: &App, around: &Around) -> Router {
+    let router = Router::new().route("/stats/{key}", get(live_api::get_stats));
+    wrap(router, app, around, Gate::UntilClaimed)
 }
 
 /// `/metrics` and nothing else.
-pub(super) fn metrics_only(config: &Config, app: &App, around: &Around) -> Router {
+pub(super) fn metrics_only(app: &App, around: &Around) -> Router {
     let router = Router::new().route("/metrics", get(health::get_metrics));
-    wrap(config, with_fallbacks(router), app, around)
+    wrap(router, app, around, Gate::AlwaysOpen)
 }
 
 /// What plugins and scene switchers call.
@@ -136,28 +126,25 @@ fn assets() -> Router<App> {
         .layer(CompressionLayer::new())
 }
 
-/// What a path or method that is not there answers.
-fn with_fallbacks(router: Router<App>) -> Router<App> {
+/// Whether a listener answers before somebody owns the appliance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    UntilClaimed,
+    AlwaysOpen,
+}
+
+/// What stands around every handler, and what a path or method that is not there answers. One stack,
+/// because each `Router::layer` boxes every route once more.
+fn wrap(router: Router<App>, app: &App, around: &Around, gate: Gate) -> Router {
+    let public_url = app.0.settings.public_address().url.clone();
+    let ask_gate = || from_fn_with_state(app.clone(), setup::gate::<App>);
+    let stack = ServiceBuilder::new()
+        .layer(from_fn_with_state(around.clone(), http::around))
+        .layer(http::csrf(&public_url))
+        .option_layer((gate == Gate::UntilClaimed).then(ask_gate));
     router
         .method_not_allowed_fallback(http::method_not_allowed)
         .fallback(http::unknown_path)
-}
-
-/// What stands around every handler, outermost first. One stack, because each `Router::layer` boxes every
-/// route once more.
-fn wrap(config: &Config, router: Router<App>, app: &App, around: &Around) -> Router {
-    let public_url = app.0.settings.public_address().url.clone();
-    let stack = ServiceBuilder::new()
-        .layer(from_fn_with_state(around.metrics.clone(), http::observe))
-        .layer(from_fn_with_state(
-            config.trusted_proxies.clone(),
-            http::identify_peer,
-        ))
-        .layer(axum::Extension(around.stop.clone()))
-        .layer(from_fn(http::security_headers))
-        .layer(from_fn(http::show_errors_as_pages))
-        .layer(http::catch_panics())
-        .layer(from_fn(http::limit_time))
-        .layer(http::csrf(&public_url));
-    router.layer(stack).with_state(app.clone())
+        .layer(stack)
+        .with_state(app.clone())
 }

@@ -126,10 +126,10 @@ impl Running {
         } = composed;
         self.serve(ports.http, routes::main(config, &app, &around));
         if let Some(stats) = ports.stats {
-            self.serve(stats, routes::stats_only(config, &app, &around));
+            self.serve(stats, routes::stats_only(&app, &around));
         }
         if let Some(metrics) = ports.metrics {
-            self.serve(metrics, routes::metrics_only(config, &app, &around));
+            self.serve(metrics, routes::metrics_only(&app, &around));
         }
         let socket = listen::listen_privately(&self.control_socket)?;
         let stopped = self.stop_listening.clone().cancelled_owned();

@@ -8,8 +8,7 @@ use super::page_error::Failure;
 use super::request_id::RequestId;
 use crate::kernel::{Code, Error, Kind, error_chain};
 
-/// A failure on its way out: JSON, which [`show_errors_as_pages`](super::show_errors_as_pages) turns into
-/// a page for a browser.
+/// A failure on its way out: JSON, which [`around`](super::around) turns into a page for a browser.
 #[derive(Debug)]
 pub struct ApiError(pub Error);
 

@@ -1,11 +1,12 @@
 //! HTTP without a feature: the error body, extractors, request ids, who the peer is, static files.
 //!
-//! Middleware order, outermost first: [`observe`] (request id, log, metrics), security headers, errors as
-//! pages, panic catching, time-out, CSRF. The body limit lives in the extractors, because a body that is too large is
+//! Middleware order, outermost first: [`around`] (request id, log, figures, peer, headers, errors as pages,
+//! panics, time limit), then [`csrf`]. The body limit lives in the extractors, because a body that is too large is
 //! drained before it is refused, so that the client reads the answer instead of a reset.
 //!
 //! Invariant: nothing here knows a capability.
 
+mod around;
 pub mod assets;
 mod body;
 #[cfg(test)]
@@ -28,13 +29,14 @@ mod request_id;
 mod server;
 mod stop;
 
+pub use around::{Around, around};
 pub use body::{BODY_LIMIT_BYTES, read_body};
 pub use error::{ApiError, method_not_allowed, status_of, unknown_path};
 pub use extract::{Form, Json, OptionalJson, Path, Query};
-pub use observe::{HttpMetrics, observe};
-pub use page_error::{ErrorPage, WayOn, show_errors_as_pages};
-pub use peer::{Peer, TrustedProxies, identify_peer};
-pub use protect::{catch_panics, csrf, limit_time, security_headers};
+pub use observe::HttpMetrics;
+pub use page_error::{ErrorPage, WayOn};
+pub use peer::{Peer, TrustedProxies};
+pub use protect::csrf;
 pub use request_id::RequestId;
 pub use server::{BindError, Listening, bind, serve};
 pub use stop::StopSignal;

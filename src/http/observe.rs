@@ -1,10 +1,8 @@
-//! The outermost middleware: request id, one access log line, and the HTTP figures.
+//! One access log line for each request, and the HTTP figures.
 
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::extract::{MatchedPath, Request};
 use http::{Method, StatusCode};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -81,38 +79,40 @@ impl Drop for InFlight {
     }
 }
 
-/// Middleware: see the module.
-pub async fn observe(State(metrics): State<HttpMetrics>, request: Request, next: Next) -> Response {
-    let id = RequestId::from_header(request.headers().get(RequestId::HEADER));
-    let header = id.to_header();
-    let mut response = id.scope(handle(metrics, request, next)).await;
-    response.headers_mut().insert(RequestId::HEADER, header);
-    response
+/// A request that is being handled.
+pub(super) struct Observed<'a> {
+    metrics: &'a HttpMetrics,
+    started: Instant,
+    method: &'static str,
+    route: Option<MatchedPath>,
+    _in_flight: InFlight,
 }
 
-async fn handle(metrics: HttpMetrics, request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let method = method_label(request.method());
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or_else(|| "other".to_owned(), |path| path.as_str().to_owned());
-    let in_flight = InFlight::new(&metrics.in_flight);
-    let response = next.run(request).await;
-    drop(in_flight);
-    let elapsed = started.elapsed();
-    let status = response.status();
-    metrics.seconds.observe(elapsed.as_secs_f64());
-    log(method, &route, status, elapsed.as_micros());
-    metrics
-        .requests
-        .get_or_create(&RequestLabels {
-            method,
-            route,
+impl<'a> Observed<'a> {
+    /// Counts a request as being handled.
+    pub(super) fn begin(metrics: &'a HttpMetrics, request: &Request) -> Self {
+        Self {
+            metrics,
+            started: Instant::now(),
+            method: method_label(request.method()),
+            route: request.extensions().get::<MatchedPath>().cloned(),
+            _in_flight: InFlight::new(&metrics.in_flight),
+        }
+    }
+
+    /// Counts and logs it as answered.
+    pub(super) fn end(self, status: StatusCode) {
+        let elapsed = self.started.elapsed();
+        let route = self.route.as_ref().map_or("other", MatchedPath::as_str);
+        self.metrics.seconds.observe(elapsed.as_secs_f64());
+        log(self.method, route, status, elapsed.as_micros());
+        let labels = RequestLabels {
+            method: self.method,
+            route: route.to_owned(),
             status: status.as_u16(),
-        })
-        .inc();
-    response
+        };
+        self.metrics.requests.get_or_create(&labels).inc();
+    }
 }
 
 /// The log names the route, never the path: keys, attempts and tokens stand in paths and queries.

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{OriginalUri, Request};
-use axum::middleware::Next;
 use axum::response::Response;
 use http::header::{ACCEPT, RETRY_AFTER};
 use http::{HeaderMap, Method, StatusCode};
@@ -49,7 +48,7 @@ pub struct WayOn {
     pub href: &'static str,
 }
 
-/// The public part of a failure, kept beside the JSON answer for [`show_errors_as_pages`].
+/// The public part of a failure, kept beside the JSON answer for [`PersonAsking`].
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     kind: Kind,
@@ -67,24 +66,38 @@ impl Failure {
     }
 }
 
-/// Middleware: answers a browser's failed request with a page instead of JSON.
-pub async fn show_errors_as_pages(request: Request, next: Next) -> Response {
-    let path = request
-        .extensions()
-        .get::<OriginalUri>()
-        .map_or_else(|| request.uri().path(), |uri| uri.0.path());
-    if !is_for_a_person(path, request.headers()) {
-        return next.run(request).await;
+/// A browser that would show a failure to a person.
+#[derive(Debug)]
+pub(super) struct PersonAsking {
+    /// Where the form of the colours and the sign-in lead back to.
+    way_back: String,
+    theme: Theme,
+}
+
+impl PersonAsking {
+    /// Who asks; `None` for a program.
+    pub(super) fn of(request: &Request) -> Option<Self> {
+        let path = request
+            .extensions()
+            .get::<OriginalUri>()
+            .map_or_else(|| request.uri().path(), |uri| uri.0.path());
+        if !is_for_a_person(path, request.headers()) {
+            return None;
+        }
+        // It comes back by `GET`, which the target of another form may not answer.
+        let is_readable = request.method() == Method::GET;
+        Some(Self {
+            way_back: if is_readable { path } else { "/live" }.to_owned(),
+            theme: Theme::of_request(request.headers()),
+        })
     }
-    let path = path.to_owned();
-    let theme = Theme::of_request(request.headers());
-    // The form of the colours comes back by `GET`, which the target of another form may not answer.
-    let is_readable = request.method() == Method::GET;
-    let way_back = if is_readable { &path } else { "/live" };
-    let mut response = next.run(request).await;
-    match response.extensions_mut().remove::<Failure>() {
-        Some(failure) => answer(&failure, &response, way_back, theme),
-        None => response,
+
+    /// Puts a page in the place of a failure's JSON; any other answer stays.
+    pub(super) fn answer(&self, mut response: Response) -> Response {
+        match response.extensions_mut().remove::<Failure>() {
+            Some(failure) => answer(&failure, &response, &self.way_back, self.theme),
+            None => response,
+        }
     }
 }
 

@@ -2,14 +2,17 @@
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::middleware::from_fn;
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use http::header::CONTENT_TYPE;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::*;
 use crate::http::page_check::assert_sound_page;
-use crate::http::{ApiError, method_not_allowed, unknown_path};
+use crate::http::{
+    ApiError, Around, HttpMetrics, StopSignal, TrustedProxies, method_not_allowed, unknown_path,
+};
 use crate::kernel::error_chain;
 
 const BROWSER: &str = "text/html,application/xhtml+xml,*/*;q=0.8";
@@ -54,6 +57,8 @@ fn every_page_is_sound_and_tells_no_cause() {
 }
 
 fn router() -> Router {
+    let stop = StopSignal::new(CancellationToken::new());
+    let around = Around::new(HttpMetrics::default(), TrustedProxies::default(), stop);
     let fail = || async { ApiError(Error::busy().retry_after(Duration::from_secs(7))) };
     Router::new()
         .route("/busy", get(fail))
@@ -61,7 +66,7 @@ fn router() -> Router {
         .route("/well", get(|| async { "well" }))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(unknown_path)
-        .layer(from_fn(show_errors_as_pages))
+        .layer(from_fn_with_state(around, crate::http::around))
 }
 
 async fn ask(method: &str, path: &str, accept: &str) -> (Response<()>, String) {
@@ -72,8 +77,7 @@ async fn ask(method: &str, path: &str, accept: &str) -> (Response<()>, String) {
         .header("x-request-id", "abc")
         .body(Body::empty())
         .unwrap();
-    let id = RequestId::from_header(request.headers().get(RequestId::HEADER));
-    let response = id.scope(router().oneshot(request)).await.unwrap();
+    let response = router().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, 1 << 20).await.unwrap();
     let body = String::from_utf8(body.to_vec()).unwrap();

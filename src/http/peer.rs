@@ -4,9 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use http::HeaderMap;
 use http::request::Parts;
 
@@ -174,12 +172,8 @@ fn forwarded_for(headers: &HeaderMap) -> impl DoubleEndedIterator<Item = Option<
     entries.into_iter()
 }
 
-/// Middleware: notes the [`Peer`] in the request.
-pub async fn identify_peer(
-    State(proxies): State<TrustedProxies>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+/// Notes the [`Peer`] in a request that came over a socket.
+pub(super) fn note_peer(proxies: &TrustedProxies, request: &mut Request) {
     let socket = request
         .extensions()
         .get::<ConnectInfo<SocketAddr>>()
@@ -188,7 +182,6 @@ pub async fn identify_peer(
         let peer = proxies.identify(socket, request.headers());
         request.extensions_mut().insert(peer);
     }
-    next.run(request).await
 }
 
 #[cfg(test)]

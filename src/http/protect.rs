@@ -1,13 +1,13 @@
 //! What stands between a request and a handler: time-out, panics, cross-site requests, headers.
 
 use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
-use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 use super::error::ApiError;
@@ -42,34 +42,29 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
     ),
 ];
 
-/// Middleware: adds the headers that keep a page to itself, unless the handler set its own.
-pub async fn security_headers(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+/// Adds the headers that keep a page to itself, unless the handler set its own.
+pub(super) fn add_security_headers(headers: &mut HeaderMap) {
     for (name, value) in HEADERS {
-        response.headers_mut().entry(name).or_insert(value);
-    }
-    response
-}
-
-/// Middleware: a handler that takes too long is given up; what it began in the store still completes.
-pub async fn limit_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(HANDLER_TIME_LIMIT, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => ApiError(Error::busy().caused_by("the handler took too long")).into_response(),
+        headers.entry(name).or_insert(value);
     }
 }
 
-type PanicHandler = fn(Box<dyn Any + Send + 'static>) -> Response;
-
-/// Layer: a panic in a handler ends that request only.
-#[must_use]
-pub fn catch_panics() -> CatchPanicLayer<PanicHandler> {
-    CatchPanicLayer::custom(answer_panic as PanicHandler)
+/// Runs a handler. One that takes too long is given up, and what it began in the store still completes; a
+/// panic ends this request only.
+pub(super) async fn survive(handler: impl Future<Output = Response>) -> Response {
+    let limited = tokio::time::timeout(HANDLER_TIME_LIMIT, handler);
+    match AssertUnwindSafe(limited).catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => {
+            ApiError(Error::busy().caused_by("the handler took too long")).into_response()
+        }
+        Err(panic) => answer_panic(panic),
+    }
 }
 
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "the layer hands the panic over by value"
+    reason = "a caught panic is handed over by value"
 )]
 fn answer_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
     let words = panic
