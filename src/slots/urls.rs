@@ -19,7 +19,8 @@ pub fn sender_url(address: &PublicAddress, keys: &SlotKeys) -> String {
     let key = keys.publish.expose_secret();
     format!(
         "srtla://{}:{}?streamid={key}",
-        address.host, address.ports.srtla
+        address.url_host(),
+        address.ports.srtla
     )
 }
 
@@ -29,7 +30,8 @@ pub fn media_source_url(address: &PublicAddress, keys: &SlotKeys) -> String {
     let key = keys.play.expose_secret();
     format!(
         "srt://{}:{}?streamid={key}",
-        address.host, address.ports.srt_play
+        address.url_host(),
+        address.ports.srt_play
     )
 }
 
@@ -55,7 +57,7 @@ impl ClientUrls {
         let (publish, play) = (keys.publish.expose_secret(), keys.play.expose_secret());
         let ports = address.ports;
         let srt = |port: u16, latency: u128, key: &str| {
-            let host = &address.host;
+            let host = address.url_host();
             format!("srt://{host}:{port}?mode=caller&latency={latency}&streamid={key}")
         };
         Self {
@@ -113,5 +115,36 @@ mod tests {
         assert!(urls.obs.contains(":4000?") && urls.obs.contains("latency=2000000&"));
         assert!(!urls.obs.contains("live_"));
         assert!(!format!("{urls:?}").contains("live_aa"));
+    }
+
+    #[test]
+    fn an_ipv6_host_stands_in_brackets_in_every_url() {
+        let keys = SlotKeys {
+            publish: SecretString::from("live_aa"),
+            play: SecretString::from("play_bb"),
+            stats: SecretString::from("stats_cc"),
+        };
+        let address = PublicAddress {
+            host: "2001:db8::1".to_owned(),
+            url: "http://[2001:db8::1]:8080".to_owned(),
+            ipv4: Ipv4Addr::LOCALHOST,
+            ports: AdvertisedPorts {
+                srtla: 5000,
+                srt_publish: 4001,
+                srt_play: 4000,
+                stats: 8090,
+            },
+        };
+        let urls = ClientUrls::new(&address, &keys, Duration::from_secs(2));
+        for url in [
+            urls.srtla,
+            urls.srt,
+            urls.obs_publish,
+            urls.obs,
+            urls.media_source,
+        ] {
+            let parsed = url::Url::parse(&url).unwrap();
+            assert_eq!(parsed.host_str(), Some("[2001:db8::1]"), "{url}");
+        }
     }
 }

@@ -2,17 +2,18 @@
 //!
 //! Invariant: [`EmbeddedConfig::default`] is a working configuration.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// Settings of the embedded relay.
 #[derive(Debug, Clone)]
 pub struct EmbeddedConfig {
-    /// UDP address for bonded (SRTLA) publishers; default `0.0.0.0:5000`. Port 0 takes any free one.
+    /// UDP address for bonded (SRTLA) publishers; default `[::]:5000`, which takes IPv4 too, and is
+    /// `0.0.0.0:5000` on a system without IPv6. Port 0 takes any free one.
     pub srtla_listen: SocketAddr,
-    /// UDP address for SRT publishers; default `0.0.0.0:4001`.
+    /// UDP address for SRT publishers; default `[::]:4001`.
     pub publish_listen: SocketAddr,
-    /// UDP address for SRT players; default `0.0.0.0:4000`.
+    /// UDP address for SRT players; default `[::]:4000`.
     pub play_listen: SocketAddr,
     /// The least latency agreed with anyone; default 120 ms, which is libsrt's.
     pub latency_min: Duration,
@@ -54,7 +55,7 @@ pub struct EmbeddedConfig {
 
 impl Default for EmbeddedConfig {
     fn default() -> Self {
-        let any = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        let any = |port| SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
         Self {
             srtla_listen: any(5000),
             publish_listen: any(4001),

@@ -25,6 +25,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::hub::{Hub, KeyTaken};
 use super::listener::CloseCause;
+use super::socket::{from_wire, to_wire};
 use super::time::{Clock, Micros};
 use super::wire::DATAGRAM_MAX_BYTES;
 use super::{EmbeddedConfig, Port};
@@ -67,13 +68,29 @@ pub(super) enum Command {
 pub(super) struct PortSocket {
     plain: std::net::UdpSocket,
     awaited: UdpSocket,
+    is_ipv6: bool,
 }
 
 impl PortSocket {
     /// Takes a bound, non-blocking socket. Needs a runtime to wait in.
     pub(super) fn new(plain: std::net::UdpSocket) -> std::io::Result<Self> {
         let awaited = UdpSocket::from_std(plain.try_clone()?)?;
-        Ok(Self { plain, awaited })
+        let is_ipv6 = plain.local_addr()?.is_ipv6();
+        Ok(Self {
+            plain,
+            awaited,
+            is_ipv6,
+        })
+    }
+
+    /// Takes a datagram, if there is one: its length and who sent it.
+    fn receive(&self, buffer: &mut [u8]) -> std::io::Result<(usize, SocketAddr)> {
+        let (length, source) = self.plain.recv_from(buffer)?;
+        Ok((length, from_wire(source)))
+    }
+
+    fn send(&self, datagram: &[u8], to: SocketAddr) -> std::io::Result<usize> {
+        self.plain.send_to(datagram, to_wire(to, self.is_ipv6))
     }
 
     /// Waits until a datagram is there.
@@ -96,11 +113,11 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    fn of(&self, port: Port) -> &std::net::UdpSocket {
+    fn of(&self, port: Port) -> &PortSocket {
         match port {
-            Port::Srtla => &self.srtla.plain,
-            Port::Publish => &self.publish.plain,
-            Port::Play => &self.play.plain,
+            Port::Srtla => &self.srtla,
+            Port::Publish => &self.publish,
+            Port::Play => &self.play,
         }
     }
 
@@ -245,7 +262,7 @@ impl Reactor {
     fn read(&mut self, now: Micros, port: Port, buffer: &mut [u8]) -> Batch {
         let (socket, hub) = (self.sockets.of(port), &mut self.hub);
         read_batch(&mut self.counters, || {
-            let (length, source) = socket.recv_from(buffer)?;
+            let (length, source) = socket.receive(buffer)?;
             hub.on_datagram(now, port, source, &buffer[..length]);
             Ok(())
         })
@@ -255,7 +272,7 @@ impl Reactor {
         let (sockets, counters) = (&self.sockets, &mut self.counters);
         self.hub.drain_outgoing(|port, address, head, body| {
             let datagram = joined(scratch, head, body);
-            count_failure(counters, sockets.of(port).send_to(datagram, address));
+            count_failure(counters, sockets.of(port).send(datagram, address));
         });
         for event in self.hub.events.drain(..) {
             // Without a receiver there is nobody to tell.

@@ -14,6 +14,8 @@ pub(crate) mod random;
 #[cfg(test)]
 mod relay;
 #[cfg(test)]
+mod relay_ipv6;
+#[cfg(test)]
 mod relay_programs;
 pub(crate) mod srt_player;
 pub(crate) mod srt_probe;

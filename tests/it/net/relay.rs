@@ -19,7 +19,7 @@ use super::srt_publisher::Publisher;
 use super::srtla_sender::{SenderConfig, SrtlaSender};
 use crate::harness::eventually::{eventually_blocking, is_reached_within};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 const LATENCY: Duration = Duration::from_secs(2);
 /// Two seconds at 6 Mbit/s.
 const COUNT: u64 = 1_140;
@@ -31,9 +31,14 @@ const BAD_MODE: u32 = 2_405;
 /// Somebody else publishes.
 const CONFLICT: u32 = 2_409;
 
-/// A relay on free ports that knows one slot.
+/// A relay on free ports of 127.0.0.1 that knows one slot.
 pub(super) fn relay() -> EmbeddedRelay {
-    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    relay_on(Ipv4Addr::LOCALHOST.into())
+}
+
+/// The same on another address.
+pub(super) fn relay_on(address: IpAddr) -> EmbeddedRelay {
+    let free = SocketAddr::from((address, 0));
     let config = EmbeddedConfig {
         srtla_listen: free,
         publish_listen: free,
@@ -65,7 +70,7 @@ fn connect(listener: SocketAddr, stream_id: &str) -> Connection {
 }
 
 /// Publishes to one address, plays from another, and sees every packet arrive.
-fn carries_everything(
+pub(super) fn carries_everything(
     relay: &EmbeddedRelay,
     (publish, play): (SocketAddr, SocketAddr),
     while_it_runs: impl FnOnce(),
@@ -90,7 +95,7 @@ fn carries_everything(
 }
 
 /// What the relay says of its streams.
-fn figures(relay: &EmbeddedRelay) -> Vec<StreamStats> {
+pub(super) fn figures(relay: &EmbeddedRelay) -> Vec<StreamStats> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -3,13 +3,13 @@
 //! Invariant: a missing program fails the test.
 
 use std::io::Read;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{ChildStdout, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::program::{self, Program};
-use super::relay::relay;
+use super::relay::{relay, relay_on};
 use super::ts::{self, Comparison};
 use crate::harness::eventually::{eventually, eventually_blocking};
 use glb::relay::embedded::EmbeddedRelay;
@@ -60,25 +60,38 @@ fn transmit_url(listener: SocketAddr, stream_id: &str) -> String {
 
 #[test]
 fn what_srt_live_transmit_sends_it_gets_back_byte_for_byte() {
+    let relay = relay();
+    let addresses = relay.addresses();
+    comes_back_from_srt_live_transmit(&relay, addresses.publish, addresses.play);
+}
+
+#[test]
+fn srt_live_transmit_sends_over_ipv6_and_plays_over_ipv4() {
+    let relay = relay_on(Ipv6Addr::UNSPECIFIED.into());
+    let addresses = relay.addresses();
+    let publish = (Ipv6Addr::LOCALHOST, addresses.publish.port()).into();
+    let play = (Ipv4Addr::LOCALHOST, addresses.play.port()).into();
+    comes_back_from_srt_live_transmit(&relay, publish, play);
+}
+
+fn comes_back_from_srt_live_transmit(relay: &EmbeddedRelay, publish: SocketAddr, play: SocketAddr) {
     const COUNT: u64 = 1_000;
     // It reads and writes by blocks of 4,096 bytes: so much more pushes the last out.
     const MORE: u64 = 64;
     const START_PACKETS_MAX: usize = 700;
-    let relay = relay();
-    let addresses = relay.addresses();
-    let mut player = transmit(&transmit_url(addresses.play, "play_key"), "file://con");
+    let mut player = transmit(&transmit_url(play, "play_key"), "file://con");
     let mut player = Program::spawn({
         player.stdout(Stdio::piped());
         player
     });
     let written = collect(player.stdout());
-    let mut publisher = transmit("file://con", &transmit_url(addresses.publish, "live_key"));
+    let mut publisher = transmit("file://con", &transmit_url(publish, "live_key"));
     let mut publisher = Program::spawn({
         publisher.stdin(Stdio::piped());
         publisher
     });
     // What it reads before it knows that it is connected it throws away.
-    await_both(&relay);
+    await_both(relay);
     let mut stdin = publisher.stdin();
     let fed = ts::stream((COUNT + MORE) * ts::PACKETS_PER_DATAGRAM);
     ts::write_paced(&mut stdin, &fed, 6_000).unwrap();
@@ -117,12 +130,25 @@ fn ffmpeg(arguments: &str) -> std::process::Command {
 fn what_ffmpeg_plays_has_no_gap_and_decodes_without_an_error() {
     let relay = relay();
     let addresses = relay.addresses();
+    comes_back_from_ffmpeg(addresses.publish, addresses.play);
+}
+
+#[test]
+fn ffmpeg_sends_over_ipv4_and_plays_over_ipv6() {
+    let relay = relay_on(Ipv6Addr::UNSPECIFIED.into());
+    let addresses = relay.addresses();
+    let publish = (Ipv4Addr::LOCALHOST, addresses.publish.port()).into();
+    let play = (Ipv6Addr::LOCALHOST, addresses.play.port()).into();
+    comes_back_from_ffmpeg(publish, play);
+}
+
+fn comes_back_from_ffmpeg(publish: SocketAddr, play: SocketAddr) {
     // ffmpeg counts the latency in microseconds.
     let url = |listener, stream_id| {
         format!("srt://{listener}?mode=caller&streamid={stream_id}&latency=500000")
     };
-    let publish = url(addresses.publish, "live_key");
-    let play = url(addresses.play, "play_key");
+    let publish = url(publish, "live_key");
+    let play = url(play, "play_key");
     let _publisher = Program::spawn(ffmpeg(&format!(
         "-re -f lavfi -i testsrc2=size=320x180:rate=30 -re -f lavfi -i sine=frequency=440 \
          -c:v libx264 -preset ultrafast -g 30 -pix_fmt yuv420p -c:a aac -f mpegts {publish}"

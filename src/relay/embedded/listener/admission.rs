@@ -227,15 +227,34 @@ impl Listener {
     }
 }
 
-/// The peer's address as libsrt lays it out: IPv4 as one little-endian word.
+/// The peer's address as libsrt lays it out: the bytes of each word of four in reverse, so that IPv4 is one
+/// little-endian word. Source: libsrt `CIPAddress::ntop`; the draft (3.2.1) leaves the order open.
 fn wire_address(peer: Peer) -> [u8; 16] {
     let mut bytes = [0; 16];
     match peer {
         Peer::Udp(SocketAddr::V4(address)) => {
             bytes[..4].copy_from_slice(&address.ip().to_bits().to_le_bytes());
         }
-        Peer::Udp(SocketAddr::V6(address)) => bytes.copy_from_slice(&address.ip().octets()),
+        Peer::Udp(SocketAddr::V6(address)) => {
+            bytes = address.ip().octets();
+            bytes.chunks_exact_mut(4).for_each(<[u8]>::reverse);
+        }
         Peer::Srtla(_) => bytes[..4].copy_from_slice(&[1, 0, 0, 127]),
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_laid_out_as_libsrt_reads_them() {
+        let of = |text: &str| wire_address(Peer::Udp(text.parse().unwrap()));
+        let mut ipv4 = [0; 16];
+        ipv4[..4].copy_from_slice(&[4, 3, 2, 1]);
+        assert_eq!(of("1.2.3.4:9"), ipv4);
+        let ipv6 = [4, 3, 2, 1, 8, 7, 6, 5, 12, 11, 10, 9, 16, 15, 14, 13];
+        assert_eq!(of("[102:304:506:708:90a:b0c:d0e:f10]:9"), ipv6);
+    }
 }
