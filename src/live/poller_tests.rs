@@ -156,6 +156,8 @@ async fn a_publisher_that_sends_no_media_has_no_links() {
         bitrate_kbps: 0,
         since_last_packet: Duration::ZERO,
         uptime: TICK,
+        sender: None,
+        carrier: None,
     };
     world.engine.set_figures(vec![StreamStats {
         slot_id,

@@ -12,7 +12,7 @@ use super::views::{FigureItem, FirstPacketGuide, LinkRow, SlotFigures, SlotState
 use crate::http::moment::Moment;
 use crate::kernel::UnixMillis;
 use crate::kernel::ids::SlotId;
-use crate::relay::engine::{LinkStats, PublisherStats};
+use crate::relay::engine::{LinkStats, PublisherStats, SenderLinkFigures};
 use crate::settings::AdvertisedPorts;
 
 /// A link that is silent this long is marked; the OBS plugin does the same.
@@ -171,13 +171,28 @@ fn links(status: &SlotStatus, reader: Reader) -> Vec<LinkRow> {
 fn link_row(link: &LinkStats, number: u32, age: Duration, reader: Reader) -> LinkRow {
     let silent_for = link.since_last_packet + age;
     LinkRow {
-        name: format!("Link {number}"),
+        name: link
+            .carrier
+            .clone()
+            .unwrap_or_else(|| format!("Link {number}")),
         address: reader.sees_addresses.then(|| link.address.to_string()),
         share_percent: whole_percent(link.share_percent),
         bitrate: bitrate(link.bitrate_kbps),
         last_packet: ago(silent_for),
         is_silent: silent_for >= SILENT_LINK,
+        sender: link.sender.as_ref().map(sender_says),
     }
+}
+
+/// `48 ms round trip, 12 of 20 packets in flight, 3 lost`
+fn sender_says(sender: &SenderLinkFigures) -> String {
+    format!(
+        "{} round trip, {} of {} packets in flight, {} lost",
+        whole_ms(sender.rtt),
+        sender.in_flight_packets,
+        sender.window_packets,
+        sender.lost_packets
+    )
 }
 
 #[expect(

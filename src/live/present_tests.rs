@@ -28,6 +28,8 @@ fn link(share_percent: f64, since_last_packet: Duration) -> LinkStats {
         bitrate_kbps: 3670,
         since_last_packet,
         uptime: Duration::from_mins(1),
+        sender: None,
+        carrier: None,
     }
 }
 
@@ -113,6 +115,29 @@ fn a_link_shows_the_age_of_its_last_packet_at_the_moment_of_reading() {
     assert!(!links[0].is_silent);
     assert_eq!(links[1].share_percent, 0);
     assert!(links[1].is_silent);
+    assert_eq!(
+        (links[0].name.as_str(), &links[0].sender),
+        ("Link 1", &None)
+    );
+}
+
+#[test]
+fn a_link_shows_its_carrier_and_what_its_sender_measures() {
+    let mut publisher = publisher_stats();
+    publisher.links[0].carrier = Some("Example Mobile <5G>".to_owned());
+    publisher.links[0].sender = Some(SenderLinkFigures {
+        rtt: Duration::from_millis(48),
+        window_packets: 20,
+        in_flight_packets: 12,
+        lost_packets: 3,
+        bitrate_kbps: 2000,
+    });
+    let figures = present(&status(State::Live, Some(publisher)));
+    let html = figures.render().unwrap();
+    assert!(html.contains("Example Mobile &#60;5G&#62;"), "{html}");
+    let says = "Sender: 48 ms round trip, 12 of 20 packets in flight, 3 lost";
+    assert!(html.contains(says), "{html}");
+    assert!(html.contains("Link 2"), "{html}");
 }
 
 #[test]

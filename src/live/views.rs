@@ -218,6 +218,8 @@ pub struct LinkRow {
     pub last_packet: String,
     /// Whether that is so long ago that the network is probably gone.
     pub is_silent: bool,
+    /// What the sender itself measures on it; `None` when it does not tell.
+    pub sender: Option<String>,
 }
 
 /// What a slot shows that has never had media.

@@ -17,7 +17,7 @@ pub struct EmbeddedConfig {
     pub play_listen: SocketAddr,
     /// The least latency agreed with anyone; default 120 ms, which is libsrt's.
     pub latency_min: Duration,
-    /// The most; a caller that wants more is refused. Default 15 s.
+    /// The most; a publisher that wants more is refused, a player gets this much. Default 15 s.
     pub latency_max: Duration,
     /// A second publisher is refused while the first delivered media within this; default 3 s.
     pub takeover_after: Duration,

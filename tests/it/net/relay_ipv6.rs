@@ -58,12 +58,16 @@ fn links_of_both_families_carry_one_bonded_publisher() {
         // Without delay the first link would take everything.
         for alone in 0..sources.len() {
             let before = sender.counters().links[alone].acknowledged_packets;
-            (0..sources.len()).for_each(|link| sender.set_enabled(link, link == alone));
+            for link in 0..sources.len() {
+                sender.set_enabled(link, link == alone);
+            }
             eventually_blocking(PATIENCE, "the link carries the stream alone", || {
                 sender.counters().links[alone].acknowledged_packets > before + 50
             });
         }
-        (0..sources.len()).for_each(|link| sender.set_enabled(link, true));
+        for link in 0..sources.len() {
+            sender.set_enabled(link, true);
+        }
         let publisher = figures(&relay).remove(0).publisher.expect("it sends");
         let links = publisher.links.iter();
         let mut shown: Vec<IpAddr> = links.map(|link| link.address.ip()).collect();

@@ -51,7 +51,7 @@ impl Hub {
         } else if request.latency > self.latency_max {
             Some(RejectCode::Unacceptable)
         } else {
-            self.lack_of_room(now, direction, slot_id)
+            self.lack_of_room(now, direction, slot_id, request.replaces)
         };
         match refusal {
             Some(code) => {
@@ -68,9 +68,12 @@ impl Hub {
         now: Micros,
         direction: Direction,
         slot_id: SlotId,
+        replaces: Option<ConnectionId>,
     ) -> Option<RejectCode> {
         let slot = self.slots.get(&slot_id);
         match (direction, slot.and_then(|slot| slot.publisher)) {
+            // An encoder that began anew on the same address is no second one.
+            (Direction::Publish, Some(publisher)) if replaces == Some(publisher) => None,
             (Direction::Publish, Some(publisher)) if self.is_fresh(now, publisher) => {
                 Some(RejectCode::Conflict)
             }

@@ -11,6 +11,7 @@ use crate::relay::embedded::wire::PAYLOAD_MAX_BYTES;
 pub(super) fn publish_limits(config: &EmbeddedConfig) -> ListenerLimits {
     ListenerLimits {
         latency_min: config.latency_min.into(),
+        latency_max: config.latency_max.into(),
         connections_max: config.publishers_max,
         handshakes_per_second: config.handshakes_per_second,
         idle: config.publisher_idle.into(),

@@ -220,7 +220,9 @@ impl Hub {
                     let ended = ended(closed.cause);
                     self.events
                         .push(EngineEvent::PublisherGone(closed.slot_id, ended));
-                    if let Peer::Srtla(group) = closed.peer {
+                    if let Peer::Srtla(group) = closed.peer
+                        && !self.publish.has_peer(closed.peer)
+                    {
                         self.srtla.dismiss(group);
                     }
                 }

@@ -95,6 +95,8 @@ impl Hub {
                 bitrate_kbps: receiver.meter.kbps(now, SECOND),
                 since_last_packet: (now - connection.last_heard).duration(),
                 uptime: (now - connection.opened).duration(),
+                sender: None,
+                carrier: None,
             }],
         }
     }

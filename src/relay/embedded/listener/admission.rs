@@ -6,8 +6,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::connection::ConclusionAnswer;
-use super::types::{ConnectRequest, ConnectionId, Outgoing};
-use super::{Connection, Flow, Listener};
+use super::types::{CloseCause, ConnectRequest, ConnectionId, Outgoing};
+use super::{Connection, Flow, Listener, latency};
 use crate::kernel::ids::SlotId;
 use crate::relay::embedded::handshake::{
     CONCLUSION, EXTENSION_HANDSHAKE, Handshake, INDUCTION, MAGIC,
@@ -76,8 +76,10 @@ impl Listener {
         timestamp: u32,
         handshake: Handshake,
     ) -> Option<ConnectRequest> {
-        let known = self.by_caller.get(&(peer, handshake.socket_id));
-        if let Some(connection) = known.and_then(|id| self.connections.get_mut(id)) {
+        let known = self.by_caller.get(&(peer, handshake.socket_id)).copied();
+        if let Some(connection) = known.and_then(|id| self.connections.get_mut(&id))
+            && connection.answer.handshake.initial_sequence == handshake.initial_sequence
+        {
             // Our answer was lost.
             connection.send_answer(now, &mut self.outgoing);
             return None;
@@ -96,15 +98,12 @@ impl Listener {
             self.refuse_handshake(now, peer, handshake, code);
             return None;
         };
-        let wanted_ms = match self.direction {
-            Direction::Publish => extension.send_delay_ms,
-            Direction::Play => extension.receive_delay_ms,
-        };
-        let latency = Micros::from_millis(wanted_ms.into()).max(self.limits.latency_min);
+        let bounds = self.limits.latency_min..=self.limits.latency_max;
         Some(ConnectRequest {
             peer,
             handshake,
-            latency,
+            latency: latency::negotiate(self.direction, extension, &bounds),
+            replaces: known,
             extension,
             timestamp,
         })
@@ -147,6 +146,10 @@ impl Listener {
         let id = self.free_id();
         let flow = self.flow(now, &request);
         let caller = (request.peer, request.handshake.socket_id);
+        if let Some(before) = request.replaces {
+            // Without a goodbye: it would reach the new connection, which has the same socket id there.
+            self.remove(before, CloseCause::Replaced);
+        }
         let mut connection = Connection {
             id,
             peer: request.peer,
@@ -205,7 +208,8 @@ impl Listener {
         let latency_ms = u16::try_from(request.latency.get() / 1000).unwrap_or(u16::MAX);
         let (receive_delay_ms, send_delay_ms) = match self.direction {
             Direction::Publish => (latency_ms, extension.receive_delay_ms),
-            Direction::Play => (extension.send_delay_ms, latency_ms),
+            // Some players take the greater of both fields.
+            Direction::Play => (extension.send_delay_ms.min(latency_ms), latency_ms),
         };
         ConclusionAnswer {
             receive_delay_ms,

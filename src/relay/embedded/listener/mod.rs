@@ -10,6 +10,9 @@ mod admission;
 mod connection;
 mod cookie;
 #[cfg(test)]
+mod field_tests;
+mod latency;
+#[cfg(test)]
 mod tests;
 mod types;
 
@@ -165,6 +168,11 @@ impl Listener {
             .values()
             .map(|connection| connection.deadline);
         deadlines.min().unwrap_or(Micros::MAX)
+    }
+
+    /// Whether a peer has a connection.
+    pub(crate) fn has_peer(&self, peer: Peer) -> bool {
+        self.by_caller.keys().any(|(known, _)| *known == peer)
     }
 
     /// Ends a connection and tells the peer; answers whether it was there.

@@ -88,6 +88,8 @@ pub(crate) struct ConnectRequest {
     pub(crate) handshake: Handshake,
     /// The latency that both would have.
     pub(crate) latency: Micros,
+    /// The connection that the same caller had before it began anew.
+    pub(crate) replaces: Option<ConnectionId>,
     pub(super) extension: Extension,
     pub(super) timestamp: u32,
 }
@@ -97,6 +99,8 @@ pub(crate) struct ConnectRequest {
 pub(crate) struct ListenerLimits {
     /// The least latency we agree to.
     pub(crate) latency_min: Micros,
+    /// The most.
+    pub(crate) latency_max: Micros,
     /// Connections at a time.
     pub(crate) connections_max: usize,
     /// Conclusions per second and source address.

@@ -17,9 +17,11 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use self::group::Group;
+use self::group::{Group, Link};
 use self::invitation::Inviter;
-use self::packet::{HALF_ID_BYTES, ID_BYTES, Packet, joined, no_group, opened, parse, refused};
+use self::packet::{
+    HALF_ID_BYTES, ID_BYTES, Packet, SenderReport, joined, no_group, opened, parse, refused,
+};
 use super::GroupId;
 use super::limiter::{AddressLimiter, origin_of};
 use super::time::Micros;
@@ -130,9 +132,8 @@ impl Srtla {
         match packet {
             Packet::Open(half) => self.on_open(now, source, half),
             Packet::Join(id) => self.on_join(now, source, id),
-            Packet::Keepalive | Packet::SrtControl => {
-                return self.on_link_packet(now, source, datagram, None);
-            }
+            Packet::Keepalive(report) => self.on_keepalive(now, source, datagram, report),
+            Packet::SrtControl => return self.on_link_packet(now, source, datagram, None),
             Packet::SrtData(sequence) => {
                 return self.on_link_packet(now, source, datagram, Some(sequence));
             }
@@ -140,13 +141,8 @@ impl Srtla {
         None
     }
 
-    fn on_link_packet(
-        &mut self,
-        now: Micros,
-        source: SocketAddr,
-        datagram: &[u8],
-        sequence: Option<u32>,
-    ) -> Option<GroupId> {
+    /// The link that an address is; counts a stray packet when it is none.
+    fn heard(&mut self, now: Micros, source: SocketAddr) -> Option<(GroupId, &mut Link)> {
         let known = self.by_address.get(&source).copied();
         let link = known
             .and_then(|id| self.groups.get_mut(&id).map(|group| (id, group)))
@@ -159,12 +155,34 @@ impl Srtla {
             return None;
         };
         link.last_heard = now;
-        let is_keepalive = datagram.first() == Some(&0x90);
-        if is_keepalive {
-            self.outgoing
-                .push((source, Bytes::copy_from_slice(datagram)));
-            return None;
+        Some((group_id, link))
+    }
+
+    fn on_keepalive(
+        &mut self,
+        now: Micros,
+        source: SocketAddr,
+        datagram: &[u8],
+        report: Option<SenderReport>,
+    ) {
+        let Some((_, link)) = self.heard(now, source) else {
+            return;
+        };
+        if let Some(report) = report {
+            link.take_report(now, report);
         }
+        let echo = Bytes::copy_from_slice(datagram);
+        self.outgoing.push((source, echo));
+    }
+
+    fn on_link_packet(
+        &mut self,
+        now: Micros,
+        source: SocketAddr,
+        datagram: &[u8],
+        sequence: Option<u32>,
+    ) -> Option<GroupId> {
+        let (group_id, link) = self.heard(now, source)?;
         link.count(now, datagram.len());
         let full_batch = sequence.and_then(|sequence| link.note(now, sequence));
         self.outgoing
@@ -362,7 +380,7 @@ impl Srtla {
             return Micros::MAX;
         }
         let links = self.groups.values().flat_map(|group| &group.links);
-        let flushes = links.map(group::Link::flush_deadline);
+        let flushes = links.map(Link::flush_deadline);
         flushes.min().unwrap_or(Micros::MAX).min(self.next_sweep)
     }
 }
