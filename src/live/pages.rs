@@ -48,6 +48,7 @@ pub async fn show_live(
     let flash = Done::parse(&query.done).map(Done::flash);
     let page = LivePage {
         shell: frame.signed_in(TITLE, &user).with_flash(flash),
+        notices: cards.notices(&user.actor).await,
         cards: cards.all(&board, query.reveal.parse().ok()),
         is_welcome: query.welcome.is_some(),
         is_still: query.still.is_some(),
@@ -113,6 +114,7 @@ pub async fn rename_slot(
     });
     let page = LivePage {
         shell: frame.at("/live").signed_in(TITLE, &user),
+        notices: cards.notices(&user.actor).await,
         cards: all,
         is_welcome: false,
         is_still: true,

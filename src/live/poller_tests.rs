@@ -47,6 +47,7 @@ impl World {
         let (engine, recorder) = (FakeEngine::new(), Arc::new(Recorder::default()));
         Self {
             poller: Poller {
+                carriers: Carriers::default(),
                 engine: Arc::clone(&engine) as _,
                 listener: Arc::clone(&recorder) as _,
                 hub: Hub::default(),

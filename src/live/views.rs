@@ -58,6 +58,8 @@ impl SlotState {
 pub struct LivePage {
     /// What is around the content.
     pub shell: Shell,
+    /// What an operator should know of and can mend; empty for anyone else.
+    pub notices: Vec<String>,
     /// The slots that the user may see, in their order.
     pub cards: Vec<SlotCard>,
     /// Whether this is the first visit after the setup.

@@ -113,6 +113,7 @@ fn card(label: &str, state: SlotState, is_revealed: bool) -> SlotCard {
 fn page(cards: Vec<SlotCard>) -> LivePage {
     LivePage {
         shell: shell("Live", "/live", Role::Owner),
+        notices: Vec::new(),
         cards,
         is_welcome: false,
         is_still: false,

@@ -279,6 +279,11 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// Figures of every stream that has a publisher or a player.
     async fn stats(&self) -> Result<Vec<StreamStats>, EngineError>;
 
+    /// What an operator should know of and can mend, each with its remedy; empty when all is well.
+    async fn notices(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Counters of its ports.
     async fn counters(&self) -> Result<EngineCounters, EngineError>;
 }

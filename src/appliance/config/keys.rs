@@ -56,6 +56,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("relay.stats_listen", KeyKind::AddressOrOff),
     key("relay.stats_port", PORT),
+    key("relay.carrier_database", KeyKind::Text),
     key("relay.embedded.srtla_listen", KeyKind::Address),
     key("relay.embedded.publish_listen", KeyKind::Address),
     key("relay.embedded.play_listen", KeyKind::Address),

@@ -134,6 +134,8 @@ pub struct Config {
     pub stats_listen: Option<SocketAddr>,
     /// Its advertised port; 0 is the bound one.
     pub stats_port: u16,
+    /// A database of carriers' names.
+    pub carrier_database: Option<PathBuf>,
     /// The embedded relay.
     pub embedded: EmbeddedConfig,
     /// How long samples are kept.
@@ -186,6 +188,9 @@ impl Config {
             plugin_login_poll: seconds("auth.plugin_login_poll_seconds", 1)?,
             stats_listen: layers.address_or_off("relay.stats_listen")?,
             stats_port: layers.unsigned("relay.stats_port")?,
+            carrier_database: layers
+                .optional_text("relay.carrier_database")?
+                .map(PathBuf::from),
             embedded: embedded(layers)?,
             sample_retention: seconds("telemetry.sample_days", DAY)?,
         })

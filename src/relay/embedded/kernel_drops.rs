@@ -22,6 +22,15 @@ pub(super) fn dropped(addresses: &[SocketAddr]) -> Option<u64> {
         .reduce(|sum, of_table| sum + of_table)
 }
 
+/// What an operator can do about them.
+pub(super) fn notice(count: u64, buffer_bytes: usize) -> String {
+    format!(
+        "The system threw away {count} datagrams of the relay's ports since the start, because their receive \
+         buffers were full: they are small, or the machine is overloaded. Remedy: sysctl -w \
+         net.core.rmem_max={buffer_bytes} and a restart of glb"
+    )
+}
+
 fn dropped_in(table: &str, addresses: &[SocketAddr]) -> u64 {
     table
         .lines()

@@ -127,6 +127,8 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct EmbeddedRelay {
     addresses: BoundAddresses,
+    /// What was asked of the kernel for each port's buffer.
+    socket_buffer_bytes: usize,
     commands: mpsc::Sender<Command>,
     events: broadcast::Sender<EngineEvent>,
     /// To wake the thread for a command while it pauses between packets.
@@ -184,6 +186,7 @@ impl EmbeddedRelay {
             .spawn(move || reactor.work(&runtime))?;
         Ok(Self {
             addresses,
+            socket_buffer_bytes: bytes,
             commands,
             events,
             pausing: thread.thread().clone(),
@@ -222,6 +225,16 @@ impl EmbeddedRelay {
         {
             tracing::error!("the relay thread had panicked");
         }
+    }
+
+    /// Datagrams that came faster than this process read them, since the ports were bound.
+    fn kernel_drops(&self) -> Option<u64> {
+        let BoundAddresses {
+            srtla,
+            publish,
+            play,
+        } = self.addresses;
+        kernel_drops::dropped(&[srtla, publish, play])
     }
 
     async fn ask<T>(
@@ -291,14 +304,15 @@ impl Engine for EmbeddedRelay {
         self.ask(Command::Stats).await
     }
 
+    async fn notices(&self) -> Vec<String> {
+        let dropped = self.kernel_drops().filter(|count| *count > 0);
+        let notice = dropped.map(|count| kernel_drops::notice(count, self.socket_buffer_bytes));
+        notice.into_iter().collect()
+    }
+
     async fn counters(&self) -> Result<EngineCounters, EngineError> {
         let mut counters = self.ask(Command::Counters).await?;
-        let BoundAddresses {
-            srtla,
-            publish,
-            play,
-        } = self.addresses;
-        let dropped = kernel_drops::dropped(&[srtla, publish, play]);
+        let dropped = self.kernel_drops();
         counters.extend(dropped.map(|count| ("kernel_receive_dropped", count)));
         Ok(counters)
     }
