@@ -50,36 +50,51 @@ pub(super) fn metrics_only(app: &App, around: &Around) -> Router {
     wrap(router, app, around, Gate::AlwaysOpen)
 }
 
-/// What plugins and scene switchers call.
+/// What plugins and scene switchers call. Whole paths, because `Router::nest` rewrites the URI of every
+/// request.
 fn api() -> Router<App> {
-    let v1 = Router::new()
+    Router::new()
         // Plugin sign-in.
-        .route("/auth/plugin/login/start", post(plugin_api::start_login))
-        .route("/auth/plugin/login/poll", post(plugin_api::poll_login))
         .route(
-            "/auth/plugin/login/complete",
+            "/api/v1/auth/plugin/login/start",
+            post(plugin_api::start_login),
+        )
+        .route(
+            "/api/v1/auth/plugin/login/poll",
+            post(plugin_api::poll_login),
+        )
+        .route(
+            "/api/v1/auth/plugin/login/complete",
             post(plugin_api::complete_login),
         )
-        .route("/auth/session", get(plugin_api::get_session))
-        .route("/auth/refresh", post(plugin_api::refresh))
-        .route("/auth/logout", post(accounts_api::log_out))
+        .route("/api/v1/auth/session", get(plugin_api::get_session))
+        .route("/api/v1/auth/refresh", post(plugin_api::refresh))
+        .route("/api/v1/auth/logout", post(accounts_api::log_out))
         // Slots and their keys.
-        .route("/user/stream-slots", get(slots::list))
-        .route("/stream-slots", get(slots::list))
-        .route("/user/stream-slots/{number}/label", put(slots::rename))
+        .route("/api/v1/user/stream-slots", get(slots::list))
+        .route("/api/v1/stream-slots", get(slots::list))
         .route(
-            "/user/stream-slots/{number}/rotate",
+            "/api/v1/user/stream-slots/{number}/label",
+            put(slots::rename),
+        )
+        .route(
+            "/api/v1/user/stream-slots/{number}/rotate",
             post(relay::rotate_key),
         )
-        .route("/user/regenerate-token", post(relay::regenerate_token))
+        .route(
+            "/api/v1/user/stream-slots/{number}/passphrase",
+            put(relay::put_passphrase),
+        )
+        .route(
+            "/api/v1/user/regenerate-token",
+            post(relay::regenerate_token),
+        )
         // Relay sessions.
-        .route("/relay/start", post(relay::start))
-        .route("/relay/active", get(relay::active))
-        .route("/relay/stop", post(relay::stop))
-        .route("/relay/health", post(relay::heartbeat))
-        .route("/usage/current", get(relay::usage));
-    Router::new()
-        .nest("/api/v1", v1)
+        .route("/api/v1/relay/start", post(relay::start))
+        .route("/api/v1/relay/active", get(relay::active))
+        .route("/api/v1/relay/stop", post(relay::stop))
+        .route("/api/v1/relay/health", post(relay::heartbeat))
+        .route("/api/v1/usage/current", get(relay::usage))
         .route("/stats/{key}", get(live_api::get_stats))
 }
 
@@ -103,6 +118,7 @@ fn pages() -> Router<App> {
         .route("/live/card/{slot_id}", get(live::show_card))
         .route("/slots/{slot_id}/label", post(live::rename_slot))
         .route("/slots/{slot_id}/rotate", post(live::rotate_key))
+        .route("/slots/{slot_id}/passphrase", post(live::change_passphrase))
         .route("/slots/{slot_id}/disconnect", post(live::disconnect))
         // People.
         .route("/users", get(accounts::show_users).post(accounts::add_user))

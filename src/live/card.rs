@@ -9,10 +9,10 @@ use axum::extract::{FromRef, FromRequestParts};
 use http::request::Parts;
 
 use super::LiveService;
-use super::addresses::clients;
+use super::addresses::{Shown, clients};
 use super::model::State;
 use super::present::{Reader, slot_figures};
-use super::views::{SlotAddresses, SlotCard, SlotFigures};
+use super::views::{PassphraseForms, SlotAddresses, SlotCard, SlotFigures};
 use crate::accounts::AccountsService;
 use crate::http::ApiError;
 use crate::kernel::ids::{SlotId, UserId};
@@ -185,16 +185,27 @@ impl Cards {
             addresses: listed.can_control.then(addresses),
             can_control: listed.can_control,
             refused: None,
+            passphrase: PassphraseForms {
+                is_set: listed.can_control && slot.keys.passphrase.is_some(),
+                can_encrypt: self.live.can_encrypt(),
+                refused: None,
+            },
         }
     }
 
     fn addresses(&self, slot: &Slot, is_revealed: bool, is_open: bool) -> SlotAddresses {
         let address = self.settings.public_address();
-        let keys = is_revealed.then_some(&slot.keys);
+        let has_passphrase = slot.keys.passphrase.is_some();
+        let shown = if is_revealed {
+            Shown::Revealed(&slot.keys)
+        } else {
+            Shown::Masked { has_passphrase }
+        };
         SlotAddresses {
             slot_id: slot.id,
-            clients: clients(slot.id, &address, keys, self.live.recommended_latency()),
+            clients: clients(slot.id, &address, shown, self.live.recommended_latency()),
             is_revealed,
+            has_passphrase,
             is_open,
         }
     }

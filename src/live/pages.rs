@@ -2,16 +2,19 @@
 //!
 //! Invariant: an answer holds keys only when they were asked for, and only for who may control the slot.
 
+mod passphrase;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 use serde::Deserialize;
 
+pub use self::passphrase::change_passphrase;
 use super::card::Cards;
-use super::views::{LivePage, RefusedLabel};
+use super::views::{LivePage, RefusedLabel, SlotCard};
 use crate::accounts::extract::{BrowserActor, OptionalBrowserActor};
 use crate::accounts::frame::Frame;
-use crate::http::page::{Flash, FlashKind, render};
+use crate::http::page::{Flash, FlashKind, Shell, render};
 use crate::http::{ApiError, Form, Path, Query};
 use crate::kernel::ids::SlotId;
 use crate::kernel::{Error, Kind};
@@ -105,21 +108,31 @@ pub async fn rename_slot(
     };
     let board = cards.board(&user.actor).await?;
     let mut all = cards.all(&board, None);
-    let wrong = all.iter_mut().find(|card| card.slot_id == slot_id);
-    let card = wrong.filter(|card| card.can_control);
-    let card = card.ok_or_else(|| Error::not_found("stream slot"))?;
+    let card = card_to_control(&mut all, slot_id)?;
     card.refused = Some(RefusedLabel {
         typed: form.label,
         problem,
     });
+    Ok(show_refused(frame.at("/live").signed_in(TITLE, &user), all))
+}
+
+fn card_to_control(cards: &mut [SlotCard], slot_id: SlotId) -> Result<&mut SlotCard, Error> {
+    let card = cards.iter_mut().find(|card| card.slot_id == slot_id);
+    card.filter(|card| card.can_control)
+        .ok_or_else(|| Error::not_found("stream slot"))
+}
+
+/// The page with a form as it was typed; it stands still, so that there is time to put it right.
+fn show_refused(shell: Shell, cards: Vec<SlotCard>) -> Response {
     let page = LivePage {
-        shell: frame.at("/live").signed_in(TITLE, &user),
-        notices: cards.notices(&user.actor).await,
-        cards: all,
+        shell,
+        // Told on the page itself; this one is about a form.
+        notices: Vec::new(),
+        cards,
         is_welcome: false,
         is_still: true,
     };
-    Ok(render(StatusCode::UNPROCESSABLE_ENTITY, &page))
+    render(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
 fn problem_of(error: &Error) -> String {
@@ -173,16 +186,20 @@ pub async fn disconnect(
 enum Done {
     Renamed,
     Rotated(KeyKind),
+    PassphraseSet,
+    PassphraseRemoved,
     Disconnected,
     NobodyConnected,
 }
 
 impl Done {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::Renamed,
         Self::Rotated(KeyKind::Publish),
         Self::Rotated(KeyKind::Play),
         Self::Rotated(KeyKind::Stats),
+        Self::PassphraseSet,
+        Self::PassphraseRemoved,
         Self::Disconnected,
         Self::NobodyConnected,
     ];
@@ -194,6 +211,8 @@ impl Done {
             Self::Rotated(KeyKind::Publish) => "publish-key",
             Self::Rotated(KeyKind::Play) => "play-key",
             Self::Rotated(KeyKind::Stats) => "stats-token",
+            Self::PassphraseSet => "passphrase",
+            Self::PassphraseRemoved => "no-passphrase",
             Self::Disconnected => "disconnected",
             Self::NobodyConnected => "nobody-connected",
         }
@@ -210,6 +229,12 @@ impl Done {
             }
             Self::Rotated(KeyKind::Stats) => {
                 "The statistics token is replaced. Tools that read the figures need the new one."
+            }
+            Self::PassphraseSet => {
+                "The slot has a new passphrase. Both your phone and OBS must have it: copy the new addresses."
+            }
+            Self::PassphraseRemoved => {
+                "The passphrase is removed. Take it out of your phone and OBS too."
             }
             Self::Disconnected => "Who was sending is cut off.",
             Self::NobodyConnected => "Nobody was sending, so nobody was cut off.",

@@ -1,5 +1,7 @@
 //! The page through its routes: who sees what, and what the forms do.
 
+#[path = "pages_tests/passphrase.rs"]
+mod passphrase;
 #[path = "pages_tests/world.rs"]
 mod world;
 
@@ -75,6 +77,8 @@ async fn a_streamer_sees_their_own_slots_and_nobody_elses() {
     for (action, form) in [
         ("label", "label=x"),
         ("rotate", "key=publish"),
+        ("passphrase", "action=generate"),
+        ("passphrase", "action=set&passphrase=short"),
         ("disconnect", ""),
     ] {
         let answer = world
@@ -142,6 +146,9 @@ async fn a_viewer_sees_everybodys_figures_but_no_key_and_no_action() {
         ("label", "label=x"),
         ("label", "label="),
         ("rotate", "key=play"),
+        ("passphrase", "action=generate"),
+        ("passphrase", "action=set&passphrase=short"),
+        ("passphrase", "action=remove"),
         ("disconnect", ""),
     ] {
         let answer = world

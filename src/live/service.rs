@@ -71,6 +71,12 @@ impl LiveService {
         self.latency
     }
 
+    /// Whether the relay can encrypt, so that a slot may have a passphrase.
+    #[must_use]
+    pub fn can_encrypt(&self) -> bool {
+        self.poller.engine.capabilities().has_passphrase
+    }
+
     /// Reads how the slots stood when the server stopped. Once, before [`Self::poll`].
     pub async fn remember(&self) {
         self.poller.remember().await;

@@ -14,6 +14,7 @@ use super::sparkline::Sparkline;
 use crate::http::moment::Moment;
 use crate::http::page::Shell;
 use crate::kernel::ids::SlotId;
+use crate::kernel::secret::{ExposeSecret, SecretString};
 
 /// What a slot is doing, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +96,8 @@ pub struct SlotCard {
     pub can_control: bool,
     /// The name that was just refused, when one was.
     pub refused: Option<RefusedLabel>,
+    /// What the forms about the passphrase need.
+    pub passphrase: PassphraseForms,
 }
 
 /// A name that the form of a slot sent and that cannot be.
@@ -102,6 +105,26 @@ pub struct SlotCard {
 pub struct RefusedLabel {
     /// What was typed.
     pub typed: String,
+    /// What is wrong with it, and what to do.
+    pub problem: String,
+}
+
+/// What the forms about a slot's passphrase need to know.
+#[derive(Debug, Clone, Default)]
+pub struct PassphraseForms {
+    /// Whether the slot has a passphrase.
+    pub is_set: bool,
+    /// Whether the relay can encrypt; one that cannot takes no passphrase.
+    pub can_encrypt: bool,
+    /// The passphrase that was just refused, when one was.
+    pub refused: Option<RefusedPassphrase>,
+}
+
+/// A passphrase that its owner typed and that cannot be.
+#[derive(Debug, Clone)]
+pub struct RefusedPassphrase {
+    /// What was typed.
+    pub typed: SecretString,
     /// What is wrong with it, and what to do.
     pub problem: String,
 }
@@ -126,6 +149,8 @@ pub struct SlotAddresses {
     pub clients: Vec<Client>,
     /// Whether the keys are shown.
     pub is_revealed: bool,
+    /// Whether the slot has a passphrase.
+    pub has_passphrase: bool,
     /// Whether the list is unfolded although its keys are masked: for a slot that waits for its
     /// first media, and for one without siblings.
     pub is_open: bool,

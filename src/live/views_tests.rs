@@ -1,6 +1,6 @@
 //! Sample cards, and what must hold for every card.
 
-use super::super::addresses::tests::{LATENCY, address, keys};
+use super::super::addresses::tests::{LATENCY, address, keys, keys_with_passphrase};
 use super::super::{addresses, figures};
 use super::*;
 use crate::http::page::{SignedIn, Theme};
@@ -93,7 +93,14 @@ fn slot_figures(slot_id: SlotId, state: SlotState) -> SlotFigures {
 
 fn card(label: &str, state: SlotState, is_revealed: bool) -> SlotCard {
     let slot_id = SlotId::generate();
-    let keys = is_revealed.then(keys);
+    let keys = keys();
+    let shown = if is_revealed {
+        addresses::Shown::Revealed(&keys)
+    } else {
+        addresses::Shown::Masked {
+            has_passphrase: false,
+        }
+    };
     SlotCard {
         slot_id,
         label: label.to_owned(),
@@ -101,13 +108,51 @@ fn card(label: &str, state: SlotState, is_revealed: bool) -> SlotCard {
         figures: slot_figures(slot_id, state),
         addresses: Some(SlotAddresses {
             slot_id,
-            clients: addresses::clients(slot_id, &address(), keys.as_ref(), LATENCY),
+            clients: addresses::clients(slot_id, &address(), shown, LATENCY),
             is_revealed,
+            has_passphrase: false,
             is_open: state == SlotState::Waiting,
         }),
         can_control: true,
         refused: None,
+        passphrase: PassphraseForms {
+            can_encrypt: true,
+            ..PassphraseForms::default()
+        },
     }
+}
+
+/// A card of a slot with a passphrase.
+fn encrypted_card(is_revealed: bool) -> SlotCard {
+    let mut card = card("Backpack", SlotState::Offline, is_revealed);
+    let keys = keys_with_passphrase();
+    let shown = if is_revealed {
+        addresses::Shown::Revealed(&keys)
+    } else {
+        addresses::Shown::Masked {
+            has_passphrase: true,
+        }
+    };
+    let part = card.addresses.as_mut().unwrap();
+    part.clients = addresses::clients(card.slot_id, &address(), shown, LATENCY);
+    part.has_passphrase = true;
+    card.passphrase.is_set = true;
+    card
+}
+
+fn encrypted() -> LivePage {
+    let mut stuck = encrypted_card(false);
+    stuck.passphrase.can_encrypt = false;
+    page(vec![encrypted_card(true), encrypted_card(false), stuck])
+}
+
+fn refused_passphrase() -> LivePage {
+    let mut card = encrypted_card(false);
+    card.passphrase.refused = Some(RefusedPassphrase {
+        typed: SecretString::from("sp ace <\""),
+        problem: "Use at least 10 characters.".to_owned(),
+    });
+    page(vec![card])
 }
 
 fn page(cards: Vec<SlotCard>) -> LivePage {
@@ -174,6 +219,8 @@ pub(crate) fn pages() -> Vec<(&'static str, String)> {
         ("live-welcome", welcome()),
         ("live-empty", page(Vec::new())),
         ("live-refused", refused()),
+        ("live-encrypted", encrypted()),
+        ("live-refused-passphrase", refused_passphrase()),
     ];
     named
         .map(|(name, page)| (name, page.render().unwrap()))
@@ -281,6 +328,55 @@ fn a_refused_name_is_kept_in_an_open_form() {
     assert!(html.contains("aria-invalid=\"true\""));
     let fold = html.split("class=\"fold slot-actions\"").nth(1).unwrap();
     assert!(fold.split('>').next().unwrap().contains(" open"));
+}
+
+#[test]
+fn a_passphrase_is_masked_like_a_key() {
+    let masked = encrypted_card(false).render().unwrap();
+    assert!(!masked.contains(SECRET), "{masked}");
+    assert!(
+        masked.contains("&#38;passphrase=••••••••") && masked.contains("Both your phone and OBS")
+    );
+    let revealed = encrypted_card(true).render().unwrap();
+    assert!(revealed.contains("&#38;passphrase=a-5eC2e7") && revealed.contains(">a-5eC2e7"));
+    let plain = card("Main", SlotState::Live, true).render().unwrap();
+    assert!(!plain.contains("passphrase=") && !plain.contains("This slot has a passphrase"));
+}
+
+#[test]
+fn only_what_can_be_done_about_a_passphrase_is_offered() {
+    let offers = |card: &SlotCard| {
+        let html = card.render().unwrap();
+        ["generate", "set", "remove"]
+            .map(|word| html.contains(&format!("name=\"action\" value=\"{word}\"")))
+    };
+    let mut card = card("Main", SlotState::Live, false);
+    assert_eq!(offers(&card), [true, true, false]);
+    card.passphrase.is_set = true;
+    assert_eq!(offers(&card), [true, true, true]);
+    card.passphrase.can_encrypt = false;
+    assert_eq!(
+        offers(&card),
+        [false, false, true],
+        "so that it can be used again"
+    );
+    card.passphrase.is_set = false;
+    assert_eq!(offers(&card), [false; 3]);
+}
+
+#[test]
+fn a_refused_passphrase_is_kept_in_an_open_form_and_out_of_the_debug_output() {
+    let page = refused_passphrase();
+    assert!(!format!("{page:?}").contains("sp ace"));
+    let html = page.render().unwrap();
+    assert!(html.contains("value=\"sp ace &#60;&#34;\""), "{html}");
+    for fold in [
+        "class=\"fold slot-actions\"",
+        "class=\"confirm\" id=\"passphrase-",
+    ] {
+        let tag = html.split(fold).nth(1).unwrap().split('>').next().unwrap();
+        assert!(tag.contains(" open"), "{fold}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,7 +25,15 @@ pub struct StreamSpec {
     pub publish_key: SecretString,
     /// The whole play key as a player sends it, `play_` included.
     pub play_key: SecretString,
+    /// Encrypts the streams of publisher and players; `None` for a slot whose streams are not encrypted.
+    /// It has [`PASSPHRASE_BYTES`] bytes; whoever makes a `StreamSpec` has seen to that.
+    pub passphrase: Option<SecretString>,
 }
+
+/// How long a passphrase may be, in bytes.
+///
+/// Source: libsrt, `SRTO_PASSPHRASE` in `API-socket-options.md` (read November 2026).
+pub const PASSPHRASE_BYTES: RangeInclusive<usize> = 10..=79;
 
 /// What an engine is able to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -268,6 +277,7 @@ pub trait Engine: Send + Sync + fmt::Debug {
 
     /// Admits publisher and players of a slot. Idempotent. A registration with other keys than before
     /// replaces them: new callers need the new keys, and those who used a key that changed are cut off.
+    /// A passphrase is a key of publisher and players alike.
     async fn register(&self, stream: StreamSpec) -> Result<(), EngineError>;
 
     /// Forgets a slot and cuts off whoever is connected. Unknown slots are no error.

@@ -1,6 +1,7 @@
 //! A relay engine in memory that obeys the port, and can be told to fail or to hang.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -27,6 +28,7 @@ pub(crate) enum Mood {
 pub(crate) struct FakeEngine {
     mood: watch::Sender<Mood>,
     events: broadcast::Sender<EngineEvent>,
+    can_encrypt: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -44,6 +46,7 @@ impl FakeEngine {
         Arc::new(Self {
             mood: watch::Sender::new(Mood::Well),
             events: broadcast::Sender::new(64),
+            can_encrypt: AtomicBool::new(true),
             state: Mutex::default(),
         })
     }
@@ -61,6 +64,11 @@ impl FakeEngine {
         self.state().notices = notices;
     }
 
+    /// Whether it takes passphrases from now on; at first it does.
+    pub(crate) fn set_can_encrypt(&self, can_encrypt: bool) {
+        self.can_encrypt.store(can_encrypt, Ordering::Relaxed);
+    }
+
     /// What it answers when it is asked for figures.
     pub(crate) fn set_figures(&self, figures: Vec<StreamStats>) {
         self.state().figures = figures;
@@ -72,6 +80,13 @@ impl FakeEngine {
         let spec = state.streams.get(&slot_id)?;
         let text = |secret: &secrecy::SecretString| secret.expose_secret().to_owned();
         Some((text(&spec.publish_key), text(&spec.play_key)))
+    }
+
+    /// The passphrase with which it admits callers of a slot.
+    pub(crate) fn passphrase(&self, slot_id: SlotId) -> Option<String> {
+        let state = self.state();
+        let passphrase = state.streams.get(&slot_id)?.passphrase.as_ref();
+        passphrase.map(|it| it.expose_secret().to_owned())
     }
 
     /// Lets a publisher and a player connect to a slot.
@@ -133,7 +148,7 @@ impl Engine for FakeEngine {
         Capabilities {
             can_disconnect: true,
             has_links: true,
-            has_passphrase: false,
+            has_passphrase: self.can_encrypt.load(Ordering::Relaxed),
             keeps_streams: false,
         }
     }
@@ -164,6 +179,13 @@ impl Engine for FakeEngine {
             old.publish_key.expose_secret(),
             old.play_key.expose_secret(),
         );
+        let passphrase = |stream: &StreamSpec| {
+            let secret = stream.passphrase.as_ref();
+            secret.map(|secret| secret.expose_secret().to_owned())
+        };
+        if self.state().streams.get(&slot_id).map(passphrase) != Some(passphrase(&old)) {
+            self.cut(slot_id, Target::Everyone);
+        }
         if new.as_ref().is_some_and(|new| new.0 != publish) {
             self.cut(slot_id, Target::Publisher);
         }

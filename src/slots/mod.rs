@@ -1,15 +1,18 @@
-//! Stream slots: places to stream to, each with three independent keys.
+//! Stream slots: places to stream to, each with three independent keys and, if its owner wants one, a
+//! passphrase that encrypts its streams.
 //!
-//! Invariant: a key is stored sealed and found by its keyed hash; it leaves this capability only as a
+//! Invariant: a key or passphrase is stored sealed, a key found by its keyed hash; it leaves this capability only as a
 //! [`SecretString`](crate::kernel::secret::SecretString) inside [`SlotKeys`].
 
 pub mod api;
 pub mod jobs;
 pub mod model;
+pub mod passphrase;
 pub mod service;
 pub mod store;
 pub mod urls;
 
 pub use model::{KeyKind, Slot, SlotKeys, StreamToken};
+pub use passphrase::{Passphrase, PassphraseChange};
 pub use service::SlotsService;
 pub use urls::ClientUrls;

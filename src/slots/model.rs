@@ -71,7 +71,7 @@ impl KeyKind {
     }
 }
 
-/// The three keys of a slot, prefixes included.
+/// The three keys of a slot, prefixes included, and its passphrase.
 #[derive(Debug, Clone)]
 pub struct SlotKeys {
     /// `live_...`
@@ -80,16 +80,19 @@ pub struct SlotKeys {
     pub play: SecretString,
     /// `stats_...`
     pub stats: SecretString,
+    /// What encrypts the slot's streams, a [`Passphrase`](super::Passphrase); `None` for a slot without one.
+    pub passphrase: Option<SecretString>,
 }
 
 impl SlotKeys {
-    /// Draws three keys.
+    /// Draws three keys. There is no passphrase.
     #[must_use]
     pub fn generate() -> Self {
         Self {
             publish: KeyKind::Publish.generate(),
             play: KeyKind::Play.generate(),
             stats: KeyKind::Stats.generate(),
+            passphrase: None,
         }
     }
 
@@ -156,7 +159,7 @@ pub struct Slot {
     pub keys: SlotKeys,
     /// When it was made.
     pub created_at: UnixMillis,
-    /// When label or keys last changed.
+    /// When label, keys or passphrase last changed.
     pub updated_at: UnixMillis,
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::model::{KeyKind, Slot, SlotKeys, StreamToken, default_label};
+use super::passphrase::Passphrase;
 use crate::kernel::ids::{SlotId, UserId};
 use crate::kernel::seal::Vault;
 use crate::kernel::secret::{ExposeSecret, SecretString};
@@ -16,7 +17,7 @@ use crate::kernel::{Result, UnixMillis};
 pub const RETIRED_PLAY_KEY_LIFE: Duration = Duration::from_hours(30 * 24);
 
 const COLUMNS: &str = "id, user_id, slot_number, label, publish_key_sealed, play_key_sealed, \
-                       stats_key_sealed, created_at_ms, updated_at_ms";
+                       stats_key_sealed, passphrase_sealed, created_at_ms, updated_at_ms";
 
 /// Gives a new user `count` slots, numbered from 1.
 ///
@@ -259,6 +260,31 @@ pub fn key_replace(
     Ok(key)
 }
 
+/// Replaces the passphrase of a slot; answers whether the slot exists.
+///
+/// # Errors
+/// When the statement fails.
+pub fn passphrase_replace(
+    connection: &Connection,
+    vault: &Vault,
+    id: SlotId,
+    passphrase: Option<&Passphrase>,
+    now: UnixMillis,
+) -> rusqlite::Result<bool> {
+    let sealed = passphrase.map(|it| vault.seal(it.secret(), &passphrase_seal_context(id)));
+    let changed = connection
+        .prepare_cached(
+            "UPDATE stream_slot SET passphrase_sealed = ?2, updated_at_ms = ?3 WHERE id = ?1",
+        )?
+        .execute((id, sealed, now))?;
+    Ok(changed == 1)
+}
+
+/// The associated data under which a slot's passphrase is sealed.
+fn passphrase_seal_context(id: SlotId) -> String {
+    format!("stream_slot.passphrase:{id}")
+}
+
 /// Forgets retired play keys whose time is over; answers how many.
 ///
 /// # Errors
@@ -281,6 +307,7 @@ struct SealedSlot {
     publish: Vec<u8>,
     play: Vec<u8>,
     stats: Vec<u8>,
+    passphrase: Option<Vec<u8>>,
     created_at: UnixMillis,
     updated_at: UnixMillis,
 }
@@ -295,6 +322,7 @@ impl SealedSlot {
             publish: row.get("publish_key_sealed")?,
             play: row.get("play_key_sealed")?,
             stats: row.get("stats_key_sealed")?,
+            passphrase: row.get("passphrase_sealed")?,
             created_at: row.get("created_at_ms")?,
             updated_at: row.get("updated_at_ms")?,
         })
@@ -302,10 +330,13 @@ impl SealedSlot {
 
     fn open(self, vault: &Vault) -> Result<Slot> {
         let open = |sealed: &[u8], kind: KeyKind| vault.open(sealed, &kind.seal_context(self.id));
+        let open_passphrase =
+            |sealed: Vec<u8>| vault.open(&sealed, &passphrase_seal_context(self.id));
         let keys = SlotKeys {
             publish: open(&self.publish, KeyKind::Publish)?,
             play: open(&self.play, KeyKind::Play)?,
             stats: open(&self.stats, KeyKind::Stats)?,
+            passphrase: self.passphrase.map(open_passphrase).transpose()?,
         };
         Ok(Slot {
             id: self.id,

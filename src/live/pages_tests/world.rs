@@ -114,6 +114,7 @@ impl World {
             .route("/live/card/{slot_id}", get(show_card))
             .route("/slots/{slot_id}/label", post(rename_slot))
             .route("/slots/{slot_id}/rotate", post(rotate_key))
+            .route("/slots/{slot_id}/passphrase", post(change_passphrase))
             .route("/slots/{slot_id}/disconnect", post(disconnect))
             .layer(Extension(StopSignal::new(self.stop.clone())))
             .with_state(self.app.clone())

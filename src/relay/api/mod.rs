@@ -4,6 +4,7 @@
 
 mod heartbeat;
 mod keys;
+mod passphrase;
 mod session_view;
 mod sessions;
 #[cfg(test)]
@@ -11,4 +12,5 @@ mod tests;
 
 pub use heartbeat::{HeartbeatCaller, heartbeat};
 pub use keys::{regenerate_token, rotate_key};
+pub use passphrase::put_passphrase;
 pub use sessions::{active, start, stop, usage};

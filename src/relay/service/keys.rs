@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::RelayService;
+use crate::db::Tx;
 use crate::kernel::ids::{SlotId, UserId};
 use crate::kernel::secret::SecretString;
 use crate::kernel::{Actor, Error, Result, error_chain};
@@ -98,7 +99,14 @@ impl RelayService {
         Ok(())
     }
 
-    async fn register_patiently(&self, user_id: UserId, slot_id: SlotId) -> Result<()> {
+    /// Whether the user's plan admits their slots.
+    pub(super) fn is_entitled_in(&self, tx: &Tx<'_>, user_id: UserId) -> Result<bool> {
+        let plan = plans::plan_get(tx, user_id)?;
+        let rules = self.0.deps.plans.rules();
+        Ok(plan.is_some_and(|it| it.entitlement(&rules, self.now()).is_enabled()))
+    }
+
+    pub(super) async fn register_patiently(&self, user_id: UserId, slot_id: SlotId) -> Result<()> {
         let registered = self.register_slot(user_id, slot_id);
         match tokio::time::timeout(PATIENCE, registered).await {
             Ok(answer) => Ok(answer?),
@@ -185,10 +193,7 @@ impl RelayService {
                 for kind in kinds {
                     keys.push(slots::key_replace(tx, relay.vault(), &slot, kind, now)?);
                 }
-                let plan = plans::plan_get(tx, user_id)?;
-                let rules = relay.0.deps.plans.rules();
-                let is_entitled = plan.is_some_and(|it| it.entitlement(&rules, now).is_enabled());
-                Ok((keys, is_entitled))
+                Ok((keys, relay.is_entitled_in(tx, user_id)?))
             })
             .await?;
         tracing::info!(slot.id = %slot_id, user.id = %user_id, "slot keys rotated");

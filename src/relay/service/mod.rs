@@ -8,6 +8,7 @@ mod expiry;
 mod heartbeat;
 mod keys;
 mod media;
+mod passphrase;
 mod provision;
 mod start;
 mod stop;

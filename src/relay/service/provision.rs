@@ -68,10 +68,15 @@ impl RelayService {
         let Some(slot) = slots.iter().find(|slot| slot.id == slot_id) else {
             return Err(Error::not_found("stream slot").into());
         };
+        let capabilities = self.0.deps.engine.capabilities();
+        if slot.keys.passphrase.is_some() && !capabilities.has_passphrase {
+            return Err(cannot_encrypt().into());
+        }
         let spec = StreamSpec {
             slot_id,
             publish_key: slot.keys.publish.clone(),
             play_key: slot.keys.play.clone(),
+            passphrase: slot.keys.passphrase.clone(),
         };
         // Before the call: whoever gives up waiting drops it half-way.
         self.confirmed().remove(&slot_id);
@@ -256,6 +261,13 @@ impl From<RegisterError> for Error {
                 failed(StopReason::RelayRejected).caused_by(error)
             }
         }
+    }
+}
+
+/// A slot that wants encryption is never served without it.
+fn cannot_encrypt() -> EngineError {
+    EngineError::Rejected {
+        reason: "it cannot encrypt, and the slot has a passphrase: remove that".to_owned(),
     }
 }
 

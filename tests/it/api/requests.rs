@@ -97,6 +97,7 @@ fn content(house: &House, caller: Caller, method: &str, route: &str) -> Content 
         ]),
         ("POST", "/slots/{slot_id}/label") => form(&[("label", "Backpack")]),
         ("POST", "/slots/{slot_id}/rotate") => form(&[("key", "stats")]),
+        ("POST", "/slots/{slot_id}/passphrase") => form(&[("action", "remove")]),
         ("POST", _) => form(&[]),
         _ => Content::Nothing,
     }
@@ -116,6 +117,7 @@ fn api_content(house: &House, route: &str) -> Content {
         "/auth/refresh" => json!({"refresh_token": "nobody issued this"}),
         "/user/stream-slots/{number}/label" => json!({"label": "Backpack"}),
         "/user/stream-slots/{number}/rotate" => json!({"key": "publish"}),
+        "/user/stream-slots/{number}/passphrase" => json!({"passphrase": null}),
         "/relay/start" => json!({
             "connection_id": CONNECTION,
             "stream_token": house.holder.stream_token(1),

@@ -85,6 +85,11 @@ const TABLE: &[(&str, &str, Statuses)] = &[
     ),
     (
         "POST",
+        "/slots/{slot_id}/passphrase",
+        browsers(404, 403, 303, 303, 303),
+    ),
+    (
+        "POST",
         "/slots/{slot_id}/disconnect",
         browsers(404, 403, 303, 303, 303),
     ),
@@ -128,6 +133,11 @@ const TABLE: &[(&str, &str, Statuses)] = &[
     (
         "POST",
         "/api/v1/user/stream-slots/{number}/rotate",
+        plugins(200, 200),
+    ),
+    (
+        "PUT",
+        "/api/v1/user/stream-slots/{number}/passphrase",
         plugins(200, 200),
     ),
     ("POST", "/api/v1/relay/start", plugins(404, 200)),

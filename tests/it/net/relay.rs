@@ -50,6 +50,7 @@ pub(super) fn relay_on(address: IpAddr) -> EmbeddedRelay {
         slot_id: SlotId::generate(),
         publish_key: SecretString::from("live_key"),
         play_key: SecretString::from("play_key"),
+        passphrase: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

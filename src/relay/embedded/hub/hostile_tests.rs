@@ -84,6 +84,7 @@ fn register(hub: &mut Hub, publish_key: &str, play_key: &str) -> SlotId {
         slot_id,
         publish_key: publish_key.into(),
         play_key: play_key.into(),
+        passphrase: None,
     };
     hub.register(START, &stream).unwrap();
     slot_id

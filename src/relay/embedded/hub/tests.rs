@@ -97,6 +97,7 @@ fn spec(slot_id: SlotId, publish_key: &str, play_key: &str) -> StreamSpec {
         slot_id,
         publish_key: publish_key.into(),
         play_key: play_key.into(),
+        passphrase: None,
     }
 }
 

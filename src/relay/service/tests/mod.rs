@@ -4,6 +4,7 @@ mod keys;
 mod life;
 mod metering;
 mod model;
+mod passphrase;
 mod property;
 mod starting;
 mod trouble;

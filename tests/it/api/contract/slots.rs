@@ -138,3 +138,35 @@ fn each_key_is_rotated_alone() {
     desk.post(&format!("{SLOTS}/9/rotate"), &json!({"key": "play"}))
         .expect(404);
 }
+
+#[test]
+fn a_passphrase_is_changed_only_by_a_request_that_says_how() {
+    let desk = Desk::open();
+    let before = desk.slots();
+    let put = |number: &str, body: &Value| {
+        desk.call(Method::PUT, &format!("{SLOTS}/{number}/passphrase"), body)
+    };
+    for bad in [
+        json!({}),
+        json!({"passphrase": 1}),
+        json!({"generate": "yes"}),
+        json!({"generate": true, "passphrase": null}),
+        json!({"passphrase": "nine-char"}),
+        json!({"passphrase": "x".repeat(80)}),
+        json!({"passphrase": "with a space in it"}),
+        json!({"passphrase": "with+a%26sign"}),
+        json!({"passphrase": "\u{202e}right-to-left"}),
+    ] {
+        let refused = put("1", &bad).expect(400);
+        assert_eq!(refused.error_code(), "invalid_request", "{bad}");
+        let text = refused.text();
+        for typed in ["nine-char", "xxxxxxxxxx", "in it", "%26", "right-to-left"] {
+            assert!(!text.contains(typed), "it is not repeated: {text}");
+        }
+    }
+    let removed = put("1", &json!({"passphrase": null})).expect(200).json();
+    assert_eq!(removed, json!({"slot_number": 1, "passphrase": null}));
+    put("9", &json!({"passphrase": null})).expect(404);
+    put("one", &json!({"passphrase": null})).expect(400);
+    assert_eq!(desk.slots(), before, "the plugin's list says nothing of it");
+}
