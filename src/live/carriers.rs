@@ -1,4 +1,4 @@
-//! The carriers' names of senders' addresses, out of a MaxMind database that the operator provides.
+//! The carriers' names of senders' addresses, out of a `MaxMind` database that the operator provides.
 //!
 //! Any database with `autonomous_system_organization` will do: `GeoLite2` ASN, `DB-IP` ASN Lite. It is read
 //! into memory, off the way of media, and read anew when the file changes (`geoipupdate` replaces it).

@@ -100,7 +100,7 @@ fn stream(status: &SlotStatus, reader: Reader) -> StreamFigures {
 }
 
 fn items(status: &SlotStatus, reader: Reader) -> Vec<FigureItem> {
-    let mut items = Vec::with_capacity(9);
+    let mut items = Vec::with_capacity(10);
     if let Some(publisher) = publisher(status) {
         items.extend(publisher_items(publisher));
         // Of use to who can do something about it.
@@ -119,7 +119,7 @@ fn items(status: &SlotStatus, reader: Reader) -> Vec<FigureItem> {
     items
 }
 
-fn publisher_items(publisher: &PublisherStats) -> [FigureItem; 6] {
+fn publisher_items(publisher: &PublisherStats) -> [FigureItem; 7] {
     let is_slow = publisher.rtt * ROUND_TRIPS_IN_LATENCY > publisher.latency;
     let loss_ppm = lost_ppm(publisher);
     let buffer = part_of(publisher.buffer, publisher.latency);
@@ -130,6 +130,8 @@ fn publisher_items(publisher: &PublisherStats) -> [FigureItem; 6] {
         FigureItem::new("Lost", percent_of_ppm(loss_ppm))
             .with_warning((loss_ppm >= HIGH_LOSS_PPM).then_some("high")),
         FigureItem::new("Resent", publisher.retransmitted_packets.to_string()),
+        // Not lost: they took another way, or the network turned them round.
+        FigureItem::new("Out of order", publisher.reordered_packets.to_string()),
         FigureItem::new("Dropped", publisher.dropped_packets.to_string()),
         FigureItem::new("Buffer", buffer),
     ]

@@ -51,7 +51,7 @@ fn publisher_stats() -> PublisherStats {
         packets: 990_000,
         bytes: 1_300_000_000,
         lost_packets: 4_200,
-        reordered_packets: 0,
+        reordered_packets: 77,
         retransmitted_packets: 4_200,
         dropped_packets: 10_000,
         dropped_bytes: 0,
@@ -96,6 +96,7 @@ fn a_live_slot_shows_its_figures() {
     assert_eq!(value(&figures, "Lost"), ("0.42 %".to_owned(), None));
     assert_eq!(value(&figures, "Dropped").0, "10000");
     assert_eq!(value(&figures, "Resent").0, "4200");
+    assert_eq!(value(&figures, "Out of order").0, "77");
     assert_eq!(value(&figures, "Last 5 s").0, "5.8 Mbit/s");
     assert_eq!(value(&figures, "Last drop").0, "too late");
     assert_eq!(value(&figures, "Buffer").0, "1.9 of 2.0 s");

@@ -38,12 +38,18 @@ pub struct EmbeddedConfig {
     pub publisher_buffer_bytes: usize,
     /// Media bytes that may wait for one player; default 16 MB. They are shared among players.
     pub player_queue_bytes: usize,
+    /// First handshakes and SRTLA invitations answered per second and source address; default 100. They
+    /// carry no proof of the address, so this also bounds what a forger can make us send to one.
+    pub first_handshakes_per_second: u32,
     /// SRT connection attempts per second and source address, after the cookie; default 20.
     pub handshakes_per_second: u32,
     /// SRTLA groups at a time; default 200.
     pub srtla_groups_max: usize,
     /// Links of one SRTLA group; default 16.
     pub srtla_links_max: usize,
+    /// SRTLA groups of one network that have no admitted stream yet; default 4, so that a few addresses
+    /// cannot take every place.
+    pub srtla_waiting_groups_max: usize,
     /// SRTLA registrations per second and source address; default 20.
     pub registrations_per_second: u32,
     /// Receive and send buffer asked of the kernel for each port; default 8 MB.
@@ -71,9 +77,11 @@ impl Default for EmbeddedConfig {
             players_per_slot_max: 16,
             publisher_buffer_bytes: 24_000_000,
             player_queue_bytes: 16_000_000,
+            first_handshakes_per_second: 100,
             handshakes_per_second: 20,
             srtla_groups_max: 200,
             srtla_links_max: 16,
+            srtla_waiting_groups_max: 4,
             registrations_per_second: 20,
             socket_buffer_bytes: 8_000_000,
             wake_interval: Duration::from_millis(4),

@@ -123,6 +123,32 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_this_system_throws_away_is_counted_and_told_with_its_remedy() {
+        for address in ["127.0.0.1:0", "[::1]:0", "[::]:0"] {
+            let socket = std::net::UdpSocket::bind(address).unwrap();
+            socket2::SockRef::from(&socket)
+                .set_recv_buffer_size(4096)
+                .unwrap();
+            let ours = socket.local_addr().unwrap();
+            let port = ours.port();
+            // One that takes both families is flooded over IPv4.
+            let target = match ours.ip() {
+                IpAddr::V6(Ipv6Addr::LOCALHOST) => SocketAddr::from((Ipv6Addr::LOCALHOST, port)),
+                _ => SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            };
+            let sender = std::net::UdpSocket::bind((target.ip(), 0)).unwrap();
+            for _ in 0..100 {
+                sender.send_to(&[0; 1000], target).unwrap();
+            }
+            let count = dropped(&[ours]).unwrap();
+            assert!((50..100).contains(&count), "{address}: {count}");
+            let text = notice(count, 8_000_000);
+            assert!(text.contains(&format!("threw away {count} datagrams")));
+            assert!(text.contains("sysctl -w net.core.rmem_max=8000000"));
+        }
+    }
+
     proptest! {
         #[test]
         fn no_table_makes_the_reader_panic(table in "(.{0,60}\n){0,8}") {

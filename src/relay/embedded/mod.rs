@@ -9,8 +9,13 @@
 //! All protocol parts are state machines that take `(now, peer, datagram)` and give datagrams, events and a
 //! deadline; only `reactor` knows sockets and threads.
 //!
+//! Addresses: each port takes IPv4 and IPv6; `socket` turns the forms that systems use into one. Keys:
+//! `streamid` knows every spelling of one. Latency: `listener::latency` has the table. Limits and the memory
+//! that follows of them: `bounds`; each limit has a key in the configuration and a counter in the metrics.
+//!
 //! Invariant: what a stranger sends costs a counter and no memory.
 
+mod bounds;
 mod config;
 mod handshake;
 mod hub;
@@ -44,6 +49,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+pub use self::bounds::MemoryBound;
 pub use self::config::EmbeddedConfig;
 use self::hub::Hub;
 pub use self::reactor::BoundAddresses;

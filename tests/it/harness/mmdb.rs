@@ -1,4 +1,4 @@
-//! Writes MaxMind databases of a few networks, for tests.
+//! Writes `MaxMind` databases of a few networks, for tests.
 //!
 //! Source: <https://maxmind.github.io/MaxMind-DB/>, version 2.0 of the format (read November 2026).
 //!
@@ -11,6 +11,8 @@ const SEPARATOR_BYTES: u32 = 16;
 const ADDRESS_BITS: u32 = 128;
 /// IPv4 networks stand below `::/96`.
 const IPV4_PREFIX_BITS: u32 = 96;
+/// In place of the length of a text of 29 bytes or more.
+const LONG_TEXT: u8 = 0x1D;
 const METADATA_MARK: &[u8] = b"\xAB\xCD\xEFMaxMind.com";
 
 /// What a place of the search tree leads to.
@@ -113,7 +115,7 @@ fn text(text: &str) -> Vec<u8> {
     let head = match text.len() {
         length @ 0..29 => vec![2 << 5 | u8::try_from(length).expect("it is below 29")],
         length => vec![
-            2 << 5 | 29,
+            2 << 5 | LONG_TEXT,
             u8::try_from(length - 29).expect("a name of at most 284 bytes"),
         ],
     };

@@ -55,11 +55,29 @@ impl Hub {
         };
         match refusal {
             Some(code) => {
+                if code == RejectCode::Overload {
+                    self.count_no_place(direction, slot_id);
+                }
                 tracing::info!(slot.id = %slot_id, ?direction, "refused: {}", code.reason());
                 Err(code)
             }
             None => Ok(slot_id),
         }
+    }
+
+    fn count_no_place(&mut self, direction: Direction, slot_id: SlotId) {
+        let is_slot_full = direction == Direction::Play && self.is_slot_full(slot_id);
+        let counters = &mut self.listener(direction).counters;
+        if is_slot_full {
+            counters.no_place_in_slot += 1;
+        } else {
+            counters.no_place += 1;
+        }
+    }
+
+    fn is_slot_full(&self, slot_id: SlotId) -> bool {
+        let slot = self.slots.get(&slot_id);
+        slot.is_some_and(|slot| slot.players.len() >= self.players_per_slot_max)
     }
 
     /// Why there is no place for one more with the key of a slot.
@@ -83,8 +101,7 @@ impl Hub {
                 (!self.publish.has_room()).then_some(RejectCode::Overload)
             }
             (Direction::Play, _) => {
-                let players = slot.map_or(0, |slot| slot.players.len());
-                let has_room = players < self.players_per_slot_max && self.play.has_room();
+                let has_room = !self.is_slot_full(slot_id) && self.play.has_room();
                 (!has_room).then_some(RejectCode::Overload)
             }
         }

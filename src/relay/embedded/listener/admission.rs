@@ -19,9 +19,6 @@ use crate::relay::embedded::time::Micros;
 use crate::relay::embedded::wire::{ControlKind, ControlPacket, control};
 use crate::relay::embedded::{Direction, Peer};
 
-/// First handshakes answered per second and source address. They carry no proof of the address, so this
-/// also bounds what a forger can make us send to one.
-pub(super) const INDUCTIONS_PER_SECOND: u32 = 100;
 /// From this version on libsrt ignores a second loss report within a round trip.
 const VERSION_IGNORES_EARLY_REPEATS: u32 = 0x01_05_00;
 
@@ -49,7 +46,7 @@ impl Listener {
 
     fn on_induction(&mut self, now: Micros, peer: Peer, source: IpAddr, handshake: Handshake) {
         if !self.inductions.take(now, source) {
-            self.counters.limited += 1;
+            self.counters.first_limited += 1;
             return;
         }
         let answer = Handshake {

@@ -16,6 +16,7 @@ pub(super) fn listener() -> Listener {
         latency_min: Micros::from_millis(120),
         latency_max: Micros::from_secs(15),
         connections_max: 10,
+        first_handshakes_per_second: 100,
         handshakes_per_second: 20,
         idle: Micros::from_secs(6),
         first_media: Micros::from_secs(15),
@@ -118,7 +119,7 @@ fn a_forger_can_have_an_address_answered_only_so_often() {
         hear(&mut listener, ADDRESS, &induction(1));
     }
     assert_eq!(sent(&mut listener).len(), 200);
-    assert_eq!(listener.counters.limited, 800);
+    assert_eq!(listener.counters.first_limited, 800);
 }
 
 #[test]

@@ -114,11 +114,13 @@ impl Receiver {
     fn has_room(&mut self, index: u64, bytes: usize) -> bool {
         if index - self.head >= u64::from(self.limits.window_packets) {
             self.far_ahead += 1;
+            self.counters.overflowed += 1;
             return false;
         }
         self.far_ahead = 0;
         // The next packet is always let in: it is the one that makes room.
         if index != self.head && self.held_bytes + bytes > self.limits.bytes {
+            self.counters.overflowed += 1;
             "the receive buffer is full".clone_into(&mut self.last_drop);
             return false;
         }
@@ -322,6 +324,11 @@ impl Receiver {
     /// Packets held.
     pub(crate) fn held_packets(&self) -> usize {
         self.held.len()
+    }
+
+    /// Media bytes held.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held_bytes
     }
 
     /// From the playout time of the next packet to that of the newest one.

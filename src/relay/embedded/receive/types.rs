@@ -50,6 +50,8 @@ pub(crate) struct ReceiveCounters {
     pub(crate) reordered: u64,
     /// Packets that were given up.
     pub(crate) dropped: u64,
+    /// Packets that found no room in the buffer.
+    pub(crate) overflowed: u64,
     /// Packets that were handed on.
     pub(crate) delivered: u64,
 }

@@ -31,11 +31,6 @@ use crate::relay::engine::LinkStats;
 const LINK_TIMEOUT: Micros = Micros::from_secs(10);
 /// A group may take so long to get its stream admitted before it makes room for others.
 const ADMISSION_GRACE: Micros = Micros::from_secs(2);
-/// Groups of one network that have no admitted stream yet; so a few addresses cannot take every place.
-const UNADMITTED_PER_ORIGIN_MAX: usize = 4;
-/// Invitations per second and source address. What asks for one carries no proof of the address, so this
-/// also bounds what a forger can make us send to one.
-const INVITATIONS_PER_SECOND: u32 = 100;
 const SWEEP_INTERVAL: Micros = Micros::from_secs(1);
 /// First two bytes of an SRT ACK.
 const SRT_ACK: [u8; 2] = [0x80, 0x02];
@@ -47,6 +42,11 @@ pub(crate) struct SrtlaLimits {
     pub(crate) groups_max: usize,
     /// Links of one group.
     pub(crate) links_max: usize,
+    /// Groups of one network that have no admitted stream yet; so a few addresses cannot take every place.
+    pub(crate) waiting_groups_max: usize,
+    /// Invitations per second and source address. What asks for one carries no proof of the address, so
+    /// this also bounds what a forger can make us send to one.
+    pub(crate) invitations_per_second: u32,
     /// Registrations per second and source address.
     pub(crate) registrations_per_second: u32,
 }
@@ -58,10 +58,16 @@ pub(crate) struct SrtlaCounters {
     pub(crate) malformed: u64,
     /// Packets from addresses that are no link.
     pub(crate) stray: u64,
-    /// Registrations beyond the rate.
+    /// Wishes for a group beyond the rate of their address.
+    pub(crate) invitations_limited: u64,
+    /// Registrations beyond the rate of their address.
     pub(crate) limited: u64,
-    /// Registrations refused: no room, or an address that is a link already.
-    pub(crate) refused: u64,
+    /// Groups refused because there are so many.
+    pub(crate) groups_refused: u64,
+    /// Links refused because their group has so many.
+    pub(crate) links_refused: u64,
+    /// Registrations refused because the address is a link already.
+    pub(crate) address_taken: u64,
     /// Joins of groups that are not there.
     pub(crate) no_group: u64,
     /// Groups opened.
@@ -111,7 +117,7 @@ impl Srtla {
             by_id: HashMap::new(),
             by_address: HashMap::new(),
             inviter: Inviter::new(secret),
-            invitations: AddressLimiter::new(now, INVITATIONS_PER_SECOND, secret),
+            invitations: AddressLimiter::new(now, limits.invitations_per_second, secret),
             registrations: AddressLimiter::new(now, limits.registrations_per_second, secret),
             last_group: 0,
             next_sweep: now + SWEEP_INTERVAL,
@@ -192,12 +198,17 @@ impl Srtla {
 
     fn on_open(&mut self, now: Micros, source: SocketAddr, half: &[u8; HALF_ID_BYTES]) {
         if !self.invitations.take(now, source.ip()) {
-            self.counters.limited += 1;
+            self.counters.invitations_limited += 1;
+            return;
+        }
+        if self.by_address.contains_key(&source) {
+            self.counters.address_taken += 1;
+            self.refuse(source);
             return;
         }
         let origin = origin_of(source.ip());
-        let has_place = self.place(now, origin) != Place::Nowhere;
-        if !has_place || self.by_address.contains_key(&source) {
+        if self.place(now, origin) == Place::Nowhere {
+            self.counters.groups_refused += 1;
             self.refuse(source);
             return;
         }
@@ -209,7 +220,7 @@ impl Srtla {
     fn place(&self, now: Micros, origin: u64) -> Place {
         let of_origin = self.groups.values().filter(|group| group.origin == origin);
         let unadmitted = of_origin.filter(|group| !group.is_admitted).count();
-        let oldest = if unadmitted >= UNADMITTED_PER_ORIGIN_MAX {
+        let oldest = if unadmitted >= self.limits.waiting_groups_max {
             self.oldest_idle(now, |group| group.origin == origin)
         } else if self.groups.len() >= self.limits.groups_max {
             self.oldest_idle(now, |_| true)
@@ -249,22 +260,33 @@ impl Srtla {
             self.counters.limited += 1;
             return;
         }
-        let links_max = self.limits.links_max;
-        let group_id = match known {
-            _ if self.by_address.contains_key(&source) => None,
-            Some(group_id) => Some(group_id),
-            None => origin.and_then(|origin| self.create(now, origin, source, id)),
-        };
-        let group = group_id.and_then(|group_id| self.groups.get_mut(&group_id));
-        match (group_id, group) {
-            (Some(group_id), Some(group)) if group.links.len() < links_max => {
-                group.join(now, source);
-                group.last_address = source;
-                self.by_address.insert(source, group_id);
-                self.outgoing.push((source, joined()));
-            }
-            _ => self.refuse(source),
+        if self.by_address.contains_key(&source) {
+            self.counters.address_taken += 1;
+            self.refuse(source);
+            return;
         }
+        let group_id =
+            known.or_else(|| origin.and_then(|origin| self.create(now, origin, source, id)));
+        let Some(group_id) = group_id else {
+            self.counters.groups_refused += 1;
+            self.refuse(source);
+            return;
+        };
+        self.let_in(now, group_id, source);
+    }
+
+    fn let_in(&mut self, now: Micros, group_id: GroupId, source: SocketAddr) {
+        let links_max = self.limits.links_max;
+        let group = self.groups.get_mut(&group_id);
+        let Some(group) = group.filter(|group| group.links.len() < links_max) else {
+            self.counters.links_refused += 1;
+            self.refuse(source);
+            return;
+        };
+        group.join(now, source);
+        group.last_address = source;
+        self.by_address.insert(source, group_id);
+        self.outgoing.push((source, joined()));
     }
 
     fn create(
@@ -290,7 +312,6 @@ impl Srtla {
     }
 
     fn refuse(&mut self, source: SocketAddr) {
-        self.counters.refused += 1;
         self.outgoing.push((source, refused()));
     }
 
@@ -321,6 +342,11 @@ impl Srtla {
         if let Some(group) = self.groups.get_mut(&group_id) {
             group.is_admitted = false;
         }
+    }
+
+    /// How many groups and links there are.
+    pub(crate) fn holds(&self) -> (usize, usize) {
+        (self.groups.len(), self.by_address.len())
     }
 
     /// Figures of a group's links.

@@ -10,6 +10,8 @@ const MS: Micros = Micros::from_millis(1);
 const LIMITS: SrtlaLimits = SrtlaLimits {
     groups_max: 3,
     links_max: 2,
+    waiting_groups_max: 4,
+    invitations_per_second: 100,
     registrations_per_second: 20,
 };
 
