@@ -35,6 +35,9 @@ fn link(share_percent: f64, since_last_packet: Duration) -> LinkStats {
 
 fn publisher_stats() -> PublisherStats {
     PublisherStats {
+        key_bits: 0,
+        key_renewals: 0,
+        undecryptable_packets: 0,
         links: vec![
             link(61.6, Duration::from_millis(40)),
             link(f64::NAN, Duration::from_secs(8)),

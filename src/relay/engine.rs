@@ -194,6 +194,12 @@ pub struct PublisherStats {
     pub bandwidth_kbps: u32,
     /// The reason of the last drop, for an operator; empty when nothing was dropped.
     pub last_drop: String,
+    /// Length of the key that its media are encrypted with, in bits: 128, 192 or 256; 0 when they are plain.
+    pub key_bits: u16,
+    /// How often that key was renewed since it connected.
+    pub key_renewals: u32,
+    /// Packets left out because the relay has no key for them, or because they came plain.
+    pub undecryptable_packets: u64,
 }
 
 /// Figures of one link of a publisher.
@@ -255,6 +261,10 @@ pub struct PlayerStats {
     pub dropped_packets: u64,
     /// Time span of media in its send buffer.
     pub buffer: Duration,
+    /// Length of the key that its media are encrypted with, in bits: 128, 192 or 256; 0 when they are plain.
+    pub key_bits: u16,
+    /// How often that key was renewed since it connected.
+    pub key_renewals: u32,
 }
 
 /// Counters of an engine's ports since it started, for the metrics page: name and value.

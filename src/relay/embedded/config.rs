@@ -5,6 +5,8 @@
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use super::crypto::RefreshRate;
+
 /// Settings of the embedded relay.
 #[derive(Debug, Clone)]
 pub struct EmbeddedConfig {
@@ -43,6 +45,8 @@ pub struct EmbeddedConfig {
     pub first_handshakes_per_second: u32,
     /// SRT connection attempts per second and source address, after the cookie; default 20.
     pub handshakes_per_second: u32,
+    /// Packets after which the key of an encrypted player is renewed; default 2^24, which is libsrt's.
+    pub key_refresh_packets: u64,
     /// SRTLA groups at a time; default 200.
     pub srtla_groups_max: usize,
     /// Links of one SRTLA group; default 16.
@@ -79,6 +83,7 @@ impl Default for EmbeddedConfig {
             player_queue_bytes: 16_000_000,
             first_handshakes_per_second: 100,
             handshakes_per_second: 20,
+            key_refresh_packets: RefreshRate::DEFAULT_PACKETS,
             srtla_groups_max: 200,
             srtla_links_max: 16,
             srtla_waiting_groups_max: 4,

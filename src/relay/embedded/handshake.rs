@@ -16,6 +16,7 @@
 
 use bytes::BufMut;
 
+use super::crypto::{BadKeyMessage, KeyMessage};
 use super::reject::RejectCode;
 use super::sequence::Sequence;
 use super::wire::{half_word, word};
@@ -28,6 +29,8 @@ pub(crate) const CONCLUSION: u32 = 0xFFFF_FFFF;
 pub(crate) const MAGIC: u16 = 0x4A17;
 /// In the extension field of our conclusion answer: a handshake extension follows.
 pub(crate) const EXTENSION_HANDSHAKE: u16 = 1;
+/// The same: key material follows.
+pub(crate) const EXTENSION_KEY: u16 = 2;
 /// The longest stream id the protocol knows.
 pub(crate) const STREAM_ID_MAX_BYTES: usize = 512;
 /// The libsrt version whose behaviour we have.
@@ -37,6 +40,7 @@ const FIXED_BYTES: usize = 48;
 const BLOCK_REQUEST: u16 = 1;
 const BLOCK_RESPONSE: u16 = 2;
 const BLOCK_KEY_REQUEST: u16 = 3;
+const BLOCK_KEY_RESPONSE: u16 = 4;
 const BLOCK_STREAM_ID: u16 = 5;
 const BLOCK_CONGESTION: u16 = 6;
 const BLOCK_FILTER: u16 = 7;
@@ -85,8 +89,8 @@ pub(crate) struct Handshake {
     pub(crate) address: [u8; 16],
     /// The handshake extension of a conclusion.
     pub(crate) extension: Option<Extension>,
-    /// Whether key material came along.
-    pub(crate) has_key_material: bool,
+    /// The key material that came along: the caller wants an encrypted stream.
+    pub(crate) key_material: Option<Result<KeyMessage, BadKeyMessage>>,
     /// The stream id.
     pub(crate) stream_id: Option<String>,
     /// The congestion control asked for.
@@ -111,7 +115,7 @@ impl Handshake {
             cookie: word(body, 28)?,
             address: body.get(32..FIXED_BYTES)?.try_into().ok()?,
             extension: None,
-            has_key_material: false,
+            key_material: None,
             stream_id: None,
             congestion: None,
             has_filter: false,
@@ -143,7 +147,7 @@ impl Handshake {
                     send_delay_ms: half_word(block, 10)?,
                 });
             }
-            BLOCK_KEY_REQUEST => self.has_key_material = true,
+            BLOCK_KEY_REQUEST => self.key_material = Some(KeyMessage::parse(block)),
             BLOCK_STREAM_ID if block.len() <= STREAM_ID_MAX_BYTES => {
                 self.stream_id = Some(text_of_words(block));
             }
@@ -185,7 +189,7 @@ impl Handshake {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(FIXED_BYTES + 16);
         body.put_u32(self.version);
-        // Cipher field: 0, no encryption.
+        // The key size we would like; 0 leaves it to the caller.
         body.put_u16(0);
         body.put_u16(self.extension_field);
         body.put_u32(self.initial_sequence.get());
@@ -207,6 +211,18 @@ pub(crate) fn append_response(body: &mut Vec<u8>, receive_delay_ms: u16, send_de
     body.put_u32(OUR_FLAGS);
     body.put_u16(receive_delay_ms);
     body.put_u16(send_delay_ms);
+}
+
+/// Appends the confirmation of the caller's key material: the same again.
+pub(crate) fn append_key_response(body: &mut Vec<u8>, message: &KeyMessage) {
+    put_block(body, BLOCK_KEY_RESPONSE, message.bytes());
+}
+
+/// `block` is a multiple of four bytes.
+fn put_block(body: &mut Vec<u8>, kind: u16, block: &[u8]) {
+    body.put_u16(kind);
+    body.put_u16(u16::try_from(block.len() / 4).expect("blocks are short"));
+    body.put_slice(block);
 }
 
 /// SRT texts are sent as little-endian words, padded with zeros.
@@ -252,15 +268,11 @@ pub(crate) mod tests {
             (BLOCK_CONGESTION, &handshake.congestion),
         ] {
             let Some(text) = text else { continue };
-            let block = words_of_text(text);
-            body.put_u16(kind);
-            body.put_u16(u16::try_from(block.len() / 4).unwrap());
-            body.put_slice(&block);
+            put_block(&mut body, kind, &words_of_text(text));
         }
-        if handshake.has_key_material {
-            body.put_u16(BLOCK_KEY_REQUEST);
-            body.put_u16(1);
-            body.put_u32(7);
+        if let Some(material) = &handshake.key_material {
+            let block = material.as_ref().map_or(&[7; 4][..], KeyMessage::bytes);
+            put_block(&mut body, BLOCK_KEY_REQUEST, block);
         }
         for (kind, is_asked) in [
             (BLOCK_FILTER, handshake.has_filter),
@@ -293,7 +305,7 @@ pub(crate) mod tests {
                 receive_delay_ms: latency_ms,
                 send_delay_ms: latency_ms,
             }),
-            has_key_material: false,
+            key_material: None,
             stream_id: Some(stream_id.into()),
             congestion: None,
             has_filter: false,

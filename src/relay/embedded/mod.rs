@@ -17,6 +17,7 @@
 
 mod bounds;
 mod config;
+mod crypto;
 mod handshake;
 mod hub;
 mod kernel_drops;
@@ -29,6 +30,8 @@ mod reject;
 mod rtt;
 mod send;
 mod sequence;
+#[cfg(test)]
+mod simulation;
 mod socket;
 mod srtla;
 mod streamid;
@@ -270,7 +273,7 @@ impl Engine for EmbeddedRelay {
         Capabilities {
             can_disconnect: true,
             has_links: true,
-            has_passphrase: false,
+            has_passphrase: true,
             keeps_streams: true,
         }
     }

@@ -11,8 +11,10 @@ pub(crate) enum RejectCode {
     Rogue = 1004,
     /// An older protocol version.
     Version = 1008,
-    /// Encryption is asked for, which we do not have.
-    Encryption = 1011,
+    /// The key material was made with another passphrase.
+    BadSecret = 1010,
+    /// The slot has a passphrase and the caller has none, or the other way around.
+    Unsecure = 1011,
     /// A byte stream (file mode) is asked for.
     MessageMode = 1012,
     /// Another congestion control than `live`.
@@ -21,6 +23,8 @@ pub(crate) enum RejectCode {
     Filter = 1014,
     /// libsrt's own bonding groups.
     Group = 1015,
+    /// Encryption of a kind that we do not have.
+    Cipher = 1017,
     /// The stream id is not of a form we know.
     BadRequest = 2400,
     /// The stream id is no key of this port.
@@ -47,11 +51,13 @@ impl RejectCode {
             Self::Rogue => "handshake without its extension",
             Self::Overload => "no room",
             Self::Version => "protocol version",
-            Self::Encryption => "encryption is not offered",
+            Self::BadSecret => "wrong passphrase",
+            Self::Unsecure => "one side has a passphrase and the other has none",
             Self::MessageMode => "file mode",
             Self::Congestion => "congestion control is not live",
             Self::Filter => "packet filter",
             Self::Group => "libsrt bonding group",
+            Self::Cipher => "cipher is not AES in counter mode",
             Self::BadRequest => "stream id not understood",
             Self::Unauthorized => "unknown key",
             Self::BadMode => "stream id asks for the other direction",

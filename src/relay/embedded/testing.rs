@@ -119,7 +119,7 @@ impl Caller {
     pub(super) fn media(&mut self, timestamp: Micros, payload: &[u8]) -> Vec<u8> {
         let sequence = Sequence::new(self.next);
         self.next = self.next.wrapping_add(1);
-        let header = data_header(sequence, 1, false, timestamp.timestamp(), self.remote_id);
+        let header = data_header(sequence, 1, false, 0, timestamp.timestamp(), self.remote_id);
         [header.as_slice(), payload].concat()
     }
 

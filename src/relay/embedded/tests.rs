@@ -99,7 +99,7 @@ impl Remote {
     fn send_media(&self, offset: u32, payload: &[u8]) {
         let first = caller("", 0).initial_sequence.get();
         let sequence = sequence::Sequence::new(first + offset);
-        let header = data_header(sequence, 1, false, offset * 1000, self.remote_id);
+        let header = data_header(sequence, 1, false, 0, offset * 1000, self.remote_id);
         self.socket
             .send(&[header.as_slice(), payload].concat())
             .unwrap();

@@ -20,6 +20,7 @@ const CONTROL_BIT: u32 = 0x8000_0000;
 /// "Solo" packet position: each live packet is a whole message.
 const POSITION_SOLO: u32 = 0xC000_0000;
 const IN_ORDER: u32 = 0x2000_0000;
+const KEY_FLAGS_SHIFT: u32 = 27;
 const RETRANSMITTED: u32 = 0x0400_0000;
 /// Message numbers have 26 bits and begin at 1.
 pub(crate) const MESSAGE_NUMBER_MAX: u32 = 0x03FF_FFFF;
@@ -38,7 +39,7 @@ pub(crate) enum Packet<'a> {
 pub(crate) struct DataPacket<'a> {
     /// Its place in the stream.
     pub(crate) sequence: Sequence,
-    /// Which key encrypts the payload: 0 none, 1 even, 2 odd.
+    /// Which key encrypts the payload: 0 none, 1 even, 2 odd; 3 makes no sense.
     pub(crate) key_flags: u8,
     /// Whether this is a repetition.
     pub(crate) is_retransmitted: bool,
@@ -82,12 +83,16 @@ pub(crate) enum ControlKind {
     AckAck,
     /// What the sender has given up.
     DropRequest,
+    /// Key material in mid-stream.
+    KeyRequest,
+    /// The answer to it.
+    KeyResponse,
     /// Anything else; ignored, as the protocol asks.
     Other(u16),
 }
 
 impl ControlKind {
-    const fn from_code(code: u16) -> Self {
+    const fn from_codes(code: u16, subtype: u16) -> Self {
         match code {
             0 => Self::Handshake,
             1 => Self::Keepalive,
@@ -96,12 +101,14 @@ impl ControlKind {
             5 => Self::Shutdown,
             6 => Self::AckAck,
             7 => Self::DropRequest,
+            EXTENDED if subtype == EXTENDED_KEY_REQUEST => Self::KeyRequest,
+            EXTENDED if subtype == EXTENDED_KEY_RESPONSE => Self::KeyResponse,
             other => Self::Other(other),
         }
     }
 
-    const fn code(self) -> u16 {
-        match self {
+    const fn codes(self) -> (u16, u16) {
+        let code = match self {
             Self::Handshake => 0,
             Self::Keepalive => 1,
             Self::Ack => 2,
@@ -109,10 +116,18 @@ impl ControlKind {
             Self::Shutdown => 5,
             Self::AckAck => 6,
             Self::DropRequest => 7,
+            Self::KeyRequest => return (EXTENDED, EXTENDED_KEY_REQUEST),
+            Self::KeyResponse => return (EXTENDED, EXTENDED_KEY_RESPONSE),
             Self::Other(code) => code,
-        }
+        };
+        (code, 0)
     }
 }
+
+/// The code of control packets that SRT adds to those it has of UDT; a subtype tells them apart.
+const EXTENDED: u16 = 0x7FFF;
+const EXTENDED_KEY_REQUEST: u16 = 3;
+const EXTENDED_KEY_RESPONSE: u16 = 4;
 
 /// Reads a big-endian word at a byte offset.
 pub(crate) fn word(bytes: &[u8], at: usize) -> Option<u32> {
@@ -135,7 +150,8 @@ pub(crate) fn parse(datagram: &[u8]) -> Option<Packet<'_>> {
     let (first, second) = (word(header, 0)?, word(header, 4)?);
     let (timestamp, destination) = (word(header, 8)?, word(header, 12)?);
     if first & CONTROL_BIT != 0 {
-        let kind = ControlKind::from_code(half_word(header, 0)? & 0x7FFF);
+        let code = half_word(header, 0)? & 0x7FFF;
+        let kind = ControlKind::from_codes(code, half_word(header, 2)?);
         return Some(Packet::Control(ControlPacket {
             kind,
             info: second,
@@ -149,7 +165,7 @@ pub(crate) fn parse(datagram: &[u8]) -> Option<Packet<'_>> {
     }
     Some(Packet::Data(DataPacket {
         sequence: Sequence::new(first),
-        key_flags: u8::try_from((second >> 27) & 3).expect("two bits fit"),
+        key_flags: u8::try_from((second >> KEY_FLAGS_SHIFT) & 3).expect("two bits fit"),
         is_retransmitted: second & RETRANSMITTED != 0,
         timestamp,
         destination,
@@ -157,16 +173,19 @@ pub(crate) fn parse(datagram: &[u8]) -> Option<Packet<'_>> {
     }))
 }
 
-/// The header of a data packet we send; the payload follows it.
+/// The header of a data packet we send; the payload follows it. `key_flags` are as in [`DataPacket`].
 pub(crate) fn data_header(
     sequence: Sequence,
     message_number: u32,
     is_retransmitted: bool,
+    key_flags: u8,
     timestamp: u32,
     destination: u32,
 ) -> [u8; HEADER_BYTES] {
     let repetition = if is_retransmitted { RETRANSMITTED } else { 0 };
-    let second = POSITION_SOLO | IN_ORDER | repetition | (message_number & MESSAGE_NUMBER_MAX);
+    let key = u32::from(key_flags & 3) << KEY_FLAGS_SHIFT;
+    let number = message_number & MESSAGE_NUMBER_MAX;
+    let second = POSITION_SOLO | IN_ORDER | key | repetition | number;
     let mut header = [0; HEADER_BYTES];
     let words = [sequence.get(), second, timestamp, destination];
     for (place, value) in header.chunks_exact_mut(4).zip(words) {
@@ -184,7 +203,8 @@ pub(crate) fn control(
     body: &[u8],
 ) -> Bytes {
     let mut packet = BytesMut::with_capacity(HEADER_BYTES + body.len().max(4));
-    packet.put_u32(CONTROL_BIT | (u32::from(kind.code()) << 16));
+    let (code, subtype) = kind.codes();
+    packet.put_u32(CONTROL_BIT | (u32::from(code) << 16) | u32::from(subtype));
     packet.put_u32(info);
     packet.put_u32(timestamp);
     packet.put_u32(destination);
@@ -240,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_data_packet_round_trips() {
-        let mut datagram = data_header(Sequence::new(9), 4, true, 77, 5).to_vec();
+        let mut datagram = data_header(Sequence::new(9), 4, true, 2, 77, 5).to_vec();
         datagram.extend_from_slice(b"media");
         let Some(Packet::Data(packet)) = parse(&datagram) else {
             panic!("a data packet");
@@ -249,7 +269,7 @@ mod tests {
         assert!(packet.is_retransmitted);
         assert_eq!((packet.timestamp, packet.destination), (77, 5));
         assert_eq!(packet.payload, b"media");
-        assert_eq!(packet.key_flags, 0);
+        assert_eq!(packet.key_flags, 2);
     }
 
     #[test]
@@ -259,8 +279,24 @@ mod tests {
     }
 
     #[test]
+    fn key_material_in_mid_stream_is_told_from_other_extended_packets() {
+        for (subtype, kind) in [
+            (3, ControlKind::KeyRequest),
+            (4, ControlKind::KeyResponse),
+            (1, ControlKind::Other(0x7FFF)),
+        ] {
+            let mut datagram = vec![0xFF, 0xFF, 0, subtype];
+            datagram.extend_from_slice(&[0; 16]);
+            let Some(Packet::Control(packet)) = parse(&datagram) else {
+                panic!("a control packet");
+            };
+            assert_eq!(packet.kind, kind);
+        }
+    }
+
+    #[test]
     fn a_data_packet_without_media_or_with_too_much_is_malformed() {
-        let mut datagram = data_header(Sequence::new(9), 4, false, 0, 0).to_vec();
+        let mut datagram = data_header(Sequence::new(9), 4, false, 0, 0, 0).to_vec();
         assert_eq!(parse(&datagram), None);
         datagram.resize(HEADER_BYTES + PAYLOAD_MAX_BYTES + 1, 0);
         assert_eq!(parse(&datagram), None);
@@ -286,10 +322,10 @@ mod tests {
 
         #[test]
         fn a_control_packet_round_trips(
-            code in 0u16..0x8000, info: u32, timestamp: u32, destination: u32,
+            code in 0u16..0x8000, subtype in 0u16..6, info: u32, timestamp: u32, destination: u32,
             body in proptest::collection::vec(any::<u8>(), 4..200),
         ) {
-            let kind = ControlKind::from_code(code);
+            let kind = ControlKind::from_codes(code, subtype);
             let datagram = control(kind, info, timestamp, destination, &body);
             let expected = ControlPacket { kind, info, timestamp, destination, body: &body };
             prop_assert_eq!(parse(&datagram), Some(Packet::Control(expected)));

@@ -217,7 +217,7 @@ fn check_config_accepts_the_defaults_and_names_what_is_wrong() {
     let good = glb::run(folder.path(), &["check-config"]);
     assert!(good.status.success() && good.stdout.is_empty(), "{good:?}");
     let memory = "memory of the relay: strangers at most";
-    assert!(good.complaint().contains(memory), "{good:?}");
+    assert!(good.stderr.contains(memory), "{good:?}");
     let complaints = [
         (
             "GLB_LISTEN",

@@ -14,6 +14,8 @@ use crate::harness::eventually::rest_until;
 
 /// The most a datagram carries without being cut into pieces.
 const DATAGRAM_MAX_BYTES: usize = 1_472;
+/// The most that a datagram carries at all: 65,535 bytes less the headers of IPv4 and UDP.
+const DATAGRAM_LIMIT_BYTES: usize = 65_507;
 /// Where the cookie stands in a handshake, header included.
 const COOKIE: std::ops::Range<usize> = HEADER_BYTES + 28..HEADER_BYTES + 32;
 
@@ -31,16 +33,19 @@ pub(crate) enum Kind {
     /// Registrations of groups without end, joins of unknown ones, media of strangers,
     /// keepalives of any length.
     SrtlaFlood,
+    /// Datagrams as large as UDP allows, some with the head of a good packet.
+    Jumbo,
 }
 
 impl Kind {
     /// All of them.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::RandomBytes,
         Self::RandomControl,
         Self::MutatedHandshake,
         Self::MutatedConclusion,
         Self::SrtlaFlood,
+        Self::Jumbo,
     ];
 }
 
@@ -99,7 +104,11 @@ pub(crate) fn run(attack: &Attack) -> Sent {
     let mut random = Random::seeded(attack.seed);
     let cookie = match attack.kind {
         Kind::MutatedConclusion => srt_probe::cookie(&connection, Duration::from_secs(3)),
-        Kind::RandomBytes | Kind::RandomControl | Kind::MutatedHandshake | Kind::SrtlaFlood => None,
+        Kind::RandomBytes
+        | Kind::RandomControl
+        | Kind::MutatedHandshake
+        | Kind::SrtlaFlood
+        | Kind::Jumbo => None,
     };
     let handshake = conclusion(
         &call,
@@ -121,6 +130,28 @@ pub(crate) fn run(attack: &Attack) -> Sent {
     sent
 }
 
+/// Asks for `count` cookies, 8,000 a second, each under another socket id and some from another port, and
+/// reads no answer: what a forger of addresses does, as far as one machine can show it.
+pub(crate) fn ask_and_forget(target: SocketAddr, source: IpAddr, count: u32) {
+    const PER_PORT: u32 = 500;
+    let call = Call {
+        source,
+        ..Call::new(target, "")
+    };
+    let start = Instant::now();
+    let mut connection = srt_probe::open(&call);
+    let mut random = Random::seeded(u64::from(count));
+    for number in 0..count {
+        rest_until(start + Duration::from_micros(125) * number);
+        if number % PER_PORT == 0 {
+            connection = srt_probe::open(&call);
+        }
+        let mut question = srt_probe::induction(&connection);
+        question.socket = random.next_u32();
+        connection.send_control(ControlKind::Handshake, 0, &question.encode());
+    }
+}
+
 fn conclusion(call: &Call, connection: &Connection, cookie: u32) -> Vec<u8> {
     let body = srt_probe::conclusion(call, connection, cookie).encode();
     let kind = ControlKind::Handshake;
@@ -132,6 +163,73 @@ fn conclusion(call: &Call, connection: &Connection, cookie: u32) -> Vec<u8> {
         body: &body,
     }
     .encode()
+}
+
+/// Every packet type that the relay knows, cut at every byte, and with every byte and every half word of its
+/// first hundred bytes wrong, so that every length, count and type in it is wrong once. `handshake` is a
+/// conclusion with a valid cookie.
+pub(crate) fn misshapen(handshake: &[u8], destination: u32) -> Vec<Vec<u8>> {
+    let srt = |kind, body: &[u8]| {
+        let (info, time_us) = (1, 1);
+        Control {
+            kind,
+            info,
+            time_us,
+            destination,
+            body,
+        }
+        .encode()
+    };
+    let words = |count: usize| vec![0x11; count * 4];
+    let mut media = srt(ControlKind::Other(0), &words(10));
+    media[..4].copy_from_slice(&[0, 0, 0, 9]);
+    let mut group = srtla_wire::REG1.to_be_bytes().to_vec();
+    group.resize(2 + GROUP_ID_BYTES, 7);
+    let mut join = group.clone();
+    join[..2].copy_from_slice(&srtla_wire::REG2.to_be_bytes());
+    let whole = [
+        handshake.to_vec(),
+        media,
+        srt(ControlKind::Keepalive, &[]),
+        srt(ControlKind::Ack, &words(7)),
+        srt(ControlKind::Nak, &words(8)),
+        srt(ControlKind::AckAck, &[]),
+        srt(ControlKind::DropRequest, &words(2)),
+        srt(ControlKind::Other(0x7FFF), &words(3)),
+        group,
+        join,
+        srtla_wire::keepalive(5, Some(srtla_wire::LinkReport::default())),
+    ];
+    whole
+        .iter()
+        .flat_map(|packet| misshapen_one(packet))
+        .collect()
+}
+
+fn misshapen_one(packet: &[u8]) -> Vec<Vec<u8>> {
+    let mut all: Vec<Vec<u8>> = (0..packet.len())
+        .map(|length| packet[..length].to_vec())
+        .collect();
+    for at in 0..packet.len().min(100) {
+        for wrong in [0x00, 0x01, 0x7F, 0x80, 0xFF] {
+            let mut one = packet.to_vec();
+            one[at] = wrong;
+            all.push(one.clone());
+            if let Some(next) = one.get_mut(at + 1) {
+                *next = wrong;
+                all.push(one);
+            }
+        }
+    }
+    all
+}
+
+/// A conclusion for [`misshapen`] and the socket to send it from. The cookie is valid where the target gives
+/// one; `otherwise` elsewhere.
+pub(crate) fn conclusion_of(call: &Call, otherwise: u32) -> (Vec<u8>, Connection) {
+    let connection = srt_probe::open(call);
+    let cookie = srt_probe::cookie(&connection, Duration::from_secs(1)).unwrap_or(otherwise);
+    (conclusion(call, &connection, cookie), connection)
 }
 
 /// The next datagram of a kind; `handshake` is what the mutations start from.
@@ -156,6 +254,12 @@ fn next_datagram(kind: Kind, handshake: &[u8], random: &mut Random) -> Vec<u8> {
             datagram
         }
         Kind::SrtlaFlood => srtla(random),
+        Kind::Jumbo => {
+            let mut datagram =
+                [handshake, &srtla(random), &random.bytes(64)][random.below(3)].to_vec();
+            datagram.resize(DATAGRAM_LIMIT_BYTES - random.below(2), 0x92);
+            datagram
+        }
     }
 }
 
@@ -221,7 +325,7 @@ mod tests {
             assert!(
                 sample(kind, 1)
                     .iter()
-                    .all(|datagram| datagram.len() <= DATAGRAM_MAX_BYTES)
+                    .all(|datagram| datagram.len() <= DATAGRAM_LIMIT_BYTES)
             );
         }
     }

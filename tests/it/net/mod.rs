@@ -6,6 +6,7 @@
 
 pub(crate) mod background;
 pub(crate) mod hostile;
+pub(crate) mod hostile_peer;
 pub(crate) mod inbox;
 pub(crate) mod lossy;
 pub(crate) mod ports;
@@ -13,6 +14,8 @@ pub(crate) mod program;
 pub(crate) mod random;
 #[cfg(test)]
 mod relay;
+#[cfg(test)]
+mod relay_encrypted;
 #[cfg(test)]
 mod relay_ipv6;
 #[cfg(test)]

@@ -47,6 +47,8 @@ fn package(name: &str) -> &str {
     match name {
         "srt-live-transmit" => "srt-tools",
         "ffprobe" => "ffmpeg",
+        "obs" => "obs-studio",
+        "Xvfb" => "xvfb",
         other => other,
     }
 }
@@ -157,6 +159,17 @@ impl Drop for Program {
             ended.expect("our own child can be ended");
         }
     }
+}
+
+/// Resident memory of a process in KiB. Source: `man 5 proc`, `VmRSS` in `status`.
+///
+/// # Panics
+/// When there is no such process.
+pub(crate) fn resident_kib(process_id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process_id}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok())
+        .expect("the kernel tells VmRSS of every process")
 }
 
 fn keep_end(mut pipe: ChildStderr, kept: &Mutex<Vec<u8>>) {

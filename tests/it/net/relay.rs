@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use glb::kernel::ids::SlotId;
 use glb::relay::embedded::{EmbeddedConfig, EmbeddedRelay};
@@ -13,11 +13,12 @@ use secrecy::SecretString;
 
 use super::hostile::{self, Attack, Kind};
 use super::lossy::{LineProfile, LossyProxy, Profile};
+use super::random::Random;
 use super::srt_player::Player;
 use super::srt_probe::{self, Call, Connection};
 use super::srt_publisher::Publisher;
 use super::srtla_sender::{SenderConfig, SrtlaSender};
-use crate::harness::eventually::{eventually_blocking, is_reached_within};
+use crate::harness::eventually::{eventually_blocking, is_reached_within, rest_until};
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 const LATENCY: Duration = Duration::from_secs(2);
@@ -31,26 +32,35 @@ const BAD_MODE: u32 = 2_405;
 /// Somebody else publishes.
 const CONFLICT: u32 = 2_409;
 
-/// A relay on free ports of 127.0.0.1 that knows one slot.
+/// A relay on free ports that knows one slot, without a passphrase.
 pub(super) fn relay() -> EmbeddedRelay {
-    relay_on(Ipv4Addr::LOCALHOST.into())
+    relay_with(&EmbeddedConfig::default(), None)
 }
 
-/// The same on another address.
+/// The same with settings of its own, but for the ports, and a passphrase.
+pub(super) fn relay_with(config: &EmbeddedConfig, passphrase: Option<&str>) -> EmbeddedRelay {
+    relay_at(Ipv4Addr::LOCALHOST.into(), config, passphrase)
+}
+
+/// A relay on free ports of another address than 127.0.0.1.
 pub(super) fn relay_on(address: IpAddr) -> EmbeddedRelay {
+    relay_at(address, &EmbeddedConfig::default(), None)
+}
+
+fn relay_at(address: IpAddr, config: &EmbeddedConfig, passphrase: Option<&str>) -> EmbeddedRelay {
     let free = SocketAddr::from((address, 0));
     let config = EmbeddedConfig {
         srtla_listen: free,
         publish_listen: free,
         play_listen: free,
-        ..EmbeddedConfig::default()
+        ..config.clone()
     };
     let relay = EmbeddedRelay::start(&config).unwrap();
     let stream = StreamSpec {
         slot_id: SlotId::generate(),
         publish_key: SecretString::from("live_key"),
         play_key: SecretString::from("play_key"),
-        passphrase: None,
+        passphrase: passphrase.map(SecretString::from),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -104,7 +114,7 @@ pub(super) fn figures(relay: &EmbeddedRelay) -> Vec<StreamStats> {
     runtime.block_on(relay.stats()).unwrap()
 }
 
-fn line(loss_percent: f64, delay_ms: u64, jitter_ms: u64) -> LineProfile {
+pub(super) fn line(loss_percent: f64, delay_ms: u64, jitter_ms: u64) -> LineProfile {
     LineProfile {
         loss_percent,
         delay: Duration::from_millis(delay_ms),
@@ -209,6 +219,46 @@ fn a_stranger_and_a_second_publisher_are_refused_by_code() {
     });
     assert_eq!(ask(addresses.publish, "live_key"), Some(CONFLICT));
     assert!(!publisher.counters().is_closed);
+}
+
+#[test]
+fn every_packet_cut_and_every_length_wrong_on_every_port_does_not_touch_a_stream() {
+    let relay = relay();
+    let addresses = relay.addresses();
+    let targets = [addresses.publish, addresses.play, addresses.srtla];
+    let mut random = Random::seeded(5);
+    carries_everything(&relay, (addresses.publish, addresses.play), || {
+        for target in targets {
+            let call = Call {
+                source: Ipv4Addr::new(127, 0, 0, 77).into(),
+                ..Call::new(target, "live_nobody")
+            };
+            // A stranger gets no cookie from the SRTLA port.
+            let (handshake, caller) = hostile::conclusion_of(&call, random.next_u32());
+            let start = Instant::now();
+            for (number, datagram) in (0..).zip(hostile::misshapen(&handshake, 0x1234_5678)) {
+                rest_until(start + Duration::from_micros(100) * number);
+                caller.send(&datagram);
+            }
+        }
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let counters: HashMap<_, _> = runtime
+        .block_on(relay.counters())
+        .unwrap()
+        .into_iter()
+        .collect();
+    for counter in ["publish_malformed", "play_malformed", "srtla_malformed"] {
+        assert!(counters[counter] > 200, "{counter}: {counters:?}");
+    }
+    assert!(
+        counters["publish_rejected"] + counters["publish_limited"] > 200,
+        "{counters:?}"
+    );
+    assert_eq!(counters["restarts"], 0);
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn await_both(relay: &EmbeddedRelay) {
     ));
 }
 
-fn transmit(source: &str, target: &str) -> std::process::Command {
+pub(super) fn transmit(source: &str, target: &str) -> std::process::Command {
     let mut command = program::command("srt-live-transmit");
     command.args(["-q", "-chunk:1316", source, target]);
     command
@@ -62,7 +62,9 @@ fn transmit_url(listener: SocketAddr, stream_id: &str) -> String {
 fn what_srt_live_transmit_sends_it_gets_back_byte_for_byte() {
     let relay = relay();
     let addresses = relay.addresses();
-    comes_back_from_srt_live_transmit(&relay, addresses.publish, addresses.play);
+    let publish = transmit_url(addresses.publish, "live_key");
+    let play = transmit_url(addresses.play, "play_key");
+    comes_back(&relay, (&publish, &play), 1_000, 6_000, || {});
 }
 
 #[test]
@@ -71,21 +73,30 @@ fn srt_live_transmit_sends_over_ipv6_and_plays_over_ipv4() {
     let addresses = relay.addresses();
     let publish = (Ipv6Addr::LOCALHOST, addresses.publish.port()).into();
     let play = (Ipv4Addr::LOCALHOST, addresses.play.port()).into();
-    comes_back_from_srt_live_transmit(&relay, publish, play);
+    let publish = transmit_url(publish, "live_key");
+    let play = transmit_url(play, "play_key");
+    comes_back(&relay, (&publish, &play), 1_000, 6_000, || {});
 }
 
-fn comes_back_from_srt_live_transmit(relay: &EmbeddedRelay, publish: SocketAddr, play: SocketAddr) {
-    const COUNT: u64 = 1_000;
+/// Sends datagrams with srt-live-transmit to one URL, plays another, and sees every byte come back.
+/// Looks at the relay with `while_connected` when all has come.
+pub(super) fn comes_back(
+    relay: &EmbeddedRelay,
+    (publish, play): (&str, &str),
+    count: u64,
+    rate_kbps: u32,
+    while_connected: impl FnOnce(),
+) {
     // It reads and writes by blocks of 4,096 bytes: so much more pushes the last out.
     const MORE: u64 = 64;
     const START_PACKETS_MAX: usize = 700;
-    let mut player = transmit(&transmit_url(play, "play_key"), "file://con");
+    let mut player = transmit(play, "file://con");
     let mut player = Program::spawn({
         player.stdout(Stdio::piped());
         player
     });
     let written = collect(player.stdout());
-    let mut publisher = transmit("file://con", &transmit_url(publish, "live_key"));
+    let mut publisher = transmit("file://con", publish);
     let mut publisher = Program::spawn({
         publisher.stdin(Stdio::piped());
         publisher
@@ -93,9 +104,9 @@ fn comes_back_from_srt_live_transmit(relay: &EmbeddedRelay, publish: SocketAddr,
     // What it reads before it knows that it is connected it throws away.
     await_both(relay);
     let mut stdin = publisher.stdin();
-    let fed = ts::stream((COUNT + MORE) * ts::PACKETS_PER_DATAGRAM);
-    ts::write_paced(&mut stdin, &fed, 6_000).unwrap();
-    let last_sent = usize::try_from(COUNT * ts::PACKETS_PER_DATAGRAM).unwrap() - 1;
+    let fed = ts::stream((count + MORE) * ts::PACKETS_PER_DATAGRAM);
+    ts::write_paced(&mut stdin, &fed, rate_kbps).unwrap();
+    let last_sent = usize::try_from(count * ts::PACKETS_PER_DATAGRAM).unwrap() - 1;
     let mut range = (usize::MAX, 0);
     eventually_blocking(
         PATIENCE,
@@ -116,10 +127,11 @@ fn comes_back_from_srt_live_transmit(relay: &EmbeddedRelay, publish: SocketAddr,
         "{} packets are missing at the start",
         range.0
     );
+    while_connected();
 }
 
 /// ffmpeg without a terminal and a banner.
-fn ffmpeg(arguments: &str) -> std::process::Command {
+pub(super) fn ffmpeg(arguments: &str) -> std::process::Command {
     let mut command = program::command("ffmpeg");
     command.args(["-nostdin", "-hide_banner", "-loglevel", "error"]);
     command.args(arguments.split_whitespace());
@@ -147,8 +159,11 @@ fn comes_back_from_ffmpeg(publish: SocketAddr, play: SocketAddr) {
     let url = |listener, stream_id| {
         format!("srt://{listener}?mode=caller&streamid={stream_id}&latency=500000")
     };
-    let publish = url(publish, "live_key");
-    let play = url(play, "play_key");
+    plays_cleanly(&url(publish, "live_key"), &url(play, "play_key"));
+}
+
+/// Publishes with ffmpeg to one URL and plays three seconds of another with it.
+pub(super) fn plays_cleanly(publish: &str, play: &str) {
     let _publisher = Program::spawn(ffmpeg(&format!(
         "-re -f lavfi -i testsrc2=size=320x180:rate=30 -re -f lavfi -i sine=frequency=440 \
          -c:v libx264 -preset ultrafast -g 30 -pix_fmt yuv420p -c:a aac -f mpegts {publish}"

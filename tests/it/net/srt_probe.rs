@@ -3,7 +3,7 @@
 //! Source: draft-sharabayko-srt-01, section 4.3.1 (caller and listener).
 //!
 //! Invariant: blocking, with a deadline in every wait; from async tests call it through
-//! `spawn_blocking`. Version 5 handshakes, no encryption.
+//! `spawn_blocking`. Version 5 handshakes; encryption is asked for and never done.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -18,8 +18,9 @@ const VERSION: u32 = 0x0001_0500;
 const FLAGS: u32 = 0x3F;
 /// A caller's kind of socket in its induction: datagrams.
 const KIND_DATAGRAM: u16 = 2;
-/// Which extensions a conclusion brings: request, and stream id.
+/// Which extensions a conclusion brings: request, key material, and stream id.
 const HAS_REQUEST: u16 = 1;
+const HAS_KEY: u16 = 2;
 const HAS_CONFIG: u16 = 4;
 /// How often an unanswered question is repeated.
 const REPEAT: Duration = Duration::from_millis(250);
@@ -33,6 +34,9 @@ pub(crate) struct Call {
     pub(crate) source: IpAddr,
     /// The stream id; `None` sends no such extension.
     pub(crate) stream_id: Option<String>,
+    /// Key material, a multiple of four bytes; the call asks for encryption then, and cannot go on after
+    /// its conclusion, as the probe has no cipher.
+    pub(crate) key_material: Option<Vec<u8>>,
     /// The latency asked for, both ways; up to 65,535 ms.
     pub(crate) latency: Duration,
     /// When to give up.
@@ -51,6 +55,7 @@ impl Call {
             listener,
             source,
             stream_id: Some(stream_id.to_owned()),
+            key_material: None,
             latency: Duration::from_millis(200),
             timeout: Duration::from_secs(3),
         }
@@ -257,7 +262,8 @@ fn ask(connection: &Connection, question: &Handshake, deadline: Instant) -> Opti
     None
 }
 
-fn induction(connection: &Connection) -> Handshake {
+/// The first question of a call.
+pub(crate) fn induction(connection: &Connection) -> Handshake {
     Handshake {
         version: 4,
         extension: KIND_DATAGRAM,
@@ -286,9 +292,16 @@ pub(crate) fn conclusion(call: &Call, connection: &Connection, cookie: u32) -> H
     } else {
         0
     };
+    let has_key = match &call.key_material {
+        Some(message) => {
+            extensions.push((srt_wire::EXTENSION_KEY, message.clone()));
+            HAS_KEY
+        }
+        None => 0,
+    };
     Handshake {
         version: 5,
-        extension: HAS_REQUEST | has_config,
+        extension: HAS_REQUEST | has_key | has_config,
         kind: srt_wire::CONCLUSION,
         cookie,
         extensions,

@@ -200,6 +200,8 @@ pub(crate) struct Handshake {
 pub(crate) const EXTENSION_REQUEST: u16 = 1;
 /// Extension: the same, answered by a listener.
 pub(crate) const EXTENSION_RESPONSE: u16 = 2;
+/// Extension: key material of a caller.
+pub(crate) const EXTENSION_KEY: u16 = 3;
 /// Extension: the stream id.
 pub(crate) const EXTENSION_STREAM_ID: u16 = 5;
 

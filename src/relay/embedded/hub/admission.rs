@@ -1,9 +1,14 @@
 //! Who is let in, and what becomes of the publisher that was there before.
 //!
-//! Invariant: whose key it is comes first; only who has one learns anything else.
+//! Invariant: whose key it is comes first; only who has one learns anything else, or makes us derive a key
+//! from a passphrase, which comes last because it is slow.
+
+use secrecy::SecretString;
 
 use super::Hub;
 use crate::kernel::ids::SlotId;
+use crate::relay::embedded::crypto::{BadKeyMessage, Unsealed, WrongPassphrase, unseal};
+use crate::relay::embedded::handshake::Handshake;
 use crate::relay::embedded::listener::{CloseCause, ConnectRequest, Connection, ConnectionId};
 use crate::relay::embedded::reject::RejectCode;
 use crate::relay::embedded::time::Micros;
@@ -21,7 +26,7 @@ impl Hub {
             return;
         }
         match self.admit(now, direction, &request) {
-            Ok(slot_id) => self.welcome(now, direction, request, slot_id),
+            Ok((slot_id, unsealed)) => self.welcome(now, direction, request, slot_id, unsealed),
             Err(code) => {
                 tracing::debug!(
                     ?direction,
@@ -39,29 +44,31 @@ impl Hub {
         now: Micros,
         direction: Direction,
         request: &ConnectRequest,
-    ) -> Result<SlotId, RejectCode> {
+    ) -> Result<(SlotId, Option<Unsealed>), RejectCode> {
         let stream_id = request.handshake.stream_id.as_deref().unwrap_or_default();
         let key = streamid::parse(stream_id, direction)?;
         let slot_id = self
             .keys
             .find(direction, &key)
             .ok_or(RejectCode::Unauthorized)?;
-        let refusal = if request.handshake.has_key_material {
-            Some(RejectCode::Encryption)
-        } else if request.latency > self.latency_max {
+        let refusal = if request.latency > self.latency_max {
             Some(RejectCode::Unacceptable)
         } else {
             self.lack_of_room(now, direction, slot_id, request.replaces)
         };
-        match refusal {
-            Some(code) => {
+        let outcome = match refusal {
+            Some(code) => Err(code),
+            None => unsealed(self.keys.passphrase(slot_id), &request.handshake),
+        };
+        match outcome {
+            Ok(unsealed) => Ok((slot_id, unsealed)),
+            Err(code) => {
                 if code == RejectCode::Overload {
                     self.count_no_place(direction, slot_id);
                 }
                 tracing::info!(slot.id = %slot_id, ?direction, "refused: {}", code.reason());
                 Err(code)
             }
-            None => Ok(slot_id),
         }
     }
 
@@ -119,9 +126,11 @@ impl Hub {
         direction: Direction,
         request: ConnectRequest,
         slot_id: SlotId,
+        unsealed: Option<Unsealed>,
     ) {
         let peer = request.peer;
-        let id = self.listener(direction).accept(now, request, slot_id);
+        let listener = self.listener(direction);
+        let id = listener.accept(now, request, slot_id, unsealed);
         let slot = self.slots.entry(slot_id).or_default();
         tracing::debug!(slot.id = %slot_id, ?direction, "admitted");
         match direction {
@@ -137,5 +146,22 @@ impl Hub {
                 }
             }
         }
+    }
+}
+
+/// The caller's keys, when both sides encrypt; nothing when neither does.
+fn unsealed(
+    passphrase: Option<&SecretString>,
+    handshake: &Handshake,
+) -> Result<Option<Unsealed>, RejectCode> {
+    match (passphrase, handshake.key_material) {
+        (None, None) => Ok(None),
+        (Some(_), None) | (None, Some(_)) => Err(RejectCode::Unsecure),
+        (Some(_), Some(Err(BadKeyMessage::Malformed))) => Err(RejectCode::Rogue),
+        (Some(_), Some(Err(BadKeyMessage::OtherCipher))) => Err(RejectCode::Cipher),
+        (Some(passphrase), Some(Ok(message))) => match unseal(passphrase, message) {
+            Ok(unsealed) => Ok(Some(unsealed)),
+            Err(WrongPassphrase) => Err(RejectCode::BadSecret),
+        },
     }
 }

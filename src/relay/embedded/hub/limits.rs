@@ -3,6 +3,7 @@
 //! Invariant: every bound of a port comes from [`EmbeddedConfig`].
 
 use crate::relay::embedded::config::EmbeddedConfig;
+use crate::relay::embedded::crypto::RefreshRate;
 use crate::relay::embedded::listener::ListenerLimits;
 use crate::relay::embedded::receive::ReceiveLimits;
 use crate::relay::embedded::wire::PAYLOAD_MAX_BYTES;
@@ -22,6 +23,7 @@ pub(super) fn publish_limits(config: &EmbeddedConfig) -> ListenerLimits {
             bytes: config.publisher_buffer_bytes,
         },
         queue_bytes: config.player_queue_bytes,
+        key_refresh: RefreshRate::every(config.key_refresh_packets),
     }
 }
 

@@ -31,6 +31,7 @@ use super::config::EmbeddedConfig;
 use super::listener::{CloseCause, Closed, ConnectionEvent, ConnectionId, Listener, Outgoing};
 use super::srtla::{Srtla, SrtlaLimits};
 use super::time::Micros;
+use super::wire::DATAGRAM_MAX_BYTES;
 use super::{Direction, Peer, Port};
 use crate::kernel::ids::SlotId;
 use crate::relay::engine::{Ended, EngineEvent, StreamSpec, Target};
@@ -54,6 +55,8 @@ pub(crate) struct Hub {
     latency_max: Micros,
     takeover_after: Micros,
     players_per_slot_max: usize,
+    /// Where an encrypted datagram is put together.
+    scratch: Vec<u8>,
 }
 
 impl Hub {
@@ -83,6 +86,7 @@ impl Hub {
             latency_max: config.latency_max.into(),
             takeover_after: config.takeover_after.into(),
             players_per_slot_max: config.players_per_slot_max,
+            scratch: Vec::with_capacity(DATAGRAM_MAX_BYTES),
         }
     }
 
@@ -248,9 +252,7 @@ impl Hub {
     /// Admits by these keys from now on; who used a key that changed is cut off.
     pub(crate) fn register(&mut self, now: Micros, stream: &StreamSpec) -> Result<(), KeyTaken> {
         let slot_id = stream.slot_id;
-        let changed = self
-            .keys
-            .register(slot_id, &stream.publish_key, &stream.play_key)?;
+        let changed = self.keys.register(stream)?;
         self.slots.entry(slot_id).or_default();
         if changed.publish {
             self.disconnect(now, slot_id, Target::Publisher);
@@ -322,11 +324,13 @@ impl Hub {
                     Outgoing::Control(Peer::Srtla(group), packet) => {
                         self.srtla.route(group, packet);
                     }
-                    Outgoing::Data(Peer::Udp(address), header, payload) => {
-                        send(port, address, &header, &payload);
+                    Outgoing::Data(Peer::Udp(address), packet) => {
+                        packet.emit(&mut self.scratch, |head, body| {
+                            send(port, address, head, body);
+                        });
                     }
                     // Players are never bonded.
-                    Outgoing::Data(Peer::Srtla(_), _, _) => {}
+                    Outgoing::Data(Peer::Srtla(_), _) => {}
                 }
             }
         }

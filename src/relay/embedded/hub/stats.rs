@@ -82,6 +82,9 @@ impl Hub {
             // Packets are read in bursts, so their spacing says nothing about the path.
             bandwidth_kbps: 0,
             last_drop: receiver.last_drop().to_owned(),
+            key_bits: receiver.key_bits(),
+            key_renewals: receiver.key_renewals(),
+            undecryptable_packets: counters.undecryptable,
         })
     }
 
@@ -145,6 +148,8 @@ fn player_stats(now: Micros, connection: &Connection) -> Option<PlayerStats> {
         retransmitted_packets: sender.counters.retransmitted,
         dropped_packets: sender.counters.dropped,
         buffer: sender.queued_span().duration(),
+        key_bits: sender.key_bits(),
+        key_renewals: sender.key_renewals(),
     })
 }
 
@@ -162,9 +167,10 @@ fn srtla_counters(counters: SrtlaCounters) -> EngineCounters {
     ]
 }
 
-fn publish_counters(port: &Listener) -> [(&'static str, u64); 9] {
+fn publish_counters(port: &Listener) -> [(&'static str, u64); 10] {
     let counters = port.counters;
     [
+        ("publish_undecryptable", counters.undecryptable),
         ("publish_malformed", counters.malformed),
         ("publish_stray", counters.stray),
         ("publish_bad_cookie", counters.bad_cookie),

@@ -1,6 +1,7 @@
 //! Media, rotation, players and events, with callers that speak datagrams.
 
 mod admission;
+mod encrypted;
 
 use super::*;
 use crate::relay::embedded::handshake::Handshake;

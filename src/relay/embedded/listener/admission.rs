@@ -9,8 +9,9 @@ use super::connection::ConclusionAnswer;
 use super::types::{CloseCause, ConnectRequest, ConnectionId, Outgoing};
 use super::{Connection, Flow, Listener, latency};
 use crate::kernel::ids::SlotId;
+use crate::relay::embedded::crypto::{KeyMessage, ReceivingKeys, SendingKeys, Unsealed};
 use crate::relay::embedded::handshake::{
-    CONCLUSION, EXTENSION_HANDSHAKE, Handshake, INDUCTION, MAGIC,
+    CONCLUSION, EXTENSION_HANDSHAKE, EXTENSION_KEY, Handshake, INDUCTION, MAGIC,
 };
 use crate::relay::embedded::receive::{Receiver, ReceiverSetup};
 use crate::relay::embedded::reject::RejectCode;
@@ -133,15 +134,17 @@ impl Listener {
         self.connections.len() < self.limits.connections_max
     }
 
-    /// Takes a caller in.
+    /// Takes a caller in; with `unsealed`, its media are encrypted.
     pub(crate) fn accept(
         &mut self,
         now: Micros,
         request: ConnectRequest,
         slot_id: SlotId,
+        unsealed: Option<Unsealed>,
     ) -> ConnectionId {
         let id = self.free_id();
-        let flow = self.flow(now, &request);
+        let key_message = unsealed.as_ref().map(|unsealed| unsealed.message);
+        let flow = self.flow(now, &request, unsealed);
         let caller = (request.peer, request.handshake.socket_id);
         if let Some(before) = request.replaces {
             // Without a goodbye: it would reach the new connection, which has the same socket id there.
@@ -156,7 +159,7 @@ impl Listener {
             last_heard: now,
             flow,
             peer_socket_id: request.handshake.socket_id,
-            answer: self.answer(id, request),
+            answer: self.answer(id, request, key_message),
             deadline: now,
             is_dirty: false,
             last_sent: now,
@@ -177,30 +180,61 @@ impl Listener {
         }
     }
 
-    fn flow(&self, now: Micros, request: &ConnectRequest) -> Flow {
-        let handshake = &request.handshake;
+    fn flow(&self, now: Micros, request: &ConnectRequest, unsealed: Option<Unsealed>) -> Flow {
         match self.direction {
-            Direction::Publish => Flow::In(Box::new(Receiver::new(ReceiverSetup {
-                now,
-                timestamp: request.timestamp,
-                initial: handshake.initial_sequence,
-                latency: request.latency,
-                limits: self.limits.receive,
-                is_bonded: matches!(request.peer, Peer::Srtla(_)),
-                ignores_early_repeats: request.extension.version >= VERSION_IGNORES_EARLY_REPEATS,
-            }))),
-            Direction::Play => Flow::Out(Box::new(Sender::new(SenderSetup {
-                now,
-                initial: handshake.initial_sequence,
-                destination: handshake.socket_id,
-                latency: request.latency,
-                window_packets: handshake.window_packets,
-                queue_bytes: self.limits.queue_bytes,
-            }))),
+            Direction::Publish => {
+                let receiver = self.receiver(now, request);
+                Flow::In(Box::new(match unsealed {
+                    Some(unsealed) => receiver.with_keys(ReceivingKeys::new(now, unsealed)),
+                    None => receiver,
+                }))
+            }
+            Direction::Play => {
+                let sender = self.sender(now, request);
+                let refresh = self.limits.key_refresh;
+                Flow::Out(Box::new(match unsealed {
+                    Some(unsealed) => sender.with_keys(SendingKeys::new(unsealed, refresh)),
+                    None => sender,
+                }))
+            }
         }
     }
 
-    fn answer(&self, id: ConnectionId, request: ConnectRequest) -> ConclusionAnswer {
+    fn receiver(&self, now: Micros, request: &ConnectRequest) -> Receiver {
+        Receiver::new(ReceiverSetup {
+            now,
+            timestamp: request.timestamp,
+            initial: request.handshake.initial_sequence,
+            latency: request.latency,
+            limits: self.limits.receive,
+            is_bonded: matches!(request.peer, Peer::Srtla(_)),
+            ignores_early_repeats: request.extension.version >= VERSION_IGNORES_EARLY_REPEATS,
+        })
+    }
+
+    fn sender(&self, now: Micros, request: &ConnectRequest) -> Sender {
+        let handshake = &request.handshake;
+        Sender::new(SenderSetup {
+            now,
+            initial: handshake.initial_sequence,
+            destination: handshake.socket_id,
+            latency: request.latency,
+            window_packets: handshake.window_packets,
+            queue_bytes: self.limits.queue_bytes,
+        })
+    }
+
+    fn answer(
+        &self,
+        id: ConnectionId,
+        request: ConnectRequest,
+        key_message: Option<KeyMessage>,
+    ) -> ConclusionAnswer {
+        let key_flag = if key_message.is_some() {
+            EXTENSION_KEY
+        } else {
+            0
+        };
         let extension = request.extension;
         let latency_ms = u16::try_from(request.latency.get() / 1000).unwrap_or(u16::MAX);
         let (receive_delay_ms, send_delay_ms) = match self.direction {
@@ -211,9 +245,10 @@ impl Listener {
         ConclusionAnswer {
             receive_delay_ms,
             send_delay_ms,
+            key_message,
             handshake: Handshake {
                 version: 5,
-                extension_field: EXTENSION_HANDSHAKE,
+                extension_field: EXTENSION_HANDSHAKE | key_flag,
                 mtu_bytes: request.handshake.mtu_bytes.min(1500),
                 window_packets: request
                     .handshake

@@ -5,7 +5,8 @@
 use super::{CloseCause, Closed, ConnectionEvent, ConnectionId, Outgoing};
 use crate::kernel::ids::SlotId;
 use crate::relay::embedded::Peer;
-use crate::relay::embedded::handshake::{Handshake, append_response};
+use crate::relay::embedded::crypto::KeyMessage;
+use crate::relay::embedded::handshake::{Handshake, append_key_response, append_response};
 use crate::relay::embedded::receive::{ControlMessage, Receiver};
 use crate::relay::embedded::send::{OutgoingData, Sender};
 use crate::relay::embedded::sequence::Sequence;
@@ -62,12 +63,17 @@ pub(super) struct ConclusionAnswer {
     pub(super) handshake: Handshake,
     pub(super) receive_delay_ms: u16,
     pub(super) send_delay_ms: u16,
+    /// The caller's key message, when we have opened it.
+    pub(super) key_message: Option<KeyMessage>,
 }
 
 impl ConclusionAnswer {
     fn body(&self) -> Vec<u8> {
         let mut body = self.handshake.encode();
         append_response(&mut body, self.receive_delay_ms, self.send_delay_ms);
+        if let Some(message) = &self.key_message {
+            append_key_response(&mut body, message);
+        }
         body
     }
 }
@@ -111,6 +117,14 @@ impl Connection {
         self.send_control(now, ControlKind::Handshake, 0, &body, out);
     }
 
+    /// Whether a data packet can be used as far as encryption goes.
+    pub(super) fn can_decrypt(&self, packet: &DataPacket<'_>) -> bool {
+        match &self.flow {
+            Flow::In(receiver) => receiver.can_decrypt(packet),
+            Flow::Out(_) => true,
+        }
+    }
+
     /// A data packet came. Answers with an event when it is the first.
     pub(super) fn on_data(
         &mut self,
@@ -145,6 +159,12 @@ impl Connection {
                     receiver.on_drop_request(Sequence::new(first), Sequence::new(last));
                 }
             }
+            (Flow::In(receiver), ControlKind::KeyRequest) => {
+                scratch
+                    .control
+                    .extend(receiver.on_key_request(now, packet.body));
+            }
+            (Flow::Out(sender), ControlKind::KeyResponse) => sender.on_key_response(packet.body),
             (Flow::Out(sender), ControlKind::Ack) => {
                 let answer = sender.on_ack(now, packet.info, packet.body, &mut scratch.data);
                 scratch.control.extend(answer);
@@ -175,6 +195,7 @@ impl Connection {
             }
             Flow::Out(sender) => {
                 sender.poll(now, &mut scratch.data);
+                scratch.control.extend(sender.key_request(now));
                 sender.next_deadline(now)
             }
         };
@@ -232,9 +253,9 @@ impl Connection {
         for message in scratch.control.drain(..) {
             self.send_control(now, message.kind, message.info, &message.body, out);
         }
-        for (header, payload) in scratch.data.drain(..) {
+        for packet in scratch.data.drain(..) {
             self.last_sent = now;
-            out.push(Outgoing::Data(self.peer, header, payload));
+            out.push(Outgoing::Data(self.peer, packet));
         }
     }
 

@@ -169,7 +169,7 @@ fn callers_of_the_field_are_understood() {
             "{name}"
         );
         assert_eq!(request.latency, Micros::from_millis(latency_ms), "{name}");
-        listener.accept(NOW, request, SlotId::generate());
+        listener.accept(NOW, request, SlotId::generate(), None);
         let accepted = &sent(&mut listener)[0];
         assert_eq!(word(accepted, 12), Some(caller.socket_id), "{name}");
         assert_eq!(

@@ -103,10 +103,8 @@ impl Listener {
             self.counters.stray += 1;
             return;
         };
-        if packet.key_flags != 0 {
-            // Nobody was admitted with encryption.
-            self.counters.malformed += 1;
-            return;
+        if !connection.can_decrypt(packet) {
+            self.counters.undecryptable += 1;
         }
         self.events.extend(connection.on_data(now, packet));
         mark_dirty(connection, &mut self.dirty);
@@ -259,8 +257,9 @@ fn end_of(connection: &Connection, now: Micros, limits: ListenerLimits) -> Optio
     if now - connection.last_heard >= limits.idle {
         return Some(CloseCause::Idle);
     }
-    let Flow::In(receiver) = &connection.flow else {
-        return None;
+    let receiver = match &connection.flow {
+        Flow::In(receiver) => receiver,
+        Flow::Out(sender) => return sender.is_key_spent().then_some(CloseCause::Lost),
     };
     if receiver.has_lost_track() {
         return Some(CloseCause::Lost);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::kernel::ids::SlotId;
+use crate::relay::embedded::crypto::RefreshRate;
 use crate::relay::embedded::handshake::tests::caller;
 use crate::relay::embedded::handshake::{CONCLUSION, Handshake};
 use crate::relay::embedded::receive::ReceiveLimits;
@@ -25,6 +26,7 @@ pub(super) fn listener() -> Listener {
             bytes: 1_000_000,
         },
         queue_bytes: 1_000_000,
+        key_refresh: RefreshRate::every(RefreshRate::DEFAULT_PACKETS),
     };
     Listener::new(NOW, Direction::Publish, limits, [4; 32])
 }
@@ -132,7 +134,7 @@ fn an_accepted_caller_learns_latency_and_socket_and_a_repetition_is_the_same_con
     let datagram = conclusion_datagram(&handshake);
     let request = hear(&mut listener, ADDRESS, &datagram).unwrap();
     assert_eq!(request.latency, Micros::from_millis(2000));
-    let id = listener.accept(NOW, request, SlotId::generate());
+    let id = listener.accept(NOW, request, SlotId::generate(), None);
     let answer = sent(&mut listener).remove(0);
     let parsed = handshake_of(&answer).unwrap();
     assert_eq!(
@@ -162,7 +164,7 @@ fn the_least_latency_is_ours() {
 fn nobody_can_speak_for_another_address() {
     let mut listener = listener();
     let request = request(&mut listener, ADDRESS).unwrap();
-    let id = listener.accept(NOW, request, SlotId::generate());
+    let id = listener.accept(NOW, request, SlotId::generate(), None);
     let shutdown = control(ControlKind::Shutdown, 0, 0, id, &[]);
     hear(&mut listener, "127.0.0.9:5", &shutdown);
     assert_eq!(listener.counters.stray, 1);
@@ -176,7 +178,7 @@ fn nobody_can_speak_for_another_address() {
 fn a_silent_connection_hears_keepalives_and_ends() {
     let mut listener = listener();
     let request = request(&mut listener, ADDRESS).unwrap();
-    let id = listener.accept(NOW, request, SlotId::generate());
+    let id = listener.accept(NOW, request, SlotId::generate(), None);
     sent(&mut listener);
     let mut kinds = Vec::new();
     for tenths in 1..=70 {
@@ -196,22 +198,22 @@ fn a_silent_connection_hears_keepalives_and_ends() {
 }
 
 #[test]
-fn encrypted_media_of_a_plain_connection_are_malformed() {
+fn encrypted_media_of_a_plain_connection_are_left_out() {
     let mut listener = listener();
     let request = request(&mut listener, ADDRESS).unwrap();
-    let id = listener.accept(NOW, request, SlotId::generate());
+    let id = listener.accept(NOW, request, SlotId::generate(), None);
     let mut datagram = super::super::wire::data_header(
         super::super::sequence::Sequence::new(0x7FFF_FFF0),
         1,
         false,
+        1,
         0,
         id,
     )
     .to_vec();
-    datagram[4] |= 0x08;
     datagram.extend_from_slice(b"secret");
     hear(&mut listener, ADDRESS, &datagram);
-    assert_eq!(listener.counters.malformed, 1);
+    assert_eq!(listener.counters.undecryptable, 1);
     assert!(listener.connection(id).unwrap().last_media().is_none());
     assert_eq!(peer(ADDRESS), listener.connection(id).unwrap().peer);
 }

@@ -6,10 +6,11 @@ use bytes::Bytes;
 
 use crate::kernel::ids::SlotId;
 use crate::relay::embedded::Peer;
+use crate::relay::embedded::crypto::RefreshRate;
 use crate::relay::embedded::handshake::{Extension, Handshake};
 use crate::relay::embedded::receive::ReceiveLimits;
+use crate::relay::embedded::send::OutgoingData;
 use crate::relay::embedded::time::Micros;
-use crate::relay::embedded::wire::HEADER_BYTES;
 use crate::relay::engine::Traffic;
 
 /// A connection's name on its port; the socket id on the wire.
@@ -20,8 +21,8 @@ pub(crate) type ConnectionId = u32;
 pub(crate) enum Outgoing {
     /// A whole packet.
     Control(Peer, Bytes),
-    /// A data packet: its header and the shared media.
-    Data(Peer, [u8; HEADER_BYTES], Bytes),
+    /// A data packet.
+    Data(Peer, OutgoingData),
 }
 
 /// Why a connection ended.
@@ -115,6 +116,8 @@ pub(crate) struct ListenerLimits {
     pub(crate) receive: ReceiveLimits,
     /// Bound of a player's queue.
     pub(crate) queue_bytes: usize,
+    /// When the key of an encrypted player is renewed.
+    pub(crate) key_refresh: RefreshRate,
 }
 
 /// What connections hold in memory.
@@ -133,6 +136,8 @@ pub(crate) struct Holdings {
 pub(crate) struct ListenerCounters {
     /// Datagrams that are no SRT packet.
     pub(crate) malformed: u64,
+    /// Media that are encrypted with a key we do not have, or plain and must not be.
+    pub(crate) undecryptable: u64,
     /// Packets for no connection of their sender.
     pub(crate) stray: u64,
     /// Conclusions with a wrong cookie.

@@ -4,6 +4,7 @@
 //! buffer never holds more than [`ReceiveLimits`] says.
 
 mod acknowledge;
+mod encrypted;
 mod losses;
 mod playout;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use self::acknowledge::{Acknowledger, Due};
 use self::losses::{LossList, ReportPacing};
 use self::playout::PlayoutClock;
 pub(crate) use self::types::{ControlMessage, ReceiveCounters, ReceiveLimits, ReceiverSetup};
+use super::crypto::ReceivingKeys;
 use super::meter::Meter;
 use super::sequence::Sequence;
 use super::time::Micros;
@@ -61,6 +63,7 @@ pub(crate) struct Receiver {
     far_ahead: u32,
     last_media: Option<Micros>,
     last_drop: String,
+    keys: Option<Box<ReceivingKeys>>,
 }
 
 impl Receiver {
@@ -86,11 +89,17 @@ impl Receiver {
             far_ahead: 0,
             last_media: None,
             last_drop: String::new(),
+            keys: None,
         }
     }
 
     /// A data packet came.
     pub(crate) fn on_data(&mut self, now: Micros, packet: &DataPacket<'_>) {
+        if !self.can_decrypt(packet) {
+            // As if it had never come: it is asked for again, and its key may be known by then.
+            self.counters.undecryptable += 1;
+            return;
+        }
         self.counters.packets += 1;
         self.counters.bytes += u64::try_from(packet.payload.len()).unwrap_or(0);
         self.counters.retransmitted += u64::from(packet.is_retransmitted);
@@ -161,7 +170,7 @@ impl Receiver {
             .clock
             .playout_time(now, packet.timestamp, packet.is_retransmitted);
         // The one copy of the media: players share it.
-        let payload = Bytes::copy_from_slice(packet.payload);
+        let payload = self.plain_media(packet);
         self.meter.add(now, payload.len());
         self.held_bytes += payload.len();
         self.held.insert(index, Held { due, payload });

@@ -10,6 +10,10 @@ use crate::relay::embedded::time::Micros;
 const DRIFT_SAMPLE: u32 = 1000;
 const DRIFT_STEP_MAX: Micros = Micros::from_millis(5);
 const AHEAD_MAX: Micros = Micros::from_secs(1);
+/// After so long without one packet in time the sender's clock has jumped, as that of a phone that slept, or
+/// its path has become slower than the latency makes up for. The drift would take an hour to follow, in which
+/// nothing that is lost could be repeated in time.
+const STEP_AFTER: Micros = Micros::from_secs(1);
 const WRAP: i64 = 1 << 32;
 
 /// The sender's clock as we know it.
@@ -24,6 +28,8 @@ pub(super) struct PlayoutClock {
     turns: i64,
     quickest: Micros,
     sampled: u32,
+    /// Since when no packet was in time, and the quickest of them.
+    astray: Option<(Micros, Micros)>,
 }
 
 impl PlayoutClock {
@@ -36,6 +42,7 @@ impl PlayoutClock {
             turns: 0,
             quickest: Micros::MAX,
             sampled: 0,
+            astray: None,
         }
     }
 
@@ -48,7 +55,9 @@ impl PlayoutClock {
     ) -> Micros {
         let sent = self.unwrap(timestamp);
         if !is_repeated {
-            self.follow_drift(now - self.base - sent);
+            let transit = now - self.base - sent;
+            self.follow_drift(transit);
+            self.follow_step(now, transit);
         }
         let due = self.base + sent + self.latency;
         due.min(now + self.latency + AHEAD_MAX)
@@ -79,6 +88,23 @@ impl PlayoutClock {
             .clamp(Micros::ZERO - DRIFT_STEP_MAX, DRIFT_STEP_MAX);
         self.quickest = Micros::MAX;
         self.sampled = 0;
+    }
+
+    fn follow_step(&mut self, now: Micros, transit: Micros) {
+        let in_time = Micros::ZERO - AHEAD_MAX..=self.latency;
+        if in_time.contains(&transit) {
+            self.astray = None;
+            return;
+        }
+        let (since, quickest) = self.astray.unwrap_or((now, transit));
+        let quickest = quickest.min(transit);
+        self.astray = Some((since, quickest));
+        if now - since >= STEP_AFTER {
+            self.base += quickest;
+            self.astray = None;
+            self.quickest = Micros::MAX;
+            self.sampled = 0;
+        }
     }
 }
 
@@ -124,6 +150,44 @@ mod tests {
             "{delay:?}"
         );
     }
+
+    /// The delay of the last packet when the sender's clock jumps after 10 s, and of one that was repeated
+    /// meanwhile.
+    fn delay_after_jump(jump: Micros) -> Micros {
+        let start = Micros::from_secs(100);
+        let mut clock = PlayoutClock::new(start, 0, LATENCY);
+        let mut delay = Micros::ZERO;
+        for packet in 0..1_500i64 {
+            let now = start + Micros::from_millis(packet * 10);
+            let jumped = if packet < 1_000 { Micros::ZERO } else { jump };
+            let timestamp = (now - start + jumped).timestamp();
+            delay = clock.playout_time(now, timestamp, false) - now;
+        }
+        delay
+    }
+
+    #[test]
+    fn a_clock_that_jumps_is_followed_after_a_second() {
+        for jump_ms in [-20_000, -1_200, -300, 1_200, 20_000, 3_600_000] {
+            let error = (delay_after_jump(Micros::from_millis(jump_ms)) - LATENCY).abs();
+            assert!(error <= Micros::from_millis(10), "{jump_ms} ms: {error:?}");
+        }
+    }
+
+    #[test]
+    fn one_packet_in_time_tells_that_the_others_were_held_up() {
+        let start = Micros::from_secs(100);
+        let mut clock = PlayoutClock::new(start, 0, LATENCY);
+        for packet in 0..500i64 {
+            let now = start + Micros::from_millis(packet * 10);
+            let held_up = if packet % 50 == 0 { 0 } else { 400 };
+            let sent = now - start - Micros::from_millis(held_up);
+            clock.playout_time(now, sent.timestamp(), false);
+        }
+        let now = start + Micros::from_secs(5);
+        assert_eq!(clock.playout_time(now, 5_000_000, false), now + LATENCY);
+    }
+
     /// How far the delay is from the latency after a day with a sender whose clock is off by so much.
     fn error_after_a_day(parts_per_million: i64) -> Micros {
         const PACKETS_PER_SECOND: i64 = 20;

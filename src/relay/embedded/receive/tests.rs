@@ -1,5 +1,7 @@
 //! The receiver by itself, and against our own sender over a simulated bad network.
 
+mod encrypted;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -242,8 +244,8 @@ impl Simulation {
     }
 
     fn launch_data(&mut self, out: Vec<OutgoingData>) {
-        for (header, payload) in out {
-            self.launch(|| Flying::Data((header, payload.clone())));
+        for packet in out {
+            self.launch(|| Flying::Data(packet.clone()));
         }
     }
 
@@ -253,8 +255,12 @@ impl Simulation {
                 return;
             }
             match entry.remove() {
-                Flying::Data((header, payload)) => {
-                    self.land_data(&[&header, &payload[..]].concat());
+                Flying::Data(packet) => {
+                    let mut datagram = Vec::new();
+                    packet.emit(&mut Vec::new(), |head, body| {
+                        datagram = [head, body].concat();
+                    });
+                    self.land_data(&datagram);
                 }
                 Flying::ToReceiver(message) => self.land_at_receiver(&message),
                 Flying::ToSender(message) => self.land_at_sender(&message),
@@ -272,6 +278,10 @@ impl Simulation {
     fn land_at_receiver(&mut self, message: &ControlMessage) {
         if message.kind == ControlKind::AckAck {
             self.receiver.on_ackack(self.now, message.info);
+        } else if message.kind == ControlKind::KeyRequest {
+            let answer = self.receiver.on_key_request(self.now, &message.body);
+            let answer = answer.expect("the sender's message can be opened");
+            self.launch(|| Flying::ToSender(answer.clone()));
         } else {
             let (first, last) = (
                 word(&message.body, 0).unwrap(),
@@ -284,6 +294,10 @@ impl Simulation {
 
     fn land_at_sender(&mut self, message: &ControlMessage) {
         let mut out = Vec::new();
+        if message.kind == ControlKind::KeyResponse {
+            self.sender.on_key_response(&message.body);
+            return;
+        }
         let answers = if message.kind == ControlKind::Ack {
             let answer = self
                 .sender
@@ -308,6 +322,9 @@ impl Simulation {
         }
         self.sender.poll(self.now, &mut out);
         self.launch_data(out);
+        if let Some(message) = self.sender.key_request(self.now) {
+            self.launch(|| Flying::ToReceiver(message.clone()));
+        }
         self.land();
         let mut control = Vec::new();
         self.receiver.poll(self.now, &mut control);

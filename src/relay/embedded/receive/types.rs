@@ -52,6 +52,9 @@ pub(crate) struct ReceiveCounters {
     pub(crate) dropped: u64,
     /// Packets that found no room in the buffer.
     pub(crate) overflowed: u64,
+    /// Packets that were left out because we have no key for them, or because they are plain and must not
+    /// be; not among `packets`.
+    pub(crate) undecryptable: u64,
     /// Packets that were handed on.
     pub(crate) delivered: u64,
 }

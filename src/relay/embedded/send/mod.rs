@@ -3,18 +3,22 @@
 //! Invariant: the buffer is bounded by age, bytes and packets; repetitions are at most twice the originals
 //! and a burst, so a player cannot make us flood anyone.
 
+mod encrypted;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub(crate) use self::encrypted::OutgoingData;
+use super::crypto::{Parity, SendingKeys, StreamKey};
 use super::receive::ControlMessage;
 use super::rtt::RoundTrip;
 use super::sequence::Sequence;
 use super::time::Micros;
-use super::wire::{ControlKind, HEADER_BYTES, MESSAGE_NUMBER_MAX, data_header, loss_ranges, word};
+use super::wire::{ControlKind, MESSAGE_NUMBER_MAX, data_header, loss_ranges, word};
 
 /// libsrt drops what is older than the latency, but nothing younger than this.
 const DROP_AGE_MIN: Micros = Micros::from_millis(1020);
@@ -31,9 +35,6 @@ const REPEAT_MIN: Micros = Micros::from_millis(10);
 const REPEAT_CREDIT_MAX: u32 = 8192;
 const REPEAT_CREDIT_PER_PACKET: u32 = 2;
 const TAIL_CHECK_INTERVAL: Micros = Micros::from_millis(50);
-
-/// A data packet on its way: its header and the shared media.
-pub(crate) type OutgoingData = ([u8; HEADER_BYTES], Bytes);
 
 /// How a connection begins.
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +75,8 @@ struct Queued {
     timestamp: u32,
     message_number: u32,
     payload: Bytes,
+    /// The key it was sent under; repetitions stay with it.
+    key: Option<Arc<StreamKey>>,
     sent: Option<Micros>,
     is_repeated: bool,
 }
@@ -99,6 +102,7 @@ pub(crate) struct Sender {
     next_message_number: u32,
     repeat_credit: u32,
     last_progress: Micros,
+    keys: Option<Box<SendingKeys>>,
 }
 
 impl Sender {
@@ -119,6 +123,7 @@ impl Sender {
             next_message_number: 1,
             repeat_credit: REPEAT_CREDIT_MAX / 4,
             last_progress: setup.now,
+            keys: None,
         }
     }
 
@@ -146,6 +151,7 @@ impl Sender {
             timestamp: (origin - self.start).max(Micros::ZERO).timestamp(),
             message_number,
             payload,
+            key: None,
             sent: None,
             is_repeated: false,
         });
@@ -162,11 +168,9 @@ impl Sender {
                 self.last_progress = now;
             }
             queued.sent = Some(now);
+            queued.key = self.keys.as_mut().map(|keys| keys.take());
             let index = self.base + as_u64(self.sent_packets);
-            out.push((
-                header(queued, index, false, self.destination),
-                queued.payload.clone(),
-            ));
+            out.push(packet(queued, index, self.destination));
             self.counters.packets += 1;
             self.counters.bytes += as_u64(queued.payload.len());
             self.repeat_credit =
@@ -288,10 +292,7 @@ impl Sender {
         queued.sent = Some(now);
         queued.is_repeated = true;
         self.counters.retransmitted += 1;
-        out.push((
-            header(queued, index, true, self.destination),
-            queued.payload.clone(),
-        ));
+        out.push(packet(queued, index, self.destination));
     }
 
     /// Drops what is too late, and repeats the last packet when nothing is acknowledged: a receiver
@@ -330,15 +331,21 @@ impl Sender {
     }
 }
 
-fn header(queued: &Queued, index: u64, is_repeated: bool, destination: u32) -> [u8; HEADER_BYTES] {
-    let sequence = Sequence::of_index(index);
-    data_header(
-        sequence,
+fn packet(queued: &Queued, index: u64, destination: u32) -> OutgoingData {
+    let parity = queued.key.as_deref().map(StreamKey::parity);
+    let header = data_header(
+        Sequence::of_index(index),
         queued.message_number,
-        is_repeated,
+        queued.is_repeated,
+        parity.map_or(0, Parity::flags),
         queued.timestamp,
         destination,
-    )
+    );
+    OutgoingData {
+        header,
+        payload: queued.payload.clone(),
+        key: queued.key.clone(),
+    }
 }
 
 fn drop_request(first: u64, last: u64) -> ControlMessage {

@@ -26,8 +26,8 @@ fn push(sender: &mut Sender, now: Micros, count: usize) -> Vec<OutgoingData> {
 
 fn sequences(out: &[OutgoingData]) -> Vec<(u32, bool)> {
     out.iter()
-        .map(|(header, payload)| {
-            let datagram = [header.as_slice(), payload].concat();
+        .map(|packet| {
+            let datagram = [packet.header.as_slice(), &packet.payload].concat();
             match parse(&datagram) {
                 Some(Packet::Data(packet)) => (packet.sequence.get(), packet.is_retransmitted),
                 other => panic!("not a data packet: {other:?}"),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::relay::embedded::crypto::BadKeyMessage;
 use crate::relay::embedded::handshake::CONCLUSION;
 use crate::relay::embedded::sequence::Sequence;
 use crate::relay::embedded::testing::{conclusion_datagram, handshake_of, induction};
@@ -61,7 +62,7 @@ fn every_refusal_has_its_code() {
     let known = caller("live_a", 200);
     let with_latency = |stream_id: &str| caller(stream_id, 15_001);
     let with_encryption = |stream_id: &str| Handshake {
-        has_key_material: true,
+        key_material: Some(Err(BadKeyMessage::Malformed)),
         ..caller(stream_id, 200)
     };
     let cases = [
