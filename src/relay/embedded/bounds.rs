@@ -18,6 +18,8 @@ use super::send::BUFFER_MAX_PACKETS;
 
 /// A packet beside its media: places in ordered maps and lists, the allocation's head and its rounding.
 const PACKET_OVERHEAD_BYTES: usize = 160;
+/// Media stand in blocks of 32 KiB: the ones at both ends and the one being filled are not full.
+const UNFILLED_BYTES: usize = 3 * 32 * 1024;
 /// A connection beside its packets: rates over five seconds, loss list, clocks, the answer to its handshake.
 const CONNECTION_BYTES: usize = 4096;
 /// An SRTLA group beside its links, its id twice.
@@ -51,10 +53,12 @@ impl MemoryBound {
             + config.srtla_groups_max * group_bytes
             + ANSWERS_BYTES;
         let window_packets = usize::try_from(window_packets(config)).unwrap_or(usize::MAX);
-        let buffer_bytes = config.publisher_buffer_bytes + window_packets * PACKET_OVERHEAD_BYTES;
+        let buffer_bytes =
+            config.publisher_buffer_bytes + UNFILLED_BYTES + window_packets * PACKET_OVERHEAD_BYTES;
         let publisher_bytes = CONNECTION_BYTES + 2 * buffer_bytes;
         let player_bytes = CONNECTION_BYTES
             + config.player_queue_bytes
+            + UNFILLED_BYTES
             + BUFFER_MAX_PACKETS * PACKET_OVERHEAD_BYTES;
         let total_bytes = strangers_bytes
             .saturating_add(config.publishers_max.saturating_mul(publisher_bytes))

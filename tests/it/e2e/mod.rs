@@ -8,7 +8,6 @@ mod byte_exact;
 mod carriers;
 mod cli;
 mod crash;
-mod encrypted;
 mod full_disk;
 mod hostile_campaign;
 mod hostile_network;

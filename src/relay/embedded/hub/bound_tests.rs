@@ -125,7 +125,7 @@ fn a_player_that_does_not_acknowledge_holds_no_more_than_its_queue() {
     let player = *player.expect("it was admitted");
     for _ in 0..1000 {
         let payload = Bytes::from_static(&[7; 1316]);
-        hub.play.push(NOW, player, NOW, payload);
+        hub.play.push(NOW, player, &[(NOW, payload)]);
     }
     let counters = hub.counters();
     assert!(of(&counters, "player_queue_full") > 500, "{counters:?}");

@@ -198,6 +198,20 @@ fn silence_is_no_answer() {
 }
 
 #[test]
+fn a_connection_that_does_not_wait_gives_what_is_there_and_no_more() {
+    let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let connection = open(&Call::new(peer.local_addr().unwrap(), "x"));
+    connection.set_waiting(false);
+    let mut buffer = [0; 2_048];
+    assert_eq!(connection.receive_now(&mut buffer), None);
+    connection.send(b"question");
+    let (_, asker) = peer.recv_from(&mut [0; 100]).unwrap();
+    peer.send_to(b"answer", asker).unwrap();
+    assert_eq!(connection.receive_now(&mut buffer), Some(&b"answer"[..]));
+    assert_eq!(connection.receive_now(&mut buffer), None);
+}
+
+#[test]
 fn libsrt_survives_every_kind_of_hostile_datagram_and_gives_a_cookie() {
     let port = free_udp_port();
     let mut program = refusing_listener(port);
