@@ -16,6 +16,7 @@ mod meter;
 pub mod model;
 mod presence;
 pub mod service;
+pub mod sls;
 mod store;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -68,7 +68,7 @@ async fn repeat(server: &Server, call: &[u8], times: usize) {
 }
 
 /// Of the whole process, and of the thread that writes the database.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Meters {
     whole: CpuMeter,
     writer: CpuMeter,
@@ -91,7 +91,7 @@ struct Cost {
 }
 
 impl Cost {
-    fn add(&mut self, meters: Meters) {
+    fn add(&mut self, meters: &Meters) {
         self.whole += meters.whole.used();
         self.writer += meters.writer.used();
     }
@@ -167,7 +167,7 @@ async fn measure_starts(table: &mut Table, server: &Server, plugins: &[Plugin]) 
         let caller = &mut callers[round % CALLERS];
         let meters = Meters::of(process_id);
         let (session, _) = caller.start(round).await;
-        alone.add(meters);
+        alone.add(&meters);
         caller.stop(&session).await;
     }
     let mut times = Vec::with_capacity(CALLERS * ROUNDS);
@@ -175,7 +175,7 @@ async fn measure_starts(table: &mut Table, server: &Server, plugins: &[Plugin]) 
         let meters = Meters::of(process_id);
         let starts = callers.iter_mut().map(|caller| caller.start(round));
         let started = futures_util::future::join_all(starts).await;
-        crowd.add(meters);
+        crowd.add(&meters);
         times.extend(started.iter().map(|(_, time)| *time));
         let stops = callers.iter_mut().zip(&started);
         futures_util::future::join_all(stops.map(|(caller, (id, _))| caller.stop(id))).await;

@@ -3,19 +3,20 @@
 //! Source: `man 5 proc`: `schedstat` (time on the CPU in ns) of every thread and
 //! `VmRSS` in `status`.
 
+use std::collections::HashMap;
 use std::fs;
 use std::time::Duration;
 
 /// Counts time on the CPU, user and system, from its start on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct CpuMeter {
     process_id: u32,
     thread: &'static str,
-    before: Duration,
+    before: HashMap<String, Duration>,
 }
 
 impl CpuMeter {
-    /// Of a whole process: all threads that run at both ends.
+    /// Of a whole process.
     pub(crate) fn of(process_id: u32) -> Self {
         Self::of_thread(process_id, "")
     }
@@ -25,26 +26,32 @@ impl CpuMeter {
         let mut meter = Self {
             process_id,
             thread,
-            before: Duration::ZERO,
+            before: HashMap::new(),
         };
-        meter.before = meter.total();
+        meter.before = meter.times().collect();
         meter
     }
 
-    /// What was used since. A thread that ended takes its time with it, hence "saturating".
+    /// What was used since. A thread that ended takes its time with it.
     pub(crate) fn used(&self) -> Duration {
-        self.total().saturating_sub(self.before)
+        let since = |(folder, time): (String, Duration)| {
+            let before = self.before.get(&folder).copied().unwrap_or_default();
+            time.saturating_sub(before)
+        };
+        self.times().map(since).sum()
     }
 
-    fn total(&self) -> Duration {
+    fn times(&self) -> impl Iterator<Item = (String, Duration)> {
         threads(self.process_id)
             .into_iter()
             .filter(|folder| {
                 let name = fs::read_to_string(format!("{folder}/comm")).unwrap_or_default();
                 name.starts_with(self.thread)
             })
-            .map(|folder| thread_time(&folder))
-            .sum()
+            .map(|folder| {
+                let time = thread_time(&folder);
+                (folder, time)
+            })
     }
 }
 

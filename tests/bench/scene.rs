@@ -3,14 +3,25 @@
 use serde_json::json;
 
 use crate::harness::client::Plugin;
-use crate::harness::server::Server;
+use crate::harness::server::{Server, ServerConfig};
 
 /// Lets the bench sign plugins in without a browser each.
 const COMPLETE_KEY: &str = "a key of the bench that completes logins";
 
 /// A running release server.
 pub(crate) fn server() -> Server {
-    Server::start_with(|config| config.with("GLB_PLUGIN_LOGIN_COMPLETE_KEY", COMPLETE_KEY))
+    server_with(|config| config)
+}
+
+/// The same with changes to its configuration; a slot of it takes a hundred players and more.
+pub(crate) fn server_with(change: impl FnOnce(ServerConfig) -> ServerConfig) -> Server {
+    Server::start_with(|config| {
+        change(
+            config
+                .with("GLB_PLUGIN_LOGIN_COMPLETE_KEY", COMPLETE_KEY)
+                .with("GLB_RELAY_EMBEDDED_MAX_PLAYERS_PER_SLOT", 120),
+        )
+    })
 }
 
 /// The signed-in plugin of a new user.

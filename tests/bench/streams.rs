@@ -11,7 +11,7 @@ use crate::net::srt_player::Player;
 use crate::net::srt_probe::{self, Call, Connection};
 use crate::net::srt_publisher::Publisher;
 use crate::net::srtla_sender::{SenderConfig, SrtlaSender};
-use crate::process::CpuMeter;
+use crate::relaying::{Relaying, Way};
 use crate::scene;
 use crate::table::Table;
 
@@ -23,16 +23,113 @@ const COSTED: Duration = Duration::from_secs(20);
 /// Twelve seconds of media.
 const LOSSY_COUNT: u64 = 6_840;
 
-/// Measures one after the other on one server.
-pub(crate) fn measure(table: &mut Table) {
+/// What one direct stream costs, and srt-live-transmit for the same.
+pub(crate) fn measure_direct(table: &mut Table) {
+    let mut relays = Relaying::servers(1);
+    relays.push(Relaying::libsrt(1));
+    let streams: Vec<_> = relays
+        .iter()
+        .map(|relay| One::start(&relay.ways[0], None))
+        .collect();
+    measure_cost(
+        table,
+        &relays,
+        &streams,
+        "direct",
+        "<= 0.6 of srt-live-transmit",
+    );
+}
+
+/// What one bonded stream costs.
+pub(crate) fn measure_bonded(table: &mut Table) {
+    let relays = Relaying::servers(1);
+    let bonded = |relay: &Relaying| {
+        let way = &relay.ways[0];
+        let srtla = way.srtla.expect("a server has the port");
+        let sender = SrtlaSender::start(&SenderConfig::over_links(srtla, 3));
+        eventually_blocking(PATIENCE, "all links have joined", || {
+            sender.counters().registered_links() == 3
+        });
+        One::start(way, Some(sender))
+    };
+    let streams: Vec<_> = relays.iter().map(bonded).collect();
+    measure_cost(table, &relays, &streams, "bonded", "<= 1.5 %");
+}
+
+/// A stream with one player, both of which wait for each datagram as programs do.
+struct One {
+    _publisher: Publisher,
+    player: Player,
+    _sender: Option<SrtlaSender>,
+}
+
+impl One {
+    fn start(way: &Way, sender: Option<SrtlaSender>) -> Self {
+        let player = Player::start(way.player(0));
+        let publisher = Publisher::start(match &sender {
+            Some(sender) => way.publisher_to(sender.local_address()),
+            None => way.publisher(0),
+        });
+        publisher.send(u64::MAX / 2, PAUSE);
+        Self {
+            _publisher: publisher,
+            player,
+            _sender: sender,
+        }
+    }
+}
+
+fn measure_cost(table: &mut Table, relays: &[Relaying], streams: &[One], what: &str, goal: &str) {
+    for stream in streams {
+        eventually_blocking(PATIENCE, "media flow", || {
+            stream.player.counters().received > 2_000
+        });
+    }
+    let begun = Instant::now();
+    let received = |stream: &One| stream.player.counters().received_bytes;
+    let before: Vec<_> = streams.iter().map(received).collect();
+    let meters: Vec<_> = relays.iter().map(Relaying::meter).collect();
+    rest_until(begun + COSTED);
+    let used: Vec<_> = meters
+        .iter()
+        .map(|meter| (meter.used(), meter.relay_used()))
+        .collect();
+    let lasted = begun.elapsed().as_secs_f64();
+    let percent = |time: Duration| format!("{:.2} %", time.as_secs_f64() / lasted * 100.0);
+    for (place, (whole, thread)) in used.into_iter().enumerate() {
+        let stream = &streams[place];
+        let bytes = received(stream) - before[place];
+        let bits = f64::from(u32::try_from(bytes).expect("20 s are small")) * 8.0;
+        let thread = thread.map_or_else(String::new, |time| {
+            format!(", relay thread alone {}", percent(time))
+        });
+        let counters = stream.player.counters();
+        let faults = counters.missing + counters.unnumbered + counters.misplaced;
+        let whole_stream = if faults == 0 {
+            "nothing missing"
+        } else {
+            "NOT WHOLE"
+        };
+        table.row(
+            &format!(
+                "CPU of a core, {}, one {what} stream of {:.1} Mbit/s, one player",
+                relays[place].name,
+                bits / lasted / 1e6
+            ),
+            percent(whole),
+            &format!("{goal} ({whole_stream}{thread})"),
+        );
+    }
+}
+
+/// What lossy lines leave.
+pub(crate) fn measure_loss(table: &mut Table) {
     let server = scene::server();
     let plugin: Plugin = scene::plugin(&server, "owner");
-    let session = plugin.session("conn_1774300000123_1");
-    measure_cost(table, &server, &session);
     // A slot each, so that nothing of the stream before is played.
     for (slot_number, loss_percent) in [(2, 1), (3, 5), (4, 10)] {
         let session = plugin.session_on(slot_number, &format!("conn_{slot_number}_1"));
-        measure_loss(table, &server, &session, loss_percent);
+        measure_loss_of(table, &server, &session, loss_percent);
     }
 }
 
@@ -45,43 +142,7 @@ fn connect(listener: SocketAddr, key: &str) -> Connection {
     srt_probe::call(&call).accepted()
 }
 
-fn measure_cost(table: &mut Table, server: &Server, session: &Session) {
-    let addresses = server.addresses();
-    let sender = SrtlaSender::start(&SenderConfig::over_links(addresses.srtla, 3));
-    eventually_blocking(PATIENCE, "all links have joined", || {
-        sender.counters().registered_links() == 3
-    });
-    let player = Player::start(connect(addresses.srt_play, &session.play_key));
-    let publisher = Publisher::start(connect(sender.local_address(), &session.publish_key));
-    publisher.send(u64::MAX / 2, PAUSE);
-    eventually_blocking(PATIENCE, "media flow", || {
-        player.counters().received > 2_000
-    });
-    let received = player.counters().received_bytes;
-    let process_id = server.process_id();
-    let whole = CpuMeter::of(process_id);
-    let relay = CpuMeter::of_thread(process_id, "relay");
-    let begun = Instant::now();
-    rest_until(begun + COSTED);
-    let (whole, relay) = (whole.used(), relay.used());
-    let lasted = begun.elapsed().as_secs_f64();
-    let bits = f64::from(
-        u32::try_from(player.counters().received_bytes - received).expect("20 s are small"),
-    ) * 8.0;
-    let percent = |time: Duration| format!("{:.2} %", time.as_secs_f64() / lasted * 100.0);
-    table.row(
-        &format!(
-            "CPU of a core, process, one bonded stream of {:.1} Mbit/s, one player, 20 s",
-            bits / lasted / 1e6
-        ),
-        percent(whole),
-        &format!("<= 2.5 % (relay thread alone {})", percent(relay)),
-    );
-    publisher.close();
-    player.close();
-}
-
-fn measure_loss(table: &mut Table, server: &Server, session: &Session, loss_percent: u8) {
+fn measure_loss_of(table: &mut Table, server: &Server, session: &Session, loss_percent: u8) {
     let line = LineProfile {
         loss_percent: loss_percent.into(),
         delay: Duration::from_millis(50),

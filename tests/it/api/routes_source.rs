@@ -71,10 +71,9 @@ fn is_of_a_name(character: char) -> bool {
 }
 
 #[test]
-fn a_table_of_routes_is_read_with_prefix_and_every_method() {
+fn a_table_of_routes_is_read_with_every_method() {
     let source = r#"
-        let v1 = Router::new().route("/a/{n}", put(slots::target(1)));
-        Router::new().nest("/api/v1", v1).route(
+        Router::new().route("/api/v1/a/{n}", put(slots::target(1))).route(
             "/setup",
             get(pages::show_setup).post(pages::submit),
         )"#;

@@ -13,6 +13,7 @@ mod hostile_network;
 mod live_status;
 mod lossy_programs;
 mod obs;
+mod passphrase;
 mod plugin_journey;
 mod programs;
 mod refusals;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::stage::{CONNECTION, PATIENCE, Stage, rejection};
-use crate::harness::client::{Browser, Plugin};
+use crate::harness::client::{Answer, Browser, Plugin};
 use crate::harness::eventually::eventually_blocking;
 use crate::harness::server::Server;
 use crate::net::srt_player::Player;
@@ -19,6 +19,9 @@ use crate::net::srt_publisher::Publisher;
 const SHARED_KEY: &str = "planted-shared-key-of-the-relay-nodes";
 const COMPLETE_KEY: &str = "planted-key-that-completes-plugin-logins";
 const METRICS_TOKEN: &str = "planted-token-that-reads-the-metrics-page";
+/// Typed on the page, and refused there: it has a space.
+const BAD_PASSPHRASE: &str = "planted passphrase with spaces";
+const OWN_PASSPHRASE: &str = "planted-passphrase-of-the-first-slot";
 const WRONG_PASSWORD: &str = "planted wrong password of somebody";
 
 /// A secret and what to call it when it is found.
@@ -31,6 +34,8 @@ fn use_everything(stage: &mut Stage) -> Vec<Secret> {
         ("login completion key", COMPLETE_KEY.to_owned()),
         ("metrics token", METRICS_TOKEN.to_owned()),
         ("wrong password", WRONG_PASSWORD.to_owned()),
+        ("refused passphrase", BAD_PASSPHRASE.to_owned()),
+        ("typed passphrase", OWN_PASSPHRASE.to_owned()),
         ("owner's password", stage.owner.password.clone()),
         ("first access token", stage.plugin.access_token.clone()),
         ("first refresh token", stage.plugin.refresh_token.clone()),
@@ -56,6 +61,7 @@ fn use_everything(stage: &mut Stage) -> Vec<Secret> {
     for key in ["publish", "play", "stats"] {
         secrets.push(("rotated key", stage.rotate(key)));
     }
+    secrets.push(("drawn passphrase", use_passphrases(stage)));
     let attempt = Plugin::at(stage.addresses().http).begin_sign_in();
     secrets.push(("poll token", attempt.poll_token));
     let mut stranger = Browser::at(stage.addresses().http);
@@ -78,6 +84,33 @@ fn use_everything(stage: &mut Stage) -> Vec<Secret> {
         secrets.push(("key file", text.trim().to_owned()));
     }
     secrets
+}
+
+/// Types two passphrases on the page, one of them bad, and answers one that the server drew.
+fn use_passphrases(stage: &mut Stage) -> String {
+    let path = format!("/slots/{}/passphrase", stage.slot_id());
+    for (passphrase, status) in [(BAD_PASSPHRASE, 422), (OWN_PASSPHRASE, 303)] {
+        let form = [("action", "set"), ("passphrase", passphrase)];
+        let answer = stage.browser.post(&path, &form).expect(status);
+        if status == 422 {
+            assert!(answer.text().contains(passphrase), "what was typed is kept");
+            assert!(answer.header("cache-control").contains("no-store"));
+        }
+    }
+    let bad = json!({"passphrase": BAD_PASSPHRASE});
+    put_passphrase(stage, &bad).expect(400);
+    let drawn = put_passphrase(stage, &json!({"generate": true})).expect(200);
+    // A caller without it, whose refusal is logged.
+    let addresses = stage.addresses();
+    rejection(addresses.srt_publish, &stage.session.publish_key);
+    let text = drawn.json()["passphrase"].as_str().map(str::to_owned);
+    text.expect("it is text")
+}
+
+fn put_passphrase(stage: &Stage, body: &serde_json::Value) -> Answer {
+    let path = "/api/v1/user/stream-slots/1/passphrase";
+    let request = stage.plugin.authorised(reqwest::Method::PUT, path);
+    stage.plugin.send(request.json(body))
 }
 
 fn stream(stage: &Stage) {

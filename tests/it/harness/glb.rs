@@ -29,7 +29,12 @@ pub(crate) const FREE_PORTS: [(&str, &str); 5] = [
 
 /// A command of the binary on a data folder, with free ports and no `GLB_*` of ours.
 pub(crate) fn command(data_dir: &Path) -> Command {
-    let mut command = Command::new(PATH);
+    command_of(Path::new(PATH), data_dir)
+}
+
+/// The same of any build of the binary.
+pub(crate) fn command_of(binary: &Path, data_dir: &Path) -> Command {
+    let mut command = Command::new(binary);
     for (name, _) in std::env::vars_os() {
         if name.as_encoded_bytes().starts_with(b"GLB_") {
             command.env_remove(name);

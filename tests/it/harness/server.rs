@@ -45,6 +45,7 @@ pub(crate) struct Account {
 /// How to start one; change it at will.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerConfig {
+    binary: PathBuf,
     data_dir: PathBuf,
     variables: Vec<(String, String)>,
 }
@@ -53,9 +54,16 @@ impl ServerConfig {
     /// A server on `data_dir` with free ports.
     pub(crate) fn on(data_dir: &Path) -> Self {
         Self {
+            binary: PathBuf::from(glb::PATH),
             data_dir: data_dir.to_owned(),
             variables: Vec::new(),
         }
+    }
+
+    /// Starts another build of the server, to compare.
+    pub(crate) fn binary(mut self, path: &Path) -> Self {
+        path.clone_into(&mut self.binary);
+        self
     }
 
     /// Sets a variable of the environment.
@@ -75,7 +83,7 @@ impl ServerConfig {
 
     /// The command line that starts it.
     pub(crate) fn command(&self) -> Command {
-        let mut command = glb::command(&self.data_dir);
+        let mut command = glb::command_of(&self.binary, &self.data_dir);
         command.arg("serve");
         for (name, value) in &self.variables {
             command.env(name, value);
@@ -310,5 +318,18 @@ impl Drop for Process {
         if !self.readers.is_empty() {
             self.end();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_build_is_started_by_its_path() {
+        let config = ServerConfig::on(Path::new("/nowhere/data")).binary(Path::new("/nowhere/glb"));
+        let command = config.command();
+        assert_eq!(command.get_program(), "/nowhere/glb");
+        assert!(command.get_args().eq(["serve"]));
     }
 }

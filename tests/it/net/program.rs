@@ -111,6 +111,11 @@ impl Program {
         String::from_utf8_lossy(&kept).into_owned()
     }
 
+    /// Its process id.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// True until it has ended.
     pub(crate) fn is_running(&mut self) -> bool {
         self.exit_status().is_none()
@@ -214,6 +219,8 @@ mod tests {
     fn one_that_runs_is_still_running_after_the_wait() {
         let mut program = Program::spawn(shell("exec sleep 60"));
         assert_eq!(program.wait(Duration::from_millis(20)), None);
+        let folder = format!("/proc/{}", program.process_id());
+        assert!(std::path::Path::new(&folder).is_dir());
         program.signal(Signal::TERM);
         assert!(
             program

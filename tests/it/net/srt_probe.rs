@@ -147,6 +147,23 @@ impl Connection {
         }
     }
 
+    /// Whether reading waits; for one that looks after many connections with
+    /// [`Connection::receive_now`], not.
+    pub(crate) fn set_waiting(&self, is_waiting: bool) {
+        self.socket
+            .set_nonblocking(!is_waiting)
+            .expect("it is a socket");
+    }
+
+    /// The next datagram, if one is there; of a connection that does not wait.
+    pub(crate) fn receive_now<'a>(&self, buffer: &'a mut [u8; 2_048]) -> Option<&'a [u8]> {
+        match self.socket.recv(buffer) {
+            Ok(length) => Some(&buffer[..length]),
+            Err(error) if is_no_datagram(error.kind()) => None,
+            Err(error) => panic!("reading from loopback failed: {error}"),
+        }
+    }
+
     /// The time stamp of `now` on this side's clock.
     pub(crate) fn time_us(&self, now: Instant) -> u32 {
         let wrapped = (now - self.started_at).as_micros() % (1 << 32);

@@ -46,6 +46,9 @@ pub(crate) struct Hub {
     slots: HashMap<SlotId, Slot>,
     /// Slots of which an ended publisher has left media.
     with_tail: Vec<SlotId>,
+    /// Media in a row of one publisher, on their way to the players of its slot.
+    run: Vec<(Micros, Bytes)>,
+    run_of: Option<SlotId>,
     latency_max: Micros,
     takeover_after: Micros,
     players_per_slot_max: usize,
@@ -73,6 +76,8 @@ impl Hub {
             keys: KeyTable::new(secret),
             slots: HashMap::new(),
             with_tail: Vec::new(),
+            run: Vec::new(),
+            run_of: None,
             latency_max: config.latency_max.into(),
             takeover_after: config.takeover_after.into(),
             players_per_slot_max: config.players_per_slot_max,
@@ -102,6 +107,17 @@ impl Hub {
             }
             self.slots.insert(slot_id, slot.renewed());
         }
+    }
+
+    /// Datagrams that follow may have waited to be read for so long.
+    pub(crate) fn set_waited(&mut self, waited: Micros) {
+        self.publish.set_waited(waited);
+        self.play.set_waited(waited);
+    }
+
+    /// The least latency that anyone connected has; [`Micros::MAX`] when nobody is.
+    pub(crate) fn least_latency(&self) -> Micros {
+        self.publish.least_latency().min(self.play.least_latency())
     }
 
     /// A datagram came on a port.
@@ -159,9 +175,14 @@ impl Hub {
                     origin,
                     payload,
                 } => self.on_media(now, id, slot_id, origin, payload),
-                ConnectionEvent::Closed(closed) => self.on_closed(direction, closed),
+                ConnectionEvent::Closed(closed) => {
+                    // Players that stay get first what came before.
+                    self.hand_out(now);
+                    self.on_closed(direction, closed);
+                }
             }
         }
+        self.hand_out(now);
         let listener = self.listener(direction);
         // What came meanwhile stays; else the emptied vector goes back, to be filled again.
         if listener.events.is_empty() {
@@ -184,26 +205,46 @@ impl Hub {
         origin: Micros,
         payload: Bytes,
     ) {
+        if self.run_of != Some(slot_id) {
+            self.hand_out(now);
+        }
         let Some(slot) = self.slots.get_mut(&slot_id) else {
             return;
         };
         match slot.take_in(now, id, origin, payload) {
-            Some((origin, payload)) => hand_out(&mut self.play, now, slot, origin, &payload),
+            Some((origin, payload)) => {
+                self.run_of = Some(slot_id);
+                self.run.push((slot.monotonic(origin), payload));
+            }
             None if self.with_tail.contains(&slot_id) => {}
             None => self.with_tail.push(slot_id),
         }
     }
 
+    /// Hands the run of media to the players of its slot, to one after the other: so each gets its packets
+    /// in one piece, which the kernel sends as one.
+    fn hand_out(&mut self, now: Micros) {
+        let slot = self.run_of.take().and_then(|id| self.slots.get(&id));
+        for player in slot.iter().flat_map(|slot| &slot.players) {
+            self.play.push(now, *player, &self.run);
+        }
+        self.run.clear();
+    }
+
     /// Hands out what ended publishers have left, when its time has come.
     fn play_tails(&mut self, now: Micros) {
-        let (play, slots) = (&mut self.play, &mut self.slots);
+        let (play, slots, run) = (&mut self.play, &mut self.slots, &mut self.run);
         self.with_tail.retain(|slot_id| {
             let Some(slot) = slots.get_mut(slot_id) else {
                 return false;
             };
             while let Some((origin, payload)) = slot.next_of_tail(now) {
-                hand_out(play, now, slot, origin, &payload);
+                run.push((slot.monotonic(origin), payload));
             }
+            for player in &slot.players {
+                play.push(now, *player, run);
+            }
+            run.clear();
             slot.tail_deadline() < Micros::MAX
         });
     }
@@ -320,13 +361,6 @@ impl Hub {
         for (address, packet) in self.srtla.outgoing.drain(..) {
             send(Port::Srtla, address, &[], &packet);
         }
-    }
-}
-
-fn hand_out(play: &mut Listener, now: Micros, slot: &mut Slot, origin: Micros, payload: &Bytes) {
-    let origin = slot.monotonic(origin);
-    for player in &slot.players {
-        play.push(now, *player, origin, payload.clone());
     }
 }
 

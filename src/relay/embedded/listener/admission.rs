@@ -165,6 +165,7 @@ impl Listener {
             last_sent: now,
         };
         connection.send_answer(now, &mut self.outgoing);
+        self.least_latency = self.least_latency.min(connection.latency);
         self.connections.insert(id, connection);
         self.by_caller.insert(caller, id);
         self.counters.accepted += 1;

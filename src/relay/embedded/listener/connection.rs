@@ -2,6 +2,8 @@
 //!
 //! Invariant: a connection hears only its own peer, by address and by socket id.
 
+use bytes::Bytes;
+
 use super::{CloseCause, Closed, ConnectionEvent, ConnectionId, Outgoing};
 use crate::kernel::ids::SlotId;
 use crate::relay::embedded::Peer;
@@ -127,17 +129,18 @@ impl Connection {
         })
     }
 
-    /// A control packet came, SHUTDOWN and handshakes excepted.
+    /// A control packet came, SHUTDOWN and handshakes excepted. It is read now and arrived a moment ago,
+    /// which matters only where time is measured.
     pub(super) fn on_control(
         &mut self,
-        now: Micros,
+        (now, arrived): (Micros, Micros),
         packet: &ControlPacket<'_>,
         scratch: &mut Scratch,
         out: &mut Vec<Outgoing>,
     ) {
         self.last_heard = now;
         match (&mut self.flow, packet.kind) {
-            (Flow::In(receiver), ControlKind::AckAck) => receiver.on_ackack(now, packet.info),
+            (Flow::In(receiver), ControlKind::AckAck) => receiver.on_ackack(arrived, packet.info),
             (Flow::In(receiver), ControlKind::DropRequest) => {
                 if let (Some(first), Some(last)) = (word(packet.body, 0), word(packet.body, 4)) {
                     receiver.on_drop_request(Sequence::new(first), Sequence::new(last));
@@ -194,13 +197,14 @@ impl Connection {
     pub(super) fn push(
         &mut self,
         now: Micros,
-        origin: Micros,
-        payload: bytes::Bytes,
+        media: &[(Micros, Bytes)],
         scratch: &mut Scratch,
         out: &mut Vec<Outgoing>,
     ) {
         if let Flow::Out(sender) = &mut self.flow {
-            sender.push(now, origin, payload, &mut scratch.data);
+            for (origin, payload) in media {
+                sender.push(now, *origin, payload.clone(), &mut scratch.data);
+            }
             self.deadline = self.deadline.min(sender.next_deadline(now));
             self.send_scratch(now, scratch, out);
         }

@@ -50,6 +50,9 @@ pub(crate) struct Listener {
     by_caller: HashMap<(Peer, u32), ConnectionId>,
     dirty: Vec<ConnectionId>,
     scratch: Scratch,
+    /// The least latency of all connections.
+    least_latency: Micros,
+    waited: Micros,
 }
 
 impl Listener {
@@ -73,7 +76,19 @@ impl Listener {
             by_caller: HashMap::new(),
             dirty: Vec::new(),
             scratch: Scratch::default(),
+            least_latency: Micros::MAX,
+            waited: Micros::ZERO,
         }
+    }
+
+    /// Datagrams that follow may have waited to be read for so long.
+    pub(crate) fn set_waited(&mut self, waited: Micros) {
+        self.waited = waited;
+    }
+
+    /// The least latency of all connections; [`Micros::MAX`] without any.
+    pub(crate) fn least_latency(&self) -> Micros {
+        self.least_latency
     }
 
     /// A datagram came. `source` is the address it came from, also when the peer is a bonded group.
@@ -118,14 +133,21 @@ impl Listener {
             self.remove(packet.destination, CloseCause::Shutdown);
             return;
         }
-        connection.on_control(now, packet, &mut self.scratch, &mut self.outgoing);
+        // On average it came in the middle of the time in which nobody looked.
+        let arrived = now - self.waited / 2;
+        connection.on_control(
+            (now, arrived),
+            packet,
+            &mut self.scratch,
+            &mut self.outgoing,
+        );
         mark_dirty(connection, &mut self.dirty);
     }
 
-    /// Hands media to a player.
-    pub(crate) fn push(&mut self, now: Micros, id: ConnectionId, origin: Micros, payload: Bytes) {
+    /// Hands media, each with the moment it belongs to, to a player.
+    pub(crate) fn push(&mut self, now: Micros, id: ConnectionId, media: &[(Micros, Bytes)]) {
         if let Some(connection) = self.connections.get_mut(&id) {
-            connection.push(now, origin, payload, &mut self.scratch, &mut self.outgoing);
+            connection.push(now, media, &mut self.scratch, &mut self.outgoing);
         }
     }
 
@@ -182,6 +204,8 @@ impl Listener {
         self.by_caller
             .remove(&(connection.peer, connection.peer_socket_id));
         connection.finish(cause, &mut self.events);
+        let latencies = self.connections.values().map(|one| one.latency);
+        self.least_latency = latencies.min().unwrap_or(Micros::MAX);
     }
 
     /// Ends every connection that a test holds for; answers how many.

@@ -5,8 +5,9 @@
 //!
 //! Invariant: a packet that cannot be decrypted is as good as lost: it is neither stored nor acknowledged.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
+use super::arena::Block;
 use super::{ControlMessage, Receiver};
 use crate::relay::embedded::crypto::{KeyAnswer, KeyMessage, ReceivingKeys};
 use crate::relay::embedded::time::Micros;
@@ -57,14 +58,13 @@ impl Receiver {
         })
     }
 
-    /// A packet's media as they were before encryption, in a buffer of their own.
-    pub(super) fn plain_media(&self, packet: &DataPacket<'_>) -> Bytes {
+    /// Keeps a packet's media as they were before encryption.
+    pub(super) fn store_plain(&mut self, packet: &DataPacket<'_>) -> (Bytes, Block) {
         let key = self.keys.as_ref().and_then(|x| x.key(packet.key_flags));
-        let Some(key) = key else {
-            return Bytes::copy_from_slice(packet.payload);
-        };
-        let mut media = BytesMut::from(packet.payload);
-        key.apply(packet.sequence, &mut media);
-        media.freeze()
+        self.arena.store(packet.payload, |media| {
+            if let Some(key) = key {
+                key.apply(packet.sequence, media);
+            }
+        })
     }
 }

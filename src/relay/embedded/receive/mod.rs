@@ -4,20 +4,22 @@
 //! buffer never holds more than [`ReceiveLimits`] says.
 
 mod acknowledge;
+mod arena;
 mod encrypted;
 mod losses;
 mod playout;
+mod reorder;
 #[cfg(test)]
 mod tests;
 mod types;
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
 use self::acknowledge::{Acknowledger, Due};
+use self::arena::{Arena, BLOCK_BYTES};
 use self::losses::{LossList, ReportPacing};
 use self::playout::PlayoutClock;
+use self::reorder::{Held, ReorderBuffer};
 pub(crate) use self::types::{ControlMessage, ReceiveCounters, ReceiveLimits, ReceiverSetup};
 use super::crypto::ReceivingKeys;
 use super::meter::Meter;
@@ -30,12 +32,6 @@ const BONDED_HOLD: Micros = Micros::from_millis(100);
 /// A sender that leaves our window this many packets long has lost track of us, or is hostile.
 const FAR_AHEAD_MAX: u32 = 2000;
 const SPREAD_DECAY_INTERVAL: Micros = Micros::from_secs(1);
-
-#[derive(Debug)]
-struct Held {
-    due: Micros,
-    payload: Bytes,
-}
 
 /// The receiving side of one connection.
 #[derive(Debug)]
@@ -53,8 +49,8 @@ pub(crate) struct Receiver {
     head: u64,
     /// One past the newest index seen.
     frontier: u64,
-    held: BTreeMap<u64, Held>,
-    held_bytes: usize,
+    held: ReorderBuffer,
+    arena: Arena,
     losses: LossList,
     acks: Acknowledger,
     /// How long reordered packets were missing, at most, lately.
@@ -80,8 +76,8 @@ impl Receiver {
             clock: PlayoutClock::new(setup.now, setup.timestamp, setup.latency),
             head,
             frontier: head,
-            held: BTreeMap::new(),
-            held_bytes: 0,
+            held: ReorderBuffer::default(),
+            arena: Arena::default(),
             losses: LossList::default(),
             acks: Acknowledger::new(setup.now, head),
             spread: Micros::ZERO,
@@ -106,7 +102,7 @@ impl Receiver {
         self.last_media = Some(now);
         self.acks.count_packet();
         let index = packet.sequence.index_near(self.head);
-        if index < self.head || self.held.contains_key(&index) {
+        if index < self.head || self.held.contains(index) {
             return;
         }
         if !self.has_room(index, packet.payload.len()) {
@@ -127,7 +123,9 @@ impl Receiver {
         }
         self.far_ahead = 0;
         // The next packet is always let in: it is the one that makes room.
-        if index != self.head && self.held_bytes + bytes > self.limits.bytes {
+        let is_full = self.held.bytes() + bytes > self.limits.bytes
+            || self.arena.bytes() > self.limits.bytes + 2 * BLOCK_BYTES;
+        if index != self.head && is_full {
             "the receive buffer is full".clone_into(&mut self.last_drop);
             return false;
         }
@@ -168,10 +166,16 @@ impl Receiver {
             .clock
             .playout_time(now, packet.timestamp, packet.is_retransmitted);
         // The one copy of the media: players share it.
-        let payload = self.plain_media(packet);
+        let (payload, block) = self.store_plain(packet);
         self.meter.add(now, payload.len());
-        self.held_bytes += payload.len();
-        self.held.insert(index, Held { due, payload });
+        self.held.insert(
+            index,
+            Held {
+                due,
+                payload,
+                block,
+            },
+        );
     }
 
     /// The peer answered a full ACK.
@@ -269,16 +273,15 @@ impl Receiver {
 
     /// The next payload whose time has come, with that time. A gap before it is given up.
     pub(crate) fn pop(&mut self, now: Micros) -> Option<(Micros, Bytes)> {
-        let entry = self.held.first_entry()?;
-        if entry.get().due > now {
+        if self.held.first()?.1.due > now {
             return None;
         }
-        let (index, held) = entry.remove_entry();
+        let (index, held) = self.held.pop_first()?;
+        self.arena.release(held.block);
         if index > self.head {
             self.give_up_before(now, index);
         }
         self.head = index + 1;
-        self.held_bytes -= held.payload.len();
         self.counters.delivered += 1;
         Some((held.due, held.payload))
     }
@@ -305,10 +308,7 @@ impl Receiver {
 
     /// When [`Receiver::poll`] or [`Receiver::pop`] has something to do.
     pub(crate) fn next_deadline(&self) -> Micros {
-        let delivery = self
-            .held
-            .first_key_value()
-            .map_or(Micros::MAX, |(_, held)| held.due);
+        let delivery = self.held.first().map_or(Micros::MAX, |(_, held)| held.due);
         let ack = self.acks.next_deadline(self.position());
         delivery.min(ack).min(self.losses.next_deadline())
     }
@@ -330,15 +330,13 @@ impl Receiver {
 
     /// Packets held.
     pub(crate) fn held_packets(&self) -> usize {
-        self.held.len()
+        self.held.packets()
     }
 
     /// From the playout time of the next packet to that of the newest one.
     pub(crate) fn held_span(&self) -> Micros {
-        let first = self.held.first_key_value();
-        let last = self.held.last_key_value();
-        match (first, last) {
-            (Some((_, first)), Some((_, last))) => (last.due - first.due).max(Micros::ZERO),
+        match (self.held.first(), self.held.last()) {
+            (Some((_, first)), Some(last)) => (last.due - first.due).max(Micros::ZERO),
             _ => Micros::ZERO,
         }
     }

@@ -139,10 +139,11 @@ fn the_buffer_is_bounded_in_bytes_and_in_packets() {
     for sequence in 1..40 {
         full.on_data(MS, &data(sequence, MS, false));
     }
-    assert_eq!(full.held_bytes, 1_000);
+    assert_eq!(full.held.bytes(), 1_000);
     full.on_data(MS, &data(0, MS, false));
     assert_eq!(
-        full.held_bytes, 1_100,
+        full.held.bytes(),
+        1_100,
         "the packet that makes room is let in"
     );
     let mut lost = receiver(false, limits);
@@ -392,7 +393,7 @@ proptest! {
         let counters = simulation.receiver.counters;
         prop_assert_eq!(counters.delivered + counters.dropped, newest);
         prop_assert_eq!(simulation.receiver.held_packets(), 0);
-        prop_assert_eq!(simulation.receiver.held_bytes, 0);
+        prop_assert_eq!(simulation.receiver.held.bytes(), 0);
     }
 
     #[test]
@@ -419,7 +420,7 @@ proptest! {
             let mut out = Vec::new();
             receiver.poll(now, &mut out);
             receiver.pop(now);
-            prop_assert!(receiver.held_bytes <= limits.bytes + 100);
+            prop_assert!(receiver.held.bytes() <= limits.bytes + 100);
             prop_assert!(receiver.held_packets() <= 64);
         }
     }

@@ -40,6 +40,9 @@ const CHECK_INTERVAL: Micros = Micros::from_secs(1);
 /// What scheduling and the first delay, which the clocks are set by, may add to a packet's age.
 const SLACK: Micros = Micros::from_millis(250);
 
+/// How far the clocks may be from each other while they follow their drift.
+const TOLERANCE: Micros = Micros::from_millis(60);
+
 /// How a simulated stream begins.
 #[derive(Debug, Clone, Copy)]
 struct Setup {
@@ -215,7 +218,8 @@ fn player(hub: &mut Hub, now: Micros, setup: Setup) -> Player {
             ignores_early_repeats: true,
         }),
         promise: Promise {
-            kept_for: latency,
+            // The relay waits for the encoder's latency, and the player for its own.
+            kept_for: latency * 2 - TOLERANCE,
             delay_max: latency * 2 + setup.travel_max * 2 + SLACK,
         },
         next_number: 0,

@@ -83,6 +83,34 @@ fn half_an_hour_over_three_unlike_links_that_die_and_come_back_loses_next_to_not
     assert_no_storm(&world, 4);
 }
 
+/// Most packets overtake others here. What is only late must not be asked for: repetitions would add half of
+/// the stream to what mobile links have to carry.
+#[test]
+fn links_that_only_differ_in_delay_cause_no_repetition() {
+    let mut world = World::new(Setup {
+        links: 3,
+        latency_ms: 2000,
+        interval: MS * 5,
+        ..Setup::default()
+    });
+    let links = [weather(0, 30, 10), weather(0, 50, 15), weather(0, 80, 20)];
+    for (number, weather) in (0..).zip(links) {
+        world.set_line(number, weather);
+    }
+    world.run(SECOND * 20);
+    world.finish_whole();
+    assert!(world.trouble() > 1000, "they overtake each other");
+    let (naks, resent) = (
+        world.encoder.naks,
+        world.encoder.sender.counters.retransmitted,
+    );
+    // Until the calm first second is over, and the tail, which is repeated when nothing follows it.
+    assert!(
+        naks <= 2 && resent <= 5,
+        "{naks} loss reports, {resent} repeated"
+    );
+}
+
 #[test]
 fn four_seconds_without_any_link_keep_the_session_and_cost_what_is_older_than_the_latency() {
     for links in [0, 3] {

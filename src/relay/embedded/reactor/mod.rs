@@ -1,9 +1,11 @@
 //! The one thread that owns the sockets and the [`Hub`].
 //!
 //! It reads each socket until it is empty, lets the hub act on the whole batch, and sends what comes of it.
-//! While media flow it then simply pauses for four milliseconds: waking for every packet would cost twice the
-//! processor time, and so would asking the system for readiness or arming timers. When nothing has flowed
-//! for a while it waits for a datagram, a command or a deadline.
+//! While media flow it then simply pauses for ten milliseconds: waking for every packet would cost several
+//! times the processor time, and so would asking the system for readiness or arming timers. Ten are what SRT
+//! itself counts in; where someone's latency is short the pause is shorter, so that a lost packet can still
+//! be asked for several times. When nothing has flowed for a while the relay waits for a datagram, a command
+//! or a deadline.
 //!
 //! A panic costs the connections, not the relay: it begins anew on the same sockets with the same keys.
 //!
@@ -12,6 +14,10 @@
 //!
 //! [`EmbeddedConfig::wake_interval`]: super::EmbeddedConfig::wake_interval
 
+mod inbox;
+mod outbox;
+mod sockets;
+
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,14 +25,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::net::UdpSocket;
 use tokio::runtime::Runtime;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use self::inbox::{Inbox, PLACES};
+use self::outbox::SendCounters;
+pub(super) use self::sockets::{PortSocket, Sockets};
 use super::hub::{Hub, KeyTaken};
 use super::listener::CloseCause;
 use super::time::{Clock, Micros};
-use super::wire::DATAGRAM_MAX_BYTES;
 use super::{EmbeddedConfig, Port};
 use crate::kernel::ids::SlotId;
 use crate::relay::engine::{EngineCounters, EngineEvent, StreamSpec, StreamStats, Target};
@@ -39,6 +46,10 @@ const IDLE_INTERVAL: Micros = Micros::from_millis(500);
 const QUIET_AFTER: Micros = Micros::from_millis(20);
 /// With a deadline closer than this it pauses and does not wait.
 const SOON: Micros = Micros::from_millis(10);
+/// So many pauses fit in the least latency that anyone has.
+const PAUSES_IN_LATENCY: i64 = 32;
+/// A shorter pause costs more than it gains.
+const PAUSE_MIN: Micros = Micros::from_millis(2);
 /// Between a panic and the new beginning, so that one that comes back at once does not fill the log.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 
@@ -62,57 +73,6 @@ pub(super) enum Command {
     Panic,
 }
 
-/// The socket of a port, twice: to read and write whenever we like, and to wait for.
-#[derive(Debug)]
-pub(super) struct PortSocket {
-    plain: std::net::UdpSocket,
-    awaited: UdpSocket,
-}
-
-impl PortSocket {
-    /// Takes a bound, non-blocking socket. Needs a runtime to wait in.
-    pub(super) fn new(plain: std::net::UdpSocket) -> std::io::Result<Self> {
-        let awaited = UdpSocket::from_std(plain.try_clone()?)?;
-        Ok(Self { plain, awaited })
-    }
-
-    /// Waits until a datagram is there.
-    async fn readable(&self) {
-        // Readiness that was told earlier may be over: it is asked for anew, without taking a datagram.
-        // An error shows again when the socket is read, and is counted there.
-        let _ = self.awaited.peek_sender().await;
-    }
-}
-
-/// The sockets of the three ports.
-#[derive(Debug)]
-pub(super) struct Sockets {
-    /// Bonded publishers.
-    pub(super) srtla: PortSocket,
-    /// Publishers.
-    pub(super) publish: PortSocket,
-    /// Players.
-    pub(super) play: PortSocket,
-}
-
-impl Sockets {
-    fn of(&self, port: Port) -> &std::net::UdpSocket {
-        match port {
-            Port::Srtla => &self.srtla.plain,
-            Port::Publish => &self.publish.plain,
-            Port::Play => &self.play.plain,
-        }
-    }
-
-    async fn readable(&self) {
-        tokio::select! {
-            () = self.srtla.readable() => {}
-            () = self.publish.readable() => {}
-            () = self.play.readable() => {}
-        }
-    }
-}
-
 /// The relay at work.
 pub(super) struct Reactor {
     pub(super) hub: Hub,
@@ -131,8 +91,7 @@ pub(super) struct Reactor {
 /// What happened at the sockets.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ReactorCounters {
-    send_blocked: u64,
-    send_failed: u64,
+    sending: SendCounters,
     receive_failed: u64,
     wake_ups: u64,
     restarts: u64,
@@ -158,7 +117,7 @@ impl Reactor {
         let now = self.clock.now();
         let goodbye = catch_unwind(AssertUnwindSafe(|| {
             self.hub.close_all(now, CloseCause::Lost);
-            self.send_all(&mut Vec::new());
+            self.send_all();
         }));
         if goodbye.is_err() {
             tracing::error!("the relay panicked again while it said goodbye");
@@ -167,24 +126,26 @@ impl Reactor {
     }
 
     async fn run(&mut self) {
-        let mut buffer = [0; DATAGRAM_MAX_BYTES + 1];
-        let mut scratch = Vec::with_capacity(DATAGRAM_MAX_BYTES);
+        let mut inboxes = Inboxes::new();
         let mut last_datagram = Micros::ZERO;
+        let mut paused_at = None;
         let done = loop {
             self.counters.wake_ups += 1;
             if self.is_open.load(Ordering::Acquire) {
                 self.hub.open();
             }
             let now = self.clock.now();
-            let batch = self.read_all(now, &mut buffer);
+            let waited = paused_at.take().map_or(Micros::ZERO, |at| now - at);
+            self.hub.set_waited(waited);
+            let batch = self.read_all(now, &mut inboxes);
             if batch != Batch::Empty {
                 last_datagram = now;
             }
             self.hub.advance(now);
-            self.send_all(&mut scratch);
-            let wake = self.rest(now, batch, last_datagram).await;
-            match wake {
+            self.send_all();
+            match self.rest(now, batch, last_datagram).await {
                 Wake::Work => {}
+                Wake::Paused => paused_at = Some(now),
                 Wake::Abandoned => break None,
                 Wake::Command(command) => {
                     if let Some(done) = self.obey(command) {
@@ -195,7 +156,7 @@ impl Reactor {
         };
         self.hub
             .close_all(self.clock.now(), CloseCause::Disconnected);
-        self.send_all(&mut scratch);
+        self.send_all();
         if let Some(done) = done {
             // Who asked may have stopped waiting.
             let _ = done.send(());
@@ -216,10 +177,17 @@ impl Reactor {
         }
         if now - last_datagram < QUIET_AFTER || deadline < now + SOON {
             // This thread has nothing else to do, so it may sleep; who sends a command wakes it.
-            std::thread::park_timeout(self.config.wake_interval);
-            return Wake::Work;
+            std::thread::park_timeout(self.pause());
+            return Wake::Paused;
         }
         self.wait(deadline.min(now + IDLE_INTERVAL)).await
+    }
+
+    /// How long to pause while media flow.
+    fn pause(&self) -> Duration {
+        let longest = Micros::from(self.config.wake_interval);
+        let fitting = (self.hub.least_latency() / PAUSES_IN_LATENCY).max(PAUSE_MIN);
+        longest.min(fitting).duration()
     }
 
     async fn wait(&mut self, deadline: Micros) -> Wake {
@@ -233,30 +201,29 @@ impl Reactor {
     }
 
     /// Reads every socket until it is empty, or long enough.
-    fn read_all(&mut self, now: Micros, buffer: &mut [u8]) -> Batch {
-        let ports = [Port::Srtla, Port::Publish, Port::Play];
-        ports
-            .into_iter()
-            .map(|port| self.read(now, port, buffer))
-            .max()
-            .unwrap_or(Batch::Empty)
-    }
-
-    fn read(&mut self, now: Micros, port: Port, buffer: &mut [u8]) -> Batch {
-        let (socket, hub) = (self.sockets.of(port), &mut self.hub);
-        read_batch(&mut self.counters, || {
-            let (length, source) = socket.recv_from(buffer)?;
-            hub.on_datagram(now, port, source, &buffer[..length]);
-            Ok(())
-        })
-    }
-
-    fn send_all(&mut self, scratch: &mut Vec<u8>) {
-        let (sockets, counters) = (&self.sockets, &mut self.counters);
-        self.hub.drain_outgoing(|port, address, head, body| {
-            let datagram = joined(scratch, head, body);
-            count_failure(counters, sockets.of(port).send_to(datagram, address));
+    fn read_all(&mut self, now: Micros, inboxes: &mut Inboxes) -> Batch {
+        let (hub, sockets, counters) = (&mut self.hub, &self.sockets, &mut self.counters);
+        let ports = [
+            (Port::Srtla, &sockets.srtla, &mut inboxes.srtla),
+            (Port::Publish, &sockets.publish, &mut inboxes.publish),
+            (Port::Play, &sockets.play, &mut inboxes.play),
+        ];
+        let batches = ports.map(|(port, socket, inbox)| {
+            read_batch(counters, || {
+                inbox.read(&socket.plain, |source, datagram| {
+                    hub.on_datagram(now, port, source, datagram);
+                })
+            })
         });
+        batches.into_iter().max().unwrap_or(Batch::Empty)
+    }
+
+    fn send_all(&mut self) {
+        let (sockets, counters) = (&mut self.sockets, &mut self.counters.sending);
+        self.hub.drain_outgoing(|port, address, head, body| {
+            sockets.push(port, address, (head, body), counters);
+        });
+        sockets.send(counters);
         for event in self.hub.events.drain(..) {
             // Without a receiver there is nobody to tell.
             let _ = self.events.send(event);
@@ -294,8 +261,9 @@ impl Reactor {
     fn all_counters(&self) -> EngineCounters {
         let mut counters = self.hub.counters();
         counters.extend([
-            ("send_blocked", self.counters.send_blocked),
-            ("send_failed", self.counters.send_failed),
+            ("send_blocked", self.counters.sending.blocked),
+            ("send_failed", self.counters.sending.failed),
+            ("send_unsegmented", self.counters.sending.unsegmented),
             ("receive_failed", self.counters.receive_failed),
             ("wake_ups", self.counters.wake_ups),
             ("restarts", self.counters.restarts),
@@ -304,15 +272,33 @@ impl Reactor {
     }
 }
 
-/// Takes datagrams with `take` until there are no more, enough, or an error.
+/// Places for what comes on each port. Only the thread that reads has them.
+struct Inboxes {
+    srtla: Inbox,
+    publish: Inbox,
+    play: Inbox,
+}
+
+impl Inboxes {
+    fn new() -> Self {
+        Self {
+            srtla: Inbox::new(),
+            publish: Inbox::new(),
+            play: Inbox::new(),
+        }
+    }
+}
+
+/// Takes datagrams with `take`, which answers how many it took, until there are no more, enough, or an error.
 fn read_batch(
     counters: &mut ReactorCounters,
-    mut take: impl FnMut() -> std::io::Result<()>,
+    mut take: impl FnMut() -> std::io::Result<usize>,
 ) -> Batch {
     let mut batch = Batch::Empty;
-    for _ in 0..BATCH_MAX {
+    for _ in 0..BATCH_MAX / PLACES {
         match take() {
-            Ok(()) => batch = Batch::Some,
+            Ok(PLACES) => batch = Batch::Some,
+            Ok(_) => return Batch::Some,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return batch,
             // The next read may go on. An error that lasts must not keep the processor busy: with
             // something in the batch the thread pauses, where waiting would end at once.
@@ -337,28 +323,10 @@ enum Batch {
 /// Why the relay goes on.
 enum Wake {
     Work,
+    /// Nobody looked at the sockets since they were read.
+    Paused,
     Command(Command),
     Abandoned,
-}
-
-/// Puts the two parts of a datagram together; a whole one is taken as it is.
-fn joined<'a>(scratch: &'a mut Vec<u8>, head: &[u8], body: &'a [u8]) -> &'a [u8] {
-    if head.is_empty() {
-        return body;
-    }
-    scratch.clear();
-    scratch.extend_from_slice(head);
-    scratch.extend_from_slice(body);
-    scratch
-}
-
-fn count_failure(counters: &mut ReactorCounters, result: std::io::Result<usize>) {
-    match result {
-        Ok(_) => {}
-        // What the kernel has no room for is lost on the way, as by any network, and repeated.
-        Err(error) if error.kind() == ErrorKind::WouldBlock => counters.send_blocked += 1,
-        Err(_) => counters.send_failed += 1,
-    }
 }
 
 /// The addresses that the ports have.
@@ -386,7 +354,8 @@ mod tests {
     #[test]
     fn a_flood_ends_the_batch_and_an_empty_socket_too() {
         let mut counters = ReactorCounters::default();
-        assert_eq!(read_batch(&mut counters, || Ok(())), Batch::Full);
+        assert_eq!(read_batch(&mut counters, || Ok(PLACES)), Batch::Full);
+        assert_eq!(read_batch(&mut counters, || Ok(PLACES - 1)), Batch::Some);
         let empty = || Err(ErrorKind::WouldBlock.into());
         assert_eq!(read_batch(&mut counters, empty), Batch::Empty);
         assert_eq!(counters.receive_failed, 0);
