@@ -11,6 +11,8 @@ use crate::files::write_private;
 /// Which containers carry the relay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Layout {
+    /// None before an operator names the images; says which keys are missing.
+    Unset(&'static str),
     /// SLS and the SRTLA receiver in a container each, on a network of ours.
     Two {
         /// The image of SLS.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::breaker::Verdict;
 use super::client::Activity;
+use super::config::Layout;
 use super::error::DockerError;
 use super::plan::Actual;
 use super::status::{ContainerStatus, Problem, PullStatus, SupervisorStatus, is_floating};
@@ -27,6 +28,9 @@ impl Supervisor {
         let problem = looked.as_ref().err().map(Problem::from);
         let problem = problem.or_else(|| pull_problem(watch));
         let mut reasons = Vec::new();
+        if let Layout::Unset(keys) = self.deps.config.layout {
+            reasons.push(format!("Docker has no images for the relay: set {keys}"));
+        }
         // Containers outlive the engine's service under `live-restore`: then their ports decide.
         let is_blind = looked.is_err() && !watch.was_connected;
         if is_blind || (looked.is_err() && !silent.is_empty()) {

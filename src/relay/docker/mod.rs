@@ -8,20 +8,24 @@
 //! never made anew, unless what it was made from has changed.
 
 mod act;
+pub mod api;
 mod breaker;
 mod client;
 mod config;
 mod describe;
 mod error;
+pub mod pages;
 mod plan;
 mod probe;
 mod ready;
 mod seed;
 mod status;
+mod supervision;
 mod supervisor;
 mod template;
 #[cfg(test)]
 mod testing;
+pub mod views;
 mod watch;
 
 use std::sync::Arc;
@@ -33,6 +37,7 @@ use tokio::sync::broadcast;
 pub use config::{DockerConfig, HostPorts, Identity, Layout};
 pub use error::DockerError;
 pub use status::{ContainerStatus, Problem, PullStatus, SupervisorStatus};
+pub use supervision::{Overview, Supervision};
 pub use supervisor::{PortHolder, SupervisorDeps};
 pub use template::Part;
 
@@ -170,6 +175,11 @@ impl Engine for DockerRelay {
 
     fn events(&self) -> broadcast::Receiver<EngineEvent> {
         self.inner().events()
+    }
+
+    fn takes_sessions(&self) -> bool {
+        let (age, status) = self.0.status();
+        status.is_ready && age <= STALE
     }
 
     async fn health(&self) -> EngineHealth {

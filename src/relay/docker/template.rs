@@ -97,6 +97,7 @@ pub(super) fn files_owner(identity: &Identity) -> (u32, u32) {
 /// The containers of a configuration, in the order in which they start.
 pub(super) fn containers(config: &DockerConfig, identity: &Identity) -> Vec<ContainerSpec> {
     match &config.layout {
+        Layout::Unset(_) => Vec::new(),
         Layout::Two { sls, srtla } => vec![
             finish(config, identity, Part::Sls, sls, sls_body(config, identity)),
             finish(
