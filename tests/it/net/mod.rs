@@ -5,6 +5,9 @@
 //! and ends when it is dropped.
 
 pub(crate) mod background;
+#[cfg(test)]
+mod engine_contract;
+pub(crate) mod fake_sls;
 pub(crate) mod hostile;
 pub(crate) mod hostile_peer;
 pub(crate) mod inbox;
@@ -18,6 +21,8 @@ mod relay;
 mod relay_encrypted;
 #[cfg(test)]
 mod relay_programs;
+#[cfg(test)]
+mod sls_engine;
 pub(crate) mod srt_player;
 pub(crate) mod srt_probe;
 pub(crate) mod srt_publisher;
