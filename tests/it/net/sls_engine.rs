@@ -89,6 +89,7 @@ async fn registering_again_what_is_there_costs_no_call() {
         format!("glb:here:{slot_id}"),
     );
     assert_eq!(fake.entries(), [expected]);
+    assert_eq!(engine.admitted().await.unwrap(), Some(vec![slot_id]));
     assert_eq!(fake.count("POST"), 1);
     assert!(fake.count("GET /api") <= 3, "{:?}", fake.calls());
 }
