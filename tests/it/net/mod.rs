@@ -23,6 +23,8 @@ mod relay_encrypted;
 mod relay_programs;
 #[cfg(test)]
 mod sls_engine;
+#[cfg(test)]
+mod sls_figures;
 pub(crate) mod srt_player;
 pub(crate) mod srt_probe;
 pub(crate) mod srt_publisher;
