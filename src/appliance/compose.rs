@@ -10,6 +10,7 @@ use super::figures::Figures;
 use super::jobs::{self, JobInputs};
 use super::listen::{address_sources, local_url};
 use super::open::Opened;
+use super::relay::LocalRelay;
 use super::state::{App, Services};
 use tokio_util::sync::CancellationToken;
 
@@ -71,10 +72,11 @@ impl Composed {
 pub(super) async fn compose(
     config: &Config,
     opened: &Opened,
-    engine: Arc<dyn Engine>,
+    local: &LocalRelay,
     addresses: &Addresses,
     stop: &CancellationToken,
 ) -> anyhow::Result<Composed> {
+    let engine = local.engine();
     let sources = address_sources(config, addresses);
     let settings = Settings::load(opened.store.clone(), opened.clock.clone(), sources).await?;
     let figures = Figures::default();
@@ -86,7 +88,7 @@ pub(super) async fn compose(
         opened.clock.clone(),
         figures.relay.clone(),
     )
-    .with_latency_bounds(config.embedded.latency_min..=config.embedded.latency_max);
+    .with_latency_bounds(local.latency());
     let plugin = plugin(config, opened, &settings);
     let inputs = JobInputs {
         accounts: opened.accounts.clone(),
@@ -119,6 +121,7 @@ pub(super) async fn compose(
         settings,
         setup,
         slots: opened.slots.clone(),
+        supervision: local.supervision(),
     }));
     let stop = StopSignal::new(stop.clone());
     let around = Around::new(figures.http, config.trusted_proxies.clone(), stop);

@@ -263,6 +263,11 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// A receiver of everything that happens from now on. A receiver that lags must read [`Engine::stats`].
     fn events(&self) -> broadcast::Receiver<EngineEvent>;
 
+    /// Whether new sessions may be given to it now; one that cannot carry media is like a full one.
+    fn takes_sessions(&self) -> bool {
+        true
+    }
+
     /// Whether media can flow.
     async fn health(&self) -> EngineHealth;
 

@@ -8,6 +8,7 @@
 //! rebuilt generously, so that a restart ends no session.
 
 pub mod api;
+pub mod docker;
 pub mod embedded;
 pub mod engine;
 pub mod jobs;

@@ -146,7 +146,7 @@ pub(crate) fn soak(table: &mut Table) {
     let verdict = if is_identical(&counters, count) {
         "identical".to_owned()
     } else {
-        format!("{counters:?}")
+        format!("{} of {count} missing", count - counters.received)
     };
     table.row(
         "25 min bonded at 2 to 4 % loss, 6 Mbit/s",

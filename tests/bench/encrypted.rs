@@ -16,7 +16,7 @@ use crate::net::ts::{self, Comparison};
 use crate::relaying::{LATENCY, RelayMeter, Relaying, Way};
 use crate::table::Table;
 
-const PASSPHRASE: &str = "a passphrase of the bench";
+const PASSPHRASE: &str = "a-passphrase-of-the-bench";
 const RATE_KBPS: u32 = 6_000;
 const PATIENCE: Duration = Duration::from_secs(30);
 const COSTED: Duration = Duration::from_secs(20);

@@ -34,7 +34,7 @@ const FACING_CALLERS: [&str; 9] = [
 /// Crates that only those who face a caller, and the ground floor, may name.
 const TRANSPORT_CRATES: [&str; 3] = ["axum", "reqwest", "tower_http"];
 /// Engines of the relay, each in a folder of its own; those that are no part of this process speak HTTP.
-const ENGINES: [&str; 2] = ["embedded", "sls"];
+const ENGINES: [&str; 3] = ["docker", "embedded", "sls"];
 
 struct Source {
     /// Path below `src/`, such as `relay/service/start.rs`.

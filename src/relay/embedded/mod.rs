@@ -13,6 +13,7 @@
 
 mod config;
 mod crypto;
+mod guide;
 mod handshake;
 mod hub;
 mod kernel_drops;
