@@ -158,6 +158,15 @@ impl Board {
         is_lost
     }
 
+    /// SLS did not answer: perhaps its process ended, and everybody's connection with it.
+    pub(super) fn interrupt(&self) {
+        for tracked in self.slots().values_mut() {
+            for followed in tracked.everyone_mut() {
+                followed.watch.interrupt();
+            }
+        }
+    }
+
     /// Finds out whose links are whose.
     pub(super) fn join(&self, book: &mut LinkBook, now: Instant) {
         let slots = self.slots();

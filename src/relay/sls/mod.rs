@@ -188,6 +188,10 @@ impl Engine for SlsEngine {
         self.drop_stream(slot_id).await.map(|()| 0)
     }
 
+    async fn admitted(&self) -> Result<Option<Vec<SlotId>>, EngineError> {
+        self.shared.roster.admitted().await.map(Some)
+    }
+
     async fn stats(&self) -> Result<Vec<StreamStats>, EngineError> {
         let now = Instant::now();
         if self.shared.client.contact.is_lost(now) {

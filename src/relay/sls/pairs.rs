@@ -144,20 +144,24 @@ pub(super) fn steps(
     steps
 }
 
+/// Slots of ours that SLS has.
+pub(super) fn slots(listed: &[Entry], mark: &Mark) -> Vec<SlotId> {
+    let marked = listed.iter().filter_map(|entry| mark.slot_of(entry));
+    let mut slots: Vec<_> = marked.collect();
+    slots.sort_unstable();
+    slots.dedup();
+    slots
+}
+
 /// Slots of ours that SLS has and that nobody wants.
 pub(super) fn orphans(
     listed: &[Entry],
     mark: &Mark,
     wanted: &HashMap<SlotId, Pair>,
 ) -> Vec<SlotId> {
-    let mut slots: Vec<_> = listed
-        .iter()
-        .filter_map(|entry| mark.slot_of(entry))
-        .filter(|slot_id| !wanted.contains_key(slot_id))
-        .collect();
-    slots.sort_unstable();
-    slots.dedup();
-    slots
+    let mut orphans = slots(listed, mark);
+    orphans.retain(|slot_id| !wanted.contains_key(slot_id));
+    orphans
 }
 
 /// What `listed` is after a step that SLS carried out.

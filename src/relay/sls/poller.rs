@@ -61,6 +61,9 @@ impl Shared {
     async fn look(&self) {
         loop {
             let outcome = self.client.health().await;
+            if outcome.is_err() {
+                self.board.interrupt();
+            }
             let was_down = self.client.contact.is_down();
             match &outcome {
                 Err(error) if !was_down => {
@@ -97,8 +100,9 @@ impl Shared {
                     self.doubt.notify_one();
                 }
             }
-            // Its health tells of the first three, and the next turn comes.
-            Err(CallError::Gone | CallError::Silent(_) | CallError::Limited) => {}
+            // Its health tells of them, and the next turn comes.
+            Err(CallError::Gone | CallError::Silent(_)) => self.board.interrupt(),
+            Err(CallError::Limited) => {}
             Err(error) => tracing::debug!(error = %error, "figures of a stream were not read"),
         }
     }

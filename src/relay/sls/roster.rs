@@ -97,6 +97,17 @@ impl Roster {
         settled.map(drop).map_err(|error| engine_error(&error))
     }
 
+    /// The slots that SLS has entries of ours for.
+    pub(super) async fn admitted(&self) -> Result<Vec<SlotId>, EngineError> {
+        let mut listed = self.listed.lock().await;
+        if listed.is_none() {
+            let fresh = self.client.list(self.patience()).await;
+            *listed = Some(fresh.map_err(|error| engine_error(&error))?);
+        }
+        let known = listed.as_deref().unwrap_or_default();
+        Ok(pairs::slots(known, &self.mark))
+    }
+
     /// Compares everything, mends what is wrong.
     pub(super) async fn reconcile(&self) -> Result<Reconciled, CallError> {
         let orphans = {

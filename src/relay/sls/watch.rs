@@ -56,6 +56,8 @@ struct Connection {
     received: Traffic,
     dropped_packets: u64,
     dropped_bytes: u64,
+    /// SLS failed to answer since: what ended meanwhile may have ended with it.
+    is_interrupted: bool,
 }
 
 impl Watch {
@@ -93,11 +95,19 @@ impl Watch {
         happened
     }
 
+    /// SLS did not answer.
+    pub(super) fn interrupt(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            connection.is_interrupted = true;
+        }
+    }
+
     /// The publisher is gone: nobody tells us why, but a broken line drains the buffer first.
     fn end(&mut self, now: Instant) -> Option<Happened> {
         let connection = self.connection.take()?;
         let silent = connection.silent_for(now);
-        let is_clean = silent.is_some_and(|silent| silent < CLEAN_WITHIN);
+        let is_fresh = silent.is_some_and(|silent| silent < CLEAN_WITHIN);
+        let is_clean = is_fresh && !connection.is_interrupted;
         let ended = if is_clean { Ended::Clean } else { Ended::Error };
         Some(Happened::Gone(ended))
     }
@@ -127,6 +137,7 @@ impl Connection {
             received: Traffic::default(),
             dropped_packets: 0,
             dropped_bytes: 0,
+            is_interrupted: false,
         }
     }
 
@@ -149,6 +160,7 @@ impl Connection {
             .last_media
             .is_some_and(|at| at >= self.read_at || at == now);
         self.read_at = now;
+        self.is_interrupted = false;
         let rate = self.rate(now);
         self.rates.push_back((now, rate));
         while let Some((at, _)) = self.rates.front()

@@ -135,6 +135,29 @@ fn a_goodbye_is_a_clean_end_and_a_drained_buffer_is_none() {
 }
 
 #[test]
+fn an_end_that_came_with_an_outage_of_the_node_is_no_goodbye() {
+    let (mut watch, start) = (Watch::default(), Instant::now());
+    for (outages, ended) in [(1, Ended::Error), (0, Ended::Clean)] {
+        course(
+            &mut watch,
+            start,
+            &[live(5000, 1950, 10), live(5001, 1950, 10)],
+        );
+        for _ in 0..outages {
+            watch.interrupt();
+        }
+        let end = watch.take(&Reading::Offline, after(start, 2));
+        assert_eq!(end, [Happened::Gone(ended)]);
+    }
+    course(&mut watch, start, &[live(5000, 1950, 10)]);
+    watch.interrupt();
+    // It answered again with him in between.
+    watch.take(&live(5000, 1950, 11), after(start, 2));
+    let end = watch.take(&Reading::Offline, after(start, 3));
+    assert_eq!(end, [Happened::Gone(Ended::Clean)]);
+}
+
+#[test]
 fn a_publisher_that_never_sends_is_connected_without_media() {
     let (mut watch, start) = (Watch::default(), Instant::now());
     let readings: Vec<_> = (0..28).map(|half| live(0, 0, half / 2)).collect();
