@@ -1,12 +1,13 @@
 //! Makes the changes that were decided, and keeps what goes wrong with the part that it happened to.
 
+use futures_util::StreamExt;
 use tokio::sync::mpsc::Sender;
 
 use super::client::DockerClient;
 use super::error::DockerError;
 use super::plan::{Action, Actual};
 use super::seed;
-use super::supervisor::{News, Supervisor, pull};
+use super::supervisor::{News, Supervisor};
 use super::template::{Part, network_name};
 use super::watch::Watch;
 
@@ -125,4 +126,17 @@ impl Supervisor {
         let holder = holder.map_or_else(String::new, |program| format!(" by {program}"));
         DockerError::PortTaken(format!("port {port}/{kind} is taken{holder}"))
     }
+}
+
+async fn pull(client: DockerClient, image: String, tell: Sender<News>) {
+    tracing::info!(image, "an image is pulled");
+    let mut steps = Box::pin(client.pull(&image));
+    let mut result = Ok(());
+    while let Some(step) = steps.next().await {
+        match step {
+            Ok(step) => drop(tell.send(News::PullStep(image.clone(), step)).await),
+            Err(error) => result = Err(error),
+        }
+    }
+    drop(tell.send(News::PullEnded(image, result)).await);
 }

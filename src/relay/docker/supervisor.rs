@@ -370,19 +370,6 @@ async fn listen(client: DockerClient, tell: mpsc::Sender<News>) {
     drop(tell.send(News::EventsEnded).await);
 }
 
-pub(super) async fn pull(client: DockerClient, image: String, tell: mpsc::Sender<News>) {
-    tracing::info!(image, "an image is pulled");
-    let mut steps = Box::pin(client.pull(&image));
-    let mut result = Ok(());
-    while let Some(step) = steps.next().await {
-        match step {
-            Ok(step) => drop(tell.send(News::PullStep(image.clone(), step)).await),
-            Err(error) => result = Err(error),
-        }
-    }
-    drop(tell.send(News::PullEnded(image, result)).await);
-}
-
 pub(super) fn of_part(actual: &Actual, part: Part) -> Option<&Found> {
     actual.containers.iter().find(|it| it.part == Some(part))
 }
@@ -402,3 +389,7 @@ fn machine() -> &'static str {
         other => other,
     }
 }
+
+#[cfg(test)]
+#[path = "supervisor_tests.rs"]
+mod tests;

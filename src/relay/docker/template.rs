@@ -28,6 +28,7 @@ const SLS_USER: u32 = 3001;
 /// The receiver's user there.
 const SRTLA_USER: u32 = 3002;
 const MIB: i64 = 1 << 20;
+const TMPFS: &str = "rw,noexec,nosuid,nodev,size=16m";
 
 /// A container of the relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,16 +117,15 @@ pub(super) fn containers(config: &DockerConfig, identity: &Identity) -> Vec<Cont
 }
 
 fn sls_body(config: &DockerConfig, identity: &Identity) -> ContainerCreateBody {
-    let (uid, gid) = files_owner(identity);
     let mut body = base(config, identity, &sls_ports(config));
-    body.user = Some(format!("{uid}:{gid}"));
+    run_as(&mut body, files_owner(identity));
     let host = body.host_config.get_or_insert_default();
     host.binds = Some(binds(config, Part::Sls));
     body
 }
 
 fn srtla_body(config: &DockerConfig, identity: &Identity) -> ContainerCreateBody {
-    let (uid, gid) = match files_owner(identity) {
+    let user = match files_owner(identity) {
         (SLS_USER, SLS_USER) => (SRTLA_USER, SRTLA_USER),
         own => own,
     };
@@ -139,9 +139,18 @@ fn srtla_body(config: &DockerConfig, identity: &Identity) -> ContainerCreateBody
         arguments.push("--stats_port=5080".to_owned());
     }
     let mut body = base(config, identity, &srtla_ports(config));
-    body.user = Some(format!("{uid}:{gid}"));
+    run_as(&mut body, user);
     body.cmd = Some(arguments);
     body
+}
+
+/// Gives it a user, and that user its /tmp: with an image that has no such folder, runc makes one of mode
+/// 0755 at the first start and takes that mode over at every other. Seen with runc 1.1.
+fn run_as(body: &mut ContainerCreateBody, (uid, gid): (u32, u32)) {
+    body.user = Some(format!("{uid}:{gid}"));
+    let host = body.host_config.get_or_insert_default();
+    let tmpfs = host.tmpfs.get_or_insert_default();
+    tmpfs.insert("/tmp".to_owned(), format!("{TMPFS},uid={uid},gid={gid}"));
 }
 
 /// Its supervisor begins as root and gives each program its own user.
@@ -153,7 +162,7 @@ fn combined_body(config: &DockerConfig, identity: &Identity) -> ContainerCreateB
     host.cap_add = Some(vec!["SETUID".to_owned(), "SETGID".to_owned()]);
     let tmpfs = host.tmpfs.get_or_insert_default();
     for folder in ["/var/log", "/var/run"] {
-        tmpfs.insert(folder.to_owned(), "rw,noexec,nosuid,nodev,size=16m".into());
+        tmpfs.insert(folder.to_owned(), TMPFS.to_owned());
     }
     body
 }
@@ -213,12 +222,7 @@ fn host_config(config: &DockerConfig, identity: &Identity, ports: &[Published]) 
         cap_drop: Some(vec!["ALL".to_owned()]),
         readonly_rootfs: Some(true),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
-        tmpfs: Some(HashMap::from([(
-            "/tmp".to_owned(),
-            // Without a mode, runc takes over that of the folder below: for an image without /tmp that is
-            // 1777 at the first start and 0755 at the next.
-            "rw,noexec,nosuid,nodev,size=16m,mode=1777".to_owned(),
-        )])),
+        tmpfs: Some(HashMap::from([("/tmp".to_owned(), TMPFS.to_owned())])),
         // Process 1 must pass signals on and reap; SLS and the receiver do neither.
         init: Some(true),
         ipc_mode: Some("private".to_owned()),

@@ -113,6 +113,7 @@ async fn a_receiver_that_runs_and_is_mute_is_found_out() {
         .until("the mute receiver is told", |it| {
             let why = it.reason.as_deref().unwrap_or_default();
             let receiver = it.containers.get(1);
+            assert!(!it.is_ready, "not for a moment: {it:#?}");
             receiver.is_some_and(|it| it.state == "running") && why.contains("SRTLA receiver")
         })
         .await;
