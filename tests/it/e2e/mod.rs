@@ -7,6 +7,7 @@ mod bonded;
 mod byte_exact;
 mod cli;
 mod crash;
+mod external;
 mod full_disk;
 mod hostile_campaign;
 mod hostile_network;
