@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::MissedTickBehavior;
 
+use super::carriers::Carriers;
 use super::hub::{HISTORY_SECONDS, Hub, Past, Step};
 use super::metrics::RelayMetrics;
 use super::model::{Change, ERROR_GRACE};
@@ -60,6 +61,7 @@ pub(super) struct Poller {
     pub(super) telemetry: Store,
     pub(super) clock: Clock,
     pub(super) metrics: RelayMetrics,
+    pub(super) carriers: Carriers,
 }
 
 /// What the poller keeps from one tick to the next.
@@ -169,7 +171,8 @@ impl Poller {
         let read = self.engine.stats().await;
         let (now, wall) = (self.clock.monotonic(), self.clock.now());
         let streams = match read {
-            Ok(streams) => {
+            Ok(mut streams) => {
+                self.name_carriers(&mut streams);
                 let elapsed = now.saturating_sub(previous.at);
                 previous.at = now;
                 self.meter(&streams, &mut previous.readings, elapsed, wall)
@@ -189,6 +192,15 @@ impl Poller {
         self.metrics
             .slots_on_air
             .set(i64::try_from(self.hub.on_air()).unwrap_or(i64::MAX));
+    }
+
+    fn name_carriers(&self, streams: &mut [StreamStats]) {
+        let publishers = streams
+            .iter_mut()
+            .filter_map(|stream| stream.publisher.as_mut());
+        for link in publishers.flat_map(|publisher| &mut publisher.links) {
+            link.carrier = self.carriers.name_of(link.address.ip());
+        }
     }
 
     async fn store_samples(&self, streams: &[StreamStats], wall: UnixMillis) {

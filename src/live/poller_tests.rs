@@ -47,6 +47,7 @@ impl World {
         let (engine, recorder) = (FakeEngine::new(), Arc::new(Recorder::default()));
         Self {
             poller: Poller {
+                carriers: Carriers::default(),
                 engine: Arc::clone(&engine) as _,
                 listener: Arc::clone(&recorder) as _,
                 hub: Hub::default(),
@@ -156,6 +157,8 @@ async fn a_publisher_that_sends_no_media_has_no_links() {
         bitrate_kbps: 0,
         since_last_packet: Duration::ZERO,
         uptime: TICK,
+        sender: None,
+        carrier: None,
     };
     world.engine.set_figures(vec![StreamStats {
         slot_id,

@@ -86,6 +86,7 @@ impl World {
             telemetry,
             clock,
             RelayMetrics::default(),
+            crate::live::Carriers::default(),
         );
         Self {
             app: App {

@@ -215,7 +215,9 @@ fn host_config(config: &DockerConfig, identity: &Identity, ports: &[Published]) 
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
         tmpfs: Some(HashMap::from([(
             "/tmp".to_owned(),
-            "rw,noexec,nosuid,nodev,size=16m".to_owned(),
+            // Without a mode, runc takes over that of the folder below: for an image without /tmp that is
+            // 1777 at the first start and 0755 at the next.
+            "rw,noexec,nosuid,nodev,size=16m,mode=1777".to_owned(),
         )])),
         // Process 1 must pass signals on and reap; SLS and the receiver do neither.
         init: Some(true),

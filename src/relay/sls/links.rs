@@ -200,6 +200,8 @@ impl Rated {
             bitrate_kbps: *rate_kbps,
             since_last_packet: link.silent + age,
             uptime: link.uptime + age,
+            sender: None,
+            carrier: None,
         })
     }
 }

@@ -190,7 +190,8 @@ fn questions_that_nobody_goes_on_with_cost_no_memory() {
             scope.spawn(move || hostile::ask_and_forget(target, source(number), QUESTIONS));
         }
     });
-    let asked = port_events(&stage, "publish_limited") + port_events(&stage, "play_limited");
+    let asked =
+        port_events(&stage, "publish_first_limited") + port_events(&stage, "play_first_limited");
     assert!(
         asked > 10_000,
         "{asked} questions were beyond the rate of an address"

@@ -20,6 +20,8 @@ mod relay;
 #[cfg(test)]
 mod relay_encrypted;
 #[cfg(test)]
+mod relay_ipv6;
+#[cfg(test)]
 mod relay_programs;
 #[cfg(test)]
 mod sls_engine;

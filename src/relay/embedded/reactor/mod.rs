@@ -37,6 +37,7 @@ use self::outbox::SendCounters;
 pub(super) use self::sockets::{PortSocket, Sockets};
 use super::hub::{Hub, KeyTaken};
 use super::listener::CloseCause;
+use super::socket::from_wire;
 use super::time::{Clock, Micros};
 use super::{EmbeddedConfig, Port};
 use crate::kernel::ids::SlotId;
@@ -215,7 +216,7 @@ impl Reactor {
         let batches = ports.map(|(port, socket, inbox)| {
             read_batch(counters, || {
                 inbox.read(&socket.plain, |source, datagram| {
-                    hub.on_datagram(now, port, source, datagram);
+                    hub.on_datagram(now, port, from_wire(source), datagram);
                 })
             })
         });
