@@ -372,9 +372,11 @@ fn weather(loss_percent: std::ops::Range<u64>) -> impl Strategy<Value = Weather>
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
+    // At 4 % each way a request fails once in twelve, so one of the few that fit in the latency comes
+    // through; at 10 % it is once in five, and one run in some hundred would miss a packet.
     #[test]
     fn under_tolerable_loss_every_packet_comes_through_in_order(
-        weather in weather(0..11), initial in any::<u32>(), is_bonded: bool,
+        weather in weather(0..4), initial in any::<u32>(), is_bonded: bool,
     ) {
         let mut simulation = Simulation::new(weather, initial, Micros::ZERO, is_bonded);
         simulation.run(800);
@@ -397,7 +399,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_is_lost_over_the_wrap_of_timestamps_and_sequence_numbers(weather in weather(0..6)) {
+    fn nothing_is_lost_over_the_wrap_of_timestamps_and_sequence_numbers(weather in weather(0..4)) {
         let start = Micros::new((1 << 32) - 700_000);
         let mut simulation = Simulation::new(weather, 0x7FFF_FF00, start, false);
         simulation.run(700);
