@@ -1,4 +1,4 @@
-//! Which engine is this server's own relay: the embedded one, or containers.
+//! Which engine is this server's own relay: the embedded one, containers, or an SLS that somebody else runs.
 //!
 //! Invariant: chosen once, at the start. A server that was told to use Docker runs without it, and says so.
 
@@ -24,6 +24,9 @@ use crate::relay::sls::{SlsConfig, SlsEngine};
 /// Calls and questions per minute that we set in the configuration of our own SLS.
 const SLS_PER_MINUTE: u32 = 1000;
 
+/// What an SLS negotiates when its configuration is not known: the bounds in the one that it ships with.
+const SLS_LATENCY: RangeInclusive<Duration> = Duration::from_millis(120)..=Duration::from_secs(5);
+
 /// This server's own relay.
 #[derive(Debug, Clone)]
 pub(super) struct LocalRelay {
@@ -40,6 +43,7 @@ enum Running {
         relay: DockerRelay,
         sls: Arc<SlsEngine>,
     },
+    External(Arc<SlsEngine>),
 }
 
 impl LocalRelay {
@@ -51,6 +55,7 @@ impl LocalRelay {
         match config.engine {
             EngineKind::Embedded => Self::embedded(config, "relay.engine says so".to_owned()),
             EngineKind::Docker => Self::docker(config, clock, "relay.engine says so".to_owned()),
+            EngineKind::External => Self::external(config, "relay.engine says so".to_owned()),
             EngineKind::Auto => match why_not_docker(config).await {
                 None => {
                     let why = "Docker answers, and the images are named".to_owned();
@@ -103,18 +108,31 @@ impl LocalRelay {
         })
     }
 
+    fn external(config: &Config, why: String) -> anyhow::Result<Self> {
+        let folder = std::path::absolute(&config.data_dir)?.join("relay");
+        let sls = config.external.sls(&identity(&folder)?.instance);
+        let sls = sls.context("relay.external.url and relay.external.key are not set")?;
+        Ok(Self {
+            why,
+            latency: SLS_LATENCY,
+            media: config.external.media(),
+            engine: Running::External(Arc::new(SlsEngine::new(&sls)?)),
+        })
+    }
+
     /// As the rest of the server knows it.
     pub(super) fn engine(&self) -> Arc<dyn Engine> {
         match &self.engine {
             Running::Embedded(engine) => Arc::clone(engine) as _,
             Running::Docker { relay, .. } => Arc::new(relay.clone()),
+            Running::External(sls) => Arc::clone(sls) as _,
         }
     }
 
     /// As operators know it.
     pub(super) fn supervision(&self) -> Supervision {
         let docker = match &self.engine {
-            Running::Embedded(_) => None,
+            Running::Embedded(_) | Running::External(_) => None,
             Running::Docker { relay, .. } => Some(relay.clone()),
         };
         Supervision::new(self.engine().name(), self.why.clone(), docker)
@@ -148,15 +166,15 @@ impl LocalRelay {
     pub(super) fn open(&self) {
         match &self.engine {
             Running::Embedded(engine) => engine.open(),
-            Running::Docker { sls, .. } => sls.open(),
+            Running::Docker { sls, .. } | Running::External(sls) => sls.open(),
         }
     }
 
-    /// Says goodbye to encoders and players. Containers go on without us.
+    /// Says goodbye to encoders and players. What is no part of this process goes on without us.
     pub(super) async fn shut_down(&self) {
         match &self.engine {
             Running::Embedded(engine) => engine.shutdown().await,
-            Running::Docker { .. } => {}
+            Running::Docker { .. } | Running::External(_) => {}
         }
     }
 }

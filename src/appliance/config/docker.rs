@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::external;
 use super::layers::{ConfigError, Layers};
 use crate::relay::docker::{DockerConfig, HostPorts, Layout};
 
@@ -16,6 +17,8 @@ pub enum EngineKind {
     Docker,
     /// Inside this process.
     Embedded,
+    /// An SLS that somebody else runs.
+    External,
 }
 
 /// `[relay.docker]`.
@@ -67,11 +70,8 @@ pub(super) fn engine_kind(layers: &Layers) -> Result<EngineKind, ConfigError> {
         "auto" => Ok(EngineKind::Auto),
         "docker" => Ok(EngineKind::Docker),
         "embedded" => Ok(EngineKind::Embedded),
-        other => {
-            let remedy =
-                format!("the {other} engine is not in this version: use auto, docker or embedded");
-            Err(layers.refuse("relay.engine", remedy))
-        }
+        // The one word that is left of the key's choices.
+        _ => external::require(layers).map(|()| EngineKind::External),
     }
 }
 

@@ -3,6 +3,7 @@
 //! `appliance.toml` at the top of the repository is documentation and defaults in one; it is embedded.
 
 mod docker;
+mod external;
 mod keys;
 mod layers;
 mod secrets;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use docker::{DockerKeys, EngineKind};
+pub use external::ExternalKeys;
 use layers::Layers;
 pub use layers::{ConfigError, DEFAULTS, Origin};
 use secrecy::SecretString;
@@ -152,6 +154,8 @@ pub struct Config {
     pub engine: EngineKind,
     /// The containers.
     pub docker: DockerKeys,
+    /// An SLS that somebody else runs.
+    pub external: ExternalKeys,
     /// The plain statistics listener.
     pub stats_listen: Option<SocketAddr>,
     /// Its advertised port; 0 is the bound one.
@@ -209,6 +213,7 @@ impl Config {
             plugin_login_poll: seconds("auth.plugin_login_poll_seconds", 1)?,
             engine: docker::engine_kind(layers)?,
             docker: docker::docker(layers)?,
+            external: external::external(layers)?,
             stats_listen: layers.address_or_off("relay.stats_listen")?,
             stats_port: layers.unsigned("relay.stats_port")?,
             carrier_database: layers
