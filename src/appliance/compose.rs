@@ -10,6 +10,7 @@ use super::figures::Figures;
 use super::jobs::{self, JobInputs};
 use super::listen::{address_sources, local_url};
 use super::open::Opened;
+use super::relay::LocalRelay;
 use super::state::{App, Services};
 use tokio_util::sync::CancellationToken;
 
@@ -72,10 +73,11 @@ impl Composed {
 pub(super) async fn compose(
     config: &Config,
     opened: &Opened,
-    engine: Arc<dyn Engine>,
+    local: &LocalRelay,
     addresses: &Addresses,
     stop: &CancellationToken,
 ) -> anyhow::Result<Composed> {
+    let engine = local.engine();
     let sources = address_sources(config, addresses);
     let settings = Settings::load(opened.store.clone(), opened.clock.clone(), sources).await?;
     let figures = Figures::default();
@@ -88,7 +90,7 @@ pub(super) async fn compose(
         figures.relay.clone(),
         Carriers::new(config.carrier_database.clone()),
     )
-    .with_latency_bounds(config.embedded.latency_min..=config.embedded.latency_max);
+    .with_latency_bounds(local.latency());
     let plugin = plugin(config, opened, &settings);
     let inputs = JobInputs {
         accounts: opened.accounts.clone(),
@@ -121,6 +123,7 @@ pub(super) async fn compose(
         settings,
         setup,
         slots: opened.slots.clone(),
+        supervision: local.supervision(),
     }));
     let stop = StopSignal::new(stop.clone());
     let around = Around::new(figures.http, config.trusted_proxies.clone(), stop);

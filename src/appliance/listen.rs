@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::addresses::Addresses;
-use super::config::{Config, EmbeddedConfig as RelayKeys};
+use super::config::{Config, EmbeddedConfig as RelayKeys, EngineKind};
 use super::detect;
 use super::ports::{self, Transport};
 use crate::http::{self, BindError, Listening};
@@ -98,26 +98,34 @@ pub(super) fn relay_config(keys: &RelayKeys) -> EmbeddedConfig {
 }
 
 /// Where everything listens.
-pub(super) fn addresses_of(ports: &Ports, engine: &EmbeddedRelay) -> Addresses {
-    let relay = engine.addresses();
+pub(super) fn addresses_of(ports: &Ports, media: [SocketAddr; 3]) -> Addresses {
+    let [srtla, srt_publish, srt_play] = media;
     Addresses {
         http: ports.http.address,
         stats: ports.stats.as_ref().map(|listening| listening.address),
         metrics: ports.metrics.as_ref().map(|listening| listening.address),
-        srtla: relay.srtla,
-        srt_publish: relay.publish,
-        srt_play: relay.play,
+        srtla,
+        srt_publish,
+        srt_play,
     }
 }
 
 /// What is known of our public address.
 pub(super) fn address_sources(config: &Config, addresses: &Addresses) -> AddressSources {
     let or_bound = |port: u16, bound: SocketAddr| if port == 0 { bound.port() } else { port };
+    let (http_port, detected) = (addresses.http.port(), detect::default_route_ipv4());
+    let (mut host, mut url) = (config.public_host.clone(), config.public_url.clone());
+    if config.engine == EngineKind::External {
+        // Media are on another machine than pages and API.
+        let own = host.unwrap_or_else(|| detected.to_string());
+        url = url.or_else(|| Some(format!("http://{own}:{http_port}")));
+        host = config.external.host();
+    }
     AddressSources {
-        configured_host: config.public_host.clone(),
-        configured_url: config.public_url.clone(),
-        detected: detect::default_route_ipv4(),
-        http_port: addresses.http.port(),
+        configured_host: host,
+        configured_url: url,
+        detected,
+        http_port,
         ports: AdvertisedPorts {
             srtla: or_bound(config.embedded.srtla_port, addresses.srtla),
             srt_publish: or_bound(config.embedded.publish_port, addresses.srt_publish),

@@ -77,6 +77,12 @@ impl LiveService {
         self.poller.engine.capabilities().has_passphrase
     }
 
+    /// Whether the relay can cut off who is connected.
+    #[must_use]
+    pub fn can_cut_off(&self) -> bool {
+        self.poller.engine.capabilities().can_disconnect
+    }
+
     /// Reads how the slots stood when the server stopped. Once, before [`Self::poll`].
     pub async fn remember(&self) {
         self.poller.remember().await;

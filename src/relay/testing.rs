@@ -29,6 +29,7 @@ pub(crate) struct FakeEngine {
     mood: watch::Sender<Mood>,
     events: broadcast::Sender<EngineEvent>,
     can_encrypt: AtomicBool,
+    can_cut_off: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -47,6 +48,7 @@ impl FakeEngine {
             mood: watch::Sender::new(Mood::Well),
             events: broadcast::Sender::new(64),
             can_encrypt: AtomicBool::new(true),
+            can_cut_off: AtomicBool::new(true),
             state: Mutex::default(),
         })
     }
@@ -67,6 +69,11 @@ impl FakeEngine {
     /// Whether it takes passphrases from now on; at first it does.
     pub(crate) fn set_can_encrypt(&self, can_encrypt: bool) {
         self.can_encrypt.store(can_encrypt, Ordering::Relaxed);
+    }
+
+    /// Whether it cuts anybody off from now on; at first it does.
+    pub(crate) fn set_can_cut_off(&self, can_cut_off: bool) {
+        self.can_cut_off.store(can_cut_off, Ordering::Relaxed);
     }
 
     /// What it answers when it is asked for figures.
@@ -124,6 +131,9 @@ impl FakeEngine {
     }
 
     fn cut(&self, slot_id: SlotId, target: Target) -> usize {
+        if !self.can_cut_off.load(Ordering::Relaxed) {
+            return 0;
+        }
         let mut state = self.state();
         let mut closed = 0;
         if target != Target::Players && state.publishing.remove(&slot_id) {
@@ -146,7 +156,7 @@ impl Engine for FakeEngine {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            can_disconnect: true,
+            can_disconnect: self.can_cut_off.load(Ordering::Relaxed),
             has_links: true,
             has_passphrase: self.can_encrypt.load(Ordering::Relaxed),
             keeps_streams: false,

@@ -242,7 +242,9 @@ impl RelayService {
         }
         let (config, now) = (&self.0.deps.config, self.now());
         let node_id = store::assignment::local_node(tx, &config.region, now)?;
-        if !store::assignment::has_room(tx, node_id, config.capacity)? {
+        if !self.0.deps.engine.takes_sessions()
+            || !store::assignment::has_room(tx, node_id, config.capacity)?
+        {
             let message = "no relay has room for another session: try again shortly";
             return Err(Error::new(Kind::Unavailable, Code::CapacityFull, message)
                 .reason("capacity_full")

@@ -229,7 +229,7 @@ fn check_config_accepts_the_defaults_and_names_what_is_wrong() {
             "auto",
             vec!["GLB_RELAY_ENGIN", "did you mean"],
         ),
-        ("GLB_RELAY_ENGINE", "docker", vec!["relay.engine", "docker"]),
+        ("GLB_RELAY_ENGINE", "dockre", vec!["relay.engine", "dockre"]),
         ("GLB_JWT_KEY", "tooshortsecret", vec!["jwt_key", "32"]),
         ("GLB_RELAY_SHARED_KEY", "", vec!["relay_shared_key"]),
         (
