@@ -18,6 +18,7 @@ mod poller;
 pub mod present;
 mod readings;
 mod service;
+mod sources;
 pub mod sparkline;
 pub mod sse;
 mod store;

@@ -14,7 +14,7 @@ use super::store;
 use crate::db::Store;
 use crate::kernel::ids::SlotId;
 use crate::kernel::{Clock, Result, UnixMillis};
-use crate::relay::engine::Engine;
+use crate::relay::Nodes;
 
 /// Samples deleted in one write, so that the writer is not held.
 const RETENTION_BATCH: u32 = 5_000;
@@ -34,7 +34,7 @@ impl LiveService {
     /// Makes the service; [`Self::poll`] drives it.
     #[must_use]
     pub fn new(
-        engine: Arc<dyn Engine>,
+        nodes: Nodes,
         listener: Arc<dyn MediaListener>,
         telemetry: Store,
         clock: Clock,
@@ -42,7 +42,7 @@ impl LiveService {
     ) -> Self {
         let hub = Hub::default();
         let poller = Poller {
-            engine,
+            nodes,
             listener,
             hub,
             telemetry,
@@ -71,7 +71,12 @@ impl LiveService {
     /// Whether the relay can encrypt, so that a slot may have a passphrase.
     #[must_use]
     pub fn can_encrypt(&self) -> bool {
-        self.poller.engine.capabilities().has_passphrase
+        self.poller
+            .nodes
+            .local()
+            .engine
+            .capabilities()
+            .has_passphrase
     }
 
     /// Reads how the slots stood when the server stopped. Once, before [`Self::poll`].

@@ -277,6 +277,11 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// Cuts off; answers how many connections were closed. They may connect again.
     async fn disconnect(&self, slot_id: SlotId, target: Target) -> Result<usize, EngineError>;
 
+    /// The slots that it admits and that are ours, when it can tell; `None` when it cannot.
+    async fn admitted(&self) -> Result<Option<Vec<SlotId>>, EngineError> {
+        Ok(None)
+    }
+
     /// Figures of every stream that has a publisher or a player.
     async fn stats(&self) -> Result<Vec<StreamStats>, EngineError>;
 

@@ -13,6 +13,7 @@ pub mod engine;
 pub mod jobs;
 mod meter;
 pub mod model;
+pub mod nodes;
 mod presence;
 pub mod service;
 mod store;
@@ -23,4 +24,5 @@ pub use engine::{Engine, EngineEvent, StreamSpec, Target};
 pub use model::{
     ConnectionId, IdempotencyKey, SessionSnapshot, SlotChoice, StartRequest, Status, StopReason,
 };
+pub use nodes::{LocalNode, Nodes};
 pub use service::{RelayConfig, RelayDeps, RelayService};
