@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::http::{Around, StopSignal};
 use crate::jobs::{Jobs, Tasks};
 use crate::kernel::{Code, Error, Kind};
-use crate::live::LiveService;
+use crate::live::{Carriers, LiveService};
 use crate::plugin::snapshot::Snapshots;
 use crate::plugin::{PluginConfig, PluginService};
 use crate::relay::engine::Engine;
@@ -51,6 +51,7 @@ impl Composed {
         // What was half done when the server stopped is finished or unwound before anybody asks.
         relay.sweep_provisioning().await?;
         live.remember().await;
+        live.look_up_carriers().await?;
         let live = live.clone();
         let poll = move || {
             let live = live.clone();
@@ -96,6 +97,7 @@ pub(super) async fn compose(
         opened.telemetry.clone(),
         opened.clock.clone(),
         figures.relay.clone(),
+        Carriers::new(config.carrier_database.clone()),
     )
     .with_latency_bounds(config.embedded.latency_min..=config.embedded.latency_max);
     let plugin = plugin(config, opened, &settings);

@@ -7,7 +7,7 @@ use crate::accounts::AccountsService;
 use crate::accounts::jobs as accounts;
 use crate::db::Store;
 use crate::jobs::{Job, job};
-use crate::live::LiveService;
+use crate::live::{LiveService, Looked};
 use crate::plugin::PluginService;
 use crate::plugin::jobs as plugin;
 use crate::relay::RelayService;
@@ -149,6 +149,12 @@ fn of_house(config: &Config, inputs: &JobInputs) -> Vec<Job> {
             MINUTE,
             on!(inputs.settings, look_up_public_host),
         ),
+        job(
+            "carrier_database",
+            MINUTE,
+            MINUTE,
+            on!(inputs.live, look_up_carriers),
+        ),
         job("store_checkpoint", HOUR, MINUTE, move || {
             checkpoint(stores.clone())
         }),
@@ -164,6 +170,17 @@ async fn look_up_public_host(settings: &Settings) -> anyhow::Result<String> {
         "the public address is {}",
         settings.public_address().ipv4
     ))
+}
+
+async fn look_up_carriers(live: &LiveService) -> anyhow::Result<String> {
+    let said = match live.look_up_carriers().await? {
+        Looked::Off => "no database is configured",
+        Looked::Same => "the database is as it was",
+        Looked::Read => "the database was read",
+        // It is no failure of ours: operators see a notice.
+        Looked::Trouble => "the database cannot be read",
+    };
+    Ok(said.to_owned())
 }
 
 async fn checkpoint(stores: [Store; 2]) -> anyhow::Result<String> {

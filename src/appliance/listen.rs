@@ -12,7 +12,7 @@ use super::config::{Config, EmbeddedConfig as RelayKeys};
 use super::detect;
 use super::ports::{self, Transport};
 use crate::http::{self, BindError, Listening};
-use crate::relay::embedded::{EmbeddedConfig, EmbeddedRelay, StartError};
+use crate::relay::embedded::{EmbeddedConfig, EmbeddedRelay, MemoryBound, StartError};
 use crate::settings::{AddressSources, AdvertisedPorts};
 
 /// The bound TCP ports.
@@ -51,17 +51,8 @@ pub(super) fn bind_all(config: &Config) -> anyhow::Result<Ports> {
 /// # Errors
 /// As [`bind_all`].
 pub(super) fn start_engine(keys: &RelayKeys) -> anyhow::Result<EmbeddedRelay> {
-    let config = EmbeddedConfig {
-        srtla_listen: keys.srtla_listen,
-        publish_listen: keys.publish_listen,
-        play_listen: keys.play_listen,
-        latency_min: keys.latency_min,
-        latency_max: keys.latency_max,
-        publishers_max: keys.max_publishers,
-        players_max: keys.max_players,
-        players_per_slot_max: keys.max_players_per_slot,
-        ..EmbeddedConfig::default()
-    };
+    let config = relay_config(keys);
+    tracing::info!("memory of the relay: {}", MemoryBound::of(&config));
     EmbeddedRelay::start(&config).map_err(|error| {
         let hint = match &error {
             StartError::Bind {
@@ -81,6 +72,29 @@ pub(super) fn start_engine(keys: &RelayKeys) -> anyhow::Result<EmbeddedRelay> {
         };
         anyhow::anyhow!("{error}{hint}")
     })
+}
+
+/// The relay's configuration from the keys of `[relay.embedded]`.
+pub(super) fn relay_config(keys: &RelayKeys) -> EmbeddedConfig {
+    EmbeddedConfig {
+        srtla_listen: keys.srtla_listen,
+        publish_listen: keys.publish_listen,
+        play_listen: keys.play_listen,
+        latency_min: keys.latency_min,
+        latency_max: keys.latency_max,
+        publishers_max: keys.max_publishers,
+        players_max: keys.max_players,
+        players_per_slot_max: keys.max_players_per_slot,
+        srtla_groups_max: keys.max_srtla_groups,
+        srtla_links_max: keys.max_srtla_links,
+        srtla_waiting_groups_max: keys.max_waiting_groups,
+        first_handshakes_per_second: keys.first_handshakes_per_second,
+        handshakes_per_second: keys.handshakes_per_second,
+        registrations_per_second: keys.registrations_per_second,
+        publisher_buffer_bytes: keys.publisher_buffer_bytes,
+        player_queue_bytes: keys.player_queue_bytes,
+        ..EmbeddedConfig::default()
+    }
 }
 
 /// Where everything listens.

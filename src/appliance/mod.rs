@@ -18,7 +18,14 @@ mod running;
 mod signals;
 mod state;
 
+use crate::relay::embedded::MemoryBound;
 pub use addresses::Addresses;
 pub use control::{ControlRequest, PasswordChoice, command};
 pub use running::Running;
 pub use signals::Signals;
+
+/// The most memory that the relay takes with this configuration.
+#[must_use]
+pub fn relay_memory(config: &config::Config) -> MemoryBound {
+    MemoryBound::of(&listen::relay_config(&config.embedded))
+}

@@ -2,6 +2,7 @@
 
 use super::{ConfigArgs, output};
 use crate::appliance::config::Config;
+use crate::appliance::relay_memory;
 
 /// Reads the configuration, its secrets' files included, and says whether it is good.
 pub(super) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
@@ -11,5 +12,6 @@ pub(super) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
         config.data_dir.display(),
         config.listen
     ));
+    output::say(&format!("memory of the relay: {}", relay_memory(&config)));
     Ok(())
 }

@@ -97,6 +97,15 @@ impl Board {
 }
 
 impl Cards {
+    /// What an operator should know of; nothing for anyone else.
+    pub(super) async fn notices(&self, actor: &Actor) -> Vec<String> {
+        if actor.is_operator() {
+            self.live.notices().await
+        } else {
+            Vec::new()
+        }
+    }
+
     /// The slots that `actor` may see.
     ///
     /// # Errors

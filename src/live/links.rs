@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::relay::engine::LinkStats;
+use crate::relay::engine::{LinkStats, SenderLinkFigures};
 
 /// The links of a slot's publisher. `connections` is empty, never missing, when nobody publishes: the
 /// plugin keeps its old links for a key that vanished.
@@ -44,6 +44,36 @@ pub struct Link {
     pub last_ms_ago: u64,
     /// Seconds since it joined.
     pub uptime_s: u64,
+    /// What the sender says of it; left out when it says nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sender: Option<LinkSender>,
+}
+
+/// What a bonded sender says of its link.
+#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]
+pub struct LinkSender {
+    /// Round-trip time in milliseconds.
+    pub rtt_ms: u64,
+    /// Packets that it lets be in flight.
+    pub window: u32,
+    /// Packets in flight.
+    pub in_flight: u32,
+    /// Packets that were reported lost.
+    pub naks: u64,
+    /// What it sends, in kbit/s.
+    pub bitrate: u32,
+}
+
+impl From<SenderLinkFigures> for LinkSender {
+    fn from(figures: SenderLinkFigures) -> Self {
+        Self {
+            rtt_ms: u64::try_from(figures.rtt.as_millis()).unwrap_or(u64::MAX),
+            window: figures.window_packets,
+            in_flight: figures.in_flight_packets,
+            naks: figures.lost_packets,
+            bitrate: figures.bitrate_kbps,
+        }
+    }
 }
 
 impl Link {
@@ -53,12 +83,13 @@ impl Link {
         let silent = link.since_last_packet + age;
         Self {
             addr: link.address.to_string(),
-            asn_org: String::new(),
+            asn_org: link.carrier.clone().unwrap_or_default(),
             bytes: link.bytes,
             pkts: link.packets,
             share_pct: (link.share_percent * 10.0).round() / 10.0,
             last_ms_ago: u64::try_from(silent.as_millis()).unwrap_or(u64::MAX),
             uptime_s: (link.uptime + age).as_secs(),
+            sender: link.sender.map(LinkSender::from),
         }
     }
 }

@@ -7,6 +7,7 @@
 pub mod addresses;
 pub mod api;
 mod card;
+mod carriers;
 pub mod figures;
 mod hub;
 mod legacy;
@@ -25,6 +26,7 @@ mod store;
 pub mod views;
 
 pub use card::Cards;
+pub use carriers::{Carriers, Looked};
 pub use hub::{HISTORY_SECONDS, SlotStatus};
 pub use legacy::{flat, legacy};
 pub use links::{Link, PerLink};

@@ -51,6 +51,7 @@ pub async fn show_live(
     let flash = Done::parse(&query.done).map(Done::flash);
     let page = LivePage {
         shell: frame.signed_in(TITLE, &user).with_flash(flash),
+        notices: cards.notices(&user.actor).await,
         cards: cards.all(&board, query.reveal.parse().ok()),
         is_welcome: query.welcome.is_some(),
         is_still: query.still.is_some(),
@@ -125,6 +126,8 @@ fn card_to_control(cards: &mut [SlotCard], slot_id: SlotId) -> Result<&mut SlotC
 fn show_refused(shell: Shell, cards: Vec<SlotCard>) -> Response {
     let page = LivePage {
         shell,
+        // Told on the page itself; this one is about a form.
+        notices: Vec::new(),
         cards,
         is_welcome: false,
         is_still: true,

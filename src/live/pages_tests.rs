@@ -43,6 +43,24 @@ async fn a_visitor_is_led_to_the_sign_in_and_a_script_is_refused() {
 }
 
 #[tokio::test]
+async fn an_operator_is_told_what_can_be_mended_and_nobody_else() {
+    let world = World::new().await;
+    let owner = world.browser("owner@example.com", Role::Owner).await;
+    let ada = world.browser("ada@example.com", Role::Streamer).await;
+    assert!(!world.get(&owner, "/live").await.body.contains("Remedy"));
+    let notices = ["Remedy: sysctl -w <x>".to_owned()];
+    world.engine.set_notices(notices.to_vec());
+    let page = world.get(&owner, "/live").await;
+    assert_sound_page(&page.body);
+    assert!(
+        page.body.contains("Remedy: sysctl -w &#60;x&#62;"),
+        "{}",
+        page.body
+    );
+    assert!(!world.get(&ada, "/live").await.body.contains("Remedy"));
+}
+
+#[tokio::test]
 async fn a_streamer_sees_their_own_slots_and_nobody_elses() {
     let world = World::new().await;
     let ada = world.browser("ada@example.com", Role::Streamer).await;

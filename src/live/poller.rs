@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::MissedTickBehavior;
 
+use super::carriers::Carriers;
 use super::hub::{HISTORY_SECONDS, Hub, Past, Step};
 use super::metrics::RelayMetrics;
 use super::model::{Change, ERROR_GRACE};
@@ -66,13 +67,14 @@ pub(super) struct Poller {
     pub(super) telemetry: Store,
     pub(super) clock: Clock,
     pub(super) metrics: RelayMetrics,
+    pub(super) carriers: Carriers,
 }
 
 /// What the poller keeps from one tick to the next.
 #[derive(Debug)]
 struct Previous {
-    /// When the poller began.
-    began_at: Duration,
+    /// When nodes were asked last, those included that did not answer.
+    last_tick_at: Duration,
     nodes: HashMap<NodeId, NodeReadings>,
 }
 
@@ -87,13 +89,14 @@ struct NodeReadings {
 impl Previous {
     fn beginning_at(began_at: Duration) -> Self {
         Self {
-            began_at,
+            last_tick_at: began_at,
             nodes: HashMap::new(),
         }
     }
 
+    /// What was read of a node; one that is new counts from the last tick on.
     fn of_node(&mut self, id: NodeId) -> &mut NodeReadings {
-        let at = self.began_at;
+        let at = self.last_tick_at;
         self.nodes.entry(id).or_insert_with(|| NodeReadings {
             at,
             readings: Readings::default(),
@@ -199,9 +202,10 @@ impl Poller {
             .retain(|id, _| read.iter().any(|it| it.node_id == *id));
         let (mut merged, mut metered) = (Merged::default(), HashMap::new());
         for NodeFigures { node_id, streams } in read {
+            let of_node = previous.of_node(node_id);
             match streams {
-                Ok(streams) => {
-                    let of_node = previous.of_node(node_id);
+                Ok(mut streams) => {
+                    self.name_carriers(&mut streams);
                     let elapsed = now.saturating_sub(of_node.at);
                     of_node.at = now;
                     self.count(&streams, &mut of_node.readings, elapsed, &mut metered);
@@ -213,6 +217,7 @@ impl Poller {
                 }
             }
         }
+        previous.last_tick_at = now;
         for (slot_id, seconds) in metered {
             self.listener.media_seconds(slot_id, seconds, wall).await;
         }
@@ -224,6 +229,15 @@ impl Poller {
         self.metrics
             .slots_on_air
             .set(i64::try_from(self.hub.on_air()).unwrap_or(i64::MAX));
+    }
+
+    fn name_carriers(&self, streams: &mut [StreamStats]) {
+        let publishers = streams
+            .iter_mut()
+            .filter_map(|stream| stream.publisher.as_mut());
+        for link in publishers.flat_map(|publisher| &mut publisher.links) {
+            link.carrier = self.carriers.name_of(link.address.ip());
+        }
     }
 
     async fn store_samples(&self, streams: &[StreamStats], wall: UnixMillis) {

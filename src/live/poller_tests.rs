@@ -47,6 +47,7 @@ impl World {
         let (engine, recorder) = (FakeEngine::new(), Arc::new(Recorder::default()));
         Self {
             poller: Poller {
+                carriers: Carriers::default(),
                 nodes: alone(&engine),
                 listener: Arc::clone(&recorder) as _,
                 hub: Hub::default(),
@@ -157,6 +158,8 @@ async fn a_publisher_that_sends_no_media_has_no_links() {
         bitrate_kbps: 0,
         since_last_packet: Duration::ZERO,
         uptime: TICK,
+        sender: None,
+        carrier: None,
     };
     world.engine.set_figures(vec![StreamStats {
         slot_id,

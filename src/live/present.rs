@@ -12,7 +12,7 @@ use super::views::{FigureItem, FirstPacketGuide, LinkRow, SlotFigures, SlotState
 use crate::http::moment::Moment;
 use crate::kernel::UnixMillis;
 use crate::kernel::ids::SlotId;
-use crate::relay::engine::{LinkStats, PublisherStats};
+use crate::relay::engine::{LinkStats, PublisherStats, SenderLinkFigures};
 use crate::settings::AdvertisedPorts;
 
 /// A link that is silent this long is marked; the OBS plugin does the same.
@@ -100,7 +100,7 @@ fn stream(status: &SlotStatus, reader: Reader) -> StreamFigures {
 }
 
 fn items(status: &SlotStatus, reader: Reader) -> Vec<FigureItem> {
-    let mut items = Vec::with_capacity(9);
+    let mut items = Vec::with_capacity(10);
     if let Some(publisher) = publisher(status) {
         items.extend(publisher_items(publisher));
         // Of use to who can do something about it.
@@ -119,7 +119,7 @@ fn items(status: &SlotStatus, reader: Reader) -> Vec<FigureItem> {
     items
 }
 
-fn publisher_items(publisher: &PublisherStats) -> [FigureItem; 6] {
+fn publisher_items(publisher: &PublisherStats) -> [FigureItem; 7] {
     let is_slow = publisher.rtt * ROUND_TRIPS_IN_LATENCY > publisher.latency;
     let loss_ppm = lost_ppm(publisher);
     let buffer = part_of(publisher.buffer, publisher.latency);
@@ -130,6 +130,8 @@ fn publisher_items(publisher: &PublisherStats) -> [FigureItem; 6] {
         FigureItem::new("Lost", percent_of_ppm(loss_ppm))
             .with_warning((loss_ppm >= HIGH_LOSS_PPM).then_some("high")),
         FigureItem::new("Resent", publisher.retransmitted_packets.to_string()),
+        // Not lost: they took another way, or the network turned them round.
+        FigureItem::new("Out of order", publisher.reordered_packets.to_string()),
         FigureItem::new("Dropped", publisher.dropped_packets.to_string()),
         FigureItem::new("Buffer", buffer),
     ]
@@ -171,13 +173,28 @@ fn links(status: &SlotStatus, reader: Reader) -> Vec<LinkRow> {
 fn link_row(link: &LinkStats, number: u32, age: Duration, reader: Reader) -> LinkRow {
     let silent_for = link.since_last_packet + age;
     LinkRow {
-        name: format!("Link {number}"),
+        name: link
+            .carrier
+            .clone()
+            .unwrap_or_else(|| format!("Link {number}")),
         address: reader.sees_addresses.then(|| link.address.to_string()),
         share_percent: whole_percent(link.share_percent),
         bitrate: bitrate(link.bitrate_kbps),
         last_packet: ago(silent_for),
         is_silent: silent_for >= SILENT_LINK,
+        sender: link.sender.as_ref().map(sender_says),
     }
+}
+
+/// `48 ms round trip, 12 of 20 packets in flight, 3 lost`
+fn sender_says(sender: &SenderLinkFigures) -> String {
+    format!(
+        "{} round trip, {} of {} packets in flight, {} lost",
+        whole_ms(sender.rtt),
+        sender.in_flight_packets,
+        sender.window_packets,
+        sender.lost_packets
+    )
 }
 
 #[expect(

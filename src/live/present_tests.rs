@@ -28,6 +28,8 @@ fn link(share_percent: f64, since_last_packet: Duration) -> LinkStats {
         bitrate_kbps: 3670,
         since_last_packet,
         uptime: Duration::from_mins(1),
+        sender: None,
+        carrier: None,
     }
 }
 
@@ -52,7 +54,7 @@ fn publisher_stats() -> PublisherStats {
         packets: 990_000,
         bytes: 1_300_000_000,
         lost_packets: 4_200,
-        reordered_packets: 0,
+        reordered_packets: 77,
         retransmitted_packets: 4_200,
         dropped_packets: 10_000,
         dropped_bytes: 0,
@@ -97,6 +99,7 @@ fn a_live_slot_shows_its_figures() {
     assert_eq!(value(&figures, "Lost"), ("0.42 %".to_owned(), None));
     assert_eq!(value(&figures, "Dropped").0, "10000");
     assert_eq!(value(&figures, "Resent").0, "4200");
+    assert_eq!(value(&figures, "Out of order").0, "77");
     assert_eq!(value(&figures, "Last 5 s").0, "5.8 Mbit/s");
     assert_eq!(value(&figures, "Last drop").0, "too late");
     assert_eq!(value(&figures, "Buffer").0, "1.9 of 2.0 s");
@@ -116,6 +119,29 @@ fn a_link_shows_the_age_of_its_last_packet_at_the_moment_of_reading() {
     assert!(!links[0].is_silent);
     assert_eq!(links[1].share_percent, 0);
     assert!(links[1].is_silent);
+    assert_eq!(
+        (links[0].name.as_str(), &links[0].sender),
+        ("Link 1", &None)
+    );
+}
+
+#[test]
+fn a_link_shows_its_carrier_and_what_its_sender_measures() {
+    let mut publisher = publisher_stats();
+    publisher.links[0].carrier = Some("Example Mobile <5G>".to_owned());
+    publisher.links[0].sender = Some(SenderLinkFigures {
+        rtt: Duration::from_millis(48),
+        window_packets: 20,
+        in_flight_packets: 12,
+        lost_packets: 3,
+        bitrate_kbps: 2000,
+    });
+    let figures = present(&status(State::Live, Some(publisher)));
+    let html = figures.render().unwrap();
+    assert!(html.contains("Example Mobile &#60;5G&#62;"), "{html}");
+    let says = "Sender: 48 ms round trip, 12 of 20 packets in flight, 3 lost";
+    assert!(html.contains(says), "{html}");
+    assert!(html.contains("Link 2"), "{html}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::broadcast;
 
+use super::carriers::{Carriers, Looked};
 use super::hub::{Hub, SlotStatus};
 use super::links::{Link, PerLink};
 use super::metrics::RelayMetrics;
@@ -39,6 +40,7 @@ impl LiveService {
         telemetry: Store,
         clock: Clock,
         metrics: RelayMetrics,
+        carriers: Carriers,
     ) -> Self {
         let hub = Hub::default();
         let poller = Poller {
@@ -48,6 +50,7 @@ impl LiveService {
             telemetry,
             clock,
             metrics,
+            carriers,
         };
         Self {
             poller: Arc::new(poller),
@@ -87,6 +90,24 @@ impl LiveService {
     /// Polls until it is dropped.
     pub async fn poll(&self) {
         self.poller.run().await;
+    }
+
+    /// Reads the database of carriers' names, when it is another one than before.
+    ///
+    /// # Errors
+    /// When the reading was cut off; a database that cannot be read is told by [`Self::notices`].
+    pub async fn look_up_carriers(&self) -> std::result::Result<Looked, tokio::task::JoinError> {
+        let carriers = self.poller.carriers.clone();
+        // A file of several megabytes would hold the tasks of this thread.
+        tokio::task::spawn_blocking(move || carriers.look()).await
+    }
+
+    /// What an operator should know of and can mend; each with its remedy.
+    pub async fn notices(&self) -> Vec<String> {
+        let local = self.poller.nodes.local();
+        let mut notices = local.engine.notices().await;
+        notices.extend(self.poller.carriers.trouble());
+        notices
     }
 
     /// The moment that [`Self::status`] is of.

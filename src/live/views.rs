@@ -59,6 +59,8 @@ impl SlotState {
 pub struct LivePage {
     /// What is around the content.
     pub shell: Shell,
+    /// What an operator should know of and can mend; empty for anyone else.
+    pub notices: Vec<String>,
     /// The slots that the user may see, in their order.
     pub cards: Vec<SlotCard>,
     /// Whether this is the first visit after the setup.
@@ -243,6 +245,8 @@ pub struct LinkRow {
     pub last_packet: String,
     /// Whether that is so long ago that the network is probably gone.
     pub is_silent: bool,
+    /// What the sender itself measures on it; `None` when it does not tell.
+    pub sender: Option<String>,
 }
 
 /// What a slot shows that has never had media.

@@ -44,6 +44,7 @@ fn link(name: &str, address: &str, share: u8, rate: u32, age_ms: u64) -> LinkRow
         bitrate: figures::bitrate(rate),
         last_packet: figures::ago(std::time::Duration::from_millis(age_ms)),
         is_silent: age_ms > 3000,
+        sender: None,
     }
 }
 
@@ -157,6 +158,7 @@ fn refused_passphrase() -> LivePage {
 fn page(cards: Vec<SlotCard>) -> LivePage {
     LivePage {
         shell: shell("Live", "/live", Role::Owner),
+        notices: Vec::new(),
         cards,
         is_welcome: false,
         is_still: false,

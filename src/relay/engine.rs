@@ -219,6 +219,25 @@ pub struct LinkStats {
     pub since_last_packet: Duration,
     /// Time since it joined.
     pub uptime: Duration,
+    /// What the sender itself says of the link, when it says anything.
+    pub sender: Option<SenderLinkFigures>,
+    /// The network's name, where a database tells it; an engine leaves it out.
+    pub carrier: Option<String>,
+}
+
+/// What a bonded sender measures on one of its links. Nobody checks it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SenderLinkFigures {
+    /// Round-trip time to the relay.
+    pub rtt: Duration,
+    /// Packets that it lets be in flight.
+    pub window_packets: u32,
+    /// Packets sent and not acknowledged yet.
+    pub in_flight_packets: u32,
+    /// Packets that were reported lost on it.
+    pub lost_packets: u64,
+    /// What it sends on it now.
+    pub bitrate_kbps: u32,
 }
 
 /// Figures of a player.
@@ -284,6 +303,11 @@ pub trait Engine: Send + Sync + fmt::Debug {
 
     /// Figures of every stream that has a publisher or a player.
     async fn stats(&self) -> Result<Vec<StreamStats>, EngineError>;
+
+    /// What an operator should know of and can mend, each with its remedy; empty when all is well.
+    async fn notices(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Counters of its ports.
     async fn counters(&self) -> Result<EngineCounters, EngineError>;

@@ -76,6 +76,7 @@ struct State {
     publishing: HashSet<SlotId>,
     playing: HashSet<SlotId>,
     figures: Vec<StreamStats>,
+    notices: Vec<String>,
 }
 
 impl FakeEngine {
@@ -94,6 +95,11 @@ impl FakeEngine {
 
     pub(crate) fn set_mood(&self, mood: Mood) {
         self.mood.send_replace(mood);
+    }
+
+    /// What operators should know of.
+    pub(crate) fn set_notices(&self, notices: Vec<String>) {
+        self.state().notices = notices;
     }
 
     /// Whether it takes passphrases from now on; at first it does.
@@ -192,6 +198,10 @@ impl Engine for FakeEngine {
 
     fn events(&self) -> broadcast::Receiver<EngineEvent> {
         self.events.subscribe()
+    }
+
+    async fn notices(&self) -> Vec<String> {
+        self.state().notices.clone()
     }
 
     async fn health(&self) -> EngineHealth {

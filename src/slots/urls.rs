@@ -25,7 +25,8 @@ pub fn sender_url(address: &PublicAddress, keys: &SlotKeys) -> String {
     let key = keys.publish.expose_secret();
     format!(
         "srtla://{}:{}?streamid={key}",
-        address.host, address.ports.srtla
+        address.url_host(),
+        address.ports.srtla
     )
 }
 
@@ -36,7 +37,7 @@ pub fn media_source_url(address: &PublicAddress, keys: &SlotKeys) -> String {
     let key = keys.play.expose_secret();
     format!(
         "srt://{}:{}?streamid={key}{}",
-        address.host,
+        address.url_host(),
         address.ports.srt_play,
         passphrase_parameter(keys)
     )
@@ -72,7 +73,7 @@ impl ClientUrls {
         let (publish, play) = (keys.publish.expose_secret(), keys.play.expose_secret());
         let (ports, passphrase) = (address.ports, passphrase_parameter(keys));
         let srt = |port: u16, latency: u128, key: &str| {
-            let host = &address.host;
+            let host = address.url_host();
             format!("srt://{host}:{port}?mode=caller&latency={latency}&streamid={key}{passphrase}")
         };
         let srtla = sender_url(address, keys);
@@ -161,6 +162,38 @@ mod tests {
             let read = url.query_pairs().find(|(name, _)| name == "passphrase");
             assert_eq!(read.unwrap().1, passphrase.expose());
             assert!(text.ends_with(passphrase.expose()), "as it stands, too");
+        }
+    }
+
+    #[test]
+    fn an_ipv6_host_stands_in_brackets_in_every_url() {
+        let keys = SlotKeys {
+            publish: SecretString::from("live_aa"),
+            play: SecretString::from("play_bb"),
+            stats: SecretString::from("stats_cc"),
+            passphrase: None,
+        };
+        let address = PublicAddress {
+            host: "2001:db8::1".to_owned(),
+            url: "http://[2001:db8::1]:8080".to_owned(),
+            ipv4: Ipv4Addr::LOCALHOST,
+            ports: AdvertisedPorts {
+                srtla: 5000,
+                srt_publish: 4001,
+                srt_play: 4000,
+                stats: 8090,
+            },
+        };
+        let urls = ClientUrls::new(&address, &keys, Duration::from_secs(2));
+        for url in [
+            urls.srtla,
+            urls.srt,
+            urls.obs_publish,
+            urls.obs,
+            urls.media_source,
+        ] {
+            let parsed = url::Url::parse(&url).unwrap();
+            assert_eq!(parsed.host_str(), Some("[2001:db8::1]"), "{url}");
         }
     }
 }

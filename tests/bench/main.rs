@@ -10,6 +10,7 @@
 
 mod bonded;
 mod calls;
+mod encrypted;
 mod http;
 mod load;
 mod process;
@@ -63,7 +64,7 @@ const fn scene(name: &'static str, measure: fn(&mut Table)) -> Scene {
     }
 }
 
-const SCENES: [Scene; 11] = [
+const SCENES: [Scene; 13] = [
     scene("start", start::measure),
     scene("calls", calls::measure),
     scene("direct", streams::measure_direct),
@@ -72,6 +73,8 @@ const SCENES: [Scene; 11] = [
     scene("fanout", relayed::fanout),
     long_scene("limit", relayed::limit),
     scene("loss", streams::measure_loss),
+    scene("encrypted", encrypted::cost),
+    scene("encrypted-loss", encrypted::loss),
     scene("resends", resends::measure),
     scene("uneven", bonded::uneven),
     long_scene("soak", bonded::soak),

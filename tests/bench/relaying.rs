@@ -7,6 +7,10 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
+use reqwest::Method;
+use serde_json::json;
+
+use crate::harness::client::Plugin;
 use crate::harness::server::{Server, ServerConfig};
 use crate::net::program::{self, Program};
 use crate::net::srt_probe::{self, Call, Connection};
@@ -51,6 +55,16 @@ impl Way {
     /// What publishers say.
     pub(crate) fn publish_key(&self) -> &str {
         &self.publish_key
+    }
+
+    /// Where players call.
+    pub(crate) fn play_address(&self) -> SocketAddr {
+        self.play
+    }
+
+    /// What players say.
+    pub(crate) fn play_key(&self) -> &str {
+        &self.play_key
     }
 
     /// Calls as a player, each number from an address of its own.
@@ -108,10 +122,33 @@ impl Relaying {
         this.chain(other)
     }
 
+    /// This server with one stream, plain, and another of it with one under this passphrase.
+    pub(crate) fn plain_and_encrypted(passphrase: &str) -> [Self; 2] {
+        let path = "/api/v1/user/stream-slots/1/passphrase";
+        let encrypt = |plugin: &Plugin| {
+            let request = plugin.authorised(Method::PUT, path);
+            let body = json!({ "passphrase": passphrase });
+            plugin.send(request.json(&body)).expect(200);
+        };
+        [
+            Self::server("glb, plain", 1, |config| config),
+            Self::prepared_server("glb, encrypted", 1, |config| config, encrypt),
+        ]
+    }
+
     fn server(
         name: &'static str,
         streams: usize,
         change: impl FnOnce(ServerConfig) -> ServerConfig,
+    ) -> Self {
+        Self::prepared_server(name, streams, change, |_| {})
+    }
+
+    fn prepared_server(
+        name: &'static str,
+        streams: usize,
+        change: impl FnOnce(ServerConfig) -> ServerConfig,
+        prepare: impl Fn(&Plugin),
     ) -> Self {
         let server = scene::server_with(change);
         let addresses = server.addresses();
@@ -122,7 +159,9 @@ impl Relaying {
         let mut plugins = Vec::new();
         let ways = ways.map(|(user, slot)| {
             if plugins.len() <= user {
-                plugins.push(scene::plugin(&server, &format!("streamer{user}")));
+                let plugin = scene::plugin(&server, &format!("streamer{user}"));
+                prepare(&plugin);
+                plugins.push(plugin);
             }
             let slot = u64::try_from(slot).expect("at most four");
             let session = plugins[user].session_on(slot, &format!("conn_{user}_{slot}"));

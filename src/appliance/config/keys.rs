@@ -56,6 +56,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("relay.stats_listen", KeyKind::AddressOrOff),
     key("relay.stats_port", PORT),
+    key("relay.carrier_database", KeyKind::Text),
     key("relay.embedded.srtla_listen", KeyKind::Address),
     key("relay.embedded.publish_listen", KeyKind::Address),
     key("relay.embedded.play_listen", KeyKind::Address),
@@ -73,6 +74,29 @@ pub(super) const KEYS: &[Key] = &[
         "relay.embedded.max_players_per_slot",
         KeyKind::Number(1, 10_000),
     ),
+    key(
+        "relay.embedded.max_srtla_groups",
+        KeyKind::Number(1, 10_000),
+    ),
+    key("relay.embedded.max_srtla_links", KeyKind::Number(1, 64)),
+    key(
+        "relay.embedded.max_waiting_groups_per_address",
+        KeyKind::Number(1, 1_000),
+    ),
+    key(
+        "relay.embedded.first_handshakes_per_second",
+        KeyKind::Number(1, 10_000),
+    ),
+    key(
+        "relay.embedded.handshakes_per_second",
+        KeyKind::Number(1, 1_000),
+    ),
+    key(
+        "relay.embedded.registrations_per_second",
+        KeyKind::Number(1, 1_000),
+    ),
+    key("relay.embedded.publisher_buffer_mb", KeyKind::Number(2, 24)),
+    key("relay.embedded.player_queue_mb", KeyKind::Number(1, 64)),
     key("telemetry.sample_days", KeyKind::Number(1, 3_650)),
 ];
 

@@ -93,6 +93,22 @@ pub struct EmbeddedConfig {
     pub max_players: usize,
     /// Players of one slot at most.
     pub max_players_per_slot: usize,
+    /// SRTLA groups at most.
+    pub max_srtla_groups: usize,
+    /// Links of one SRTLA group at most.
+    pub max_srtla_links: usize,
+    /// SRTLA groups of one address without an admitted stream at most.
+    pub max_waiting_groups: usize,
+    /// Answers to what proves no address yet, per address.
+    pub first_handshakes_per_second: u32,
+    /// Connection attempts per address.
+    pub handshakes_per_second: u32,
+    /// SRTLA registrations per address.
+    pub registrations_per_second: u32,
+    /// Media that one publisher may make the relay hold.
+    pub publisher_buffer_bytes: usize,
+    /// Media that may wait for one player.
+    pub player_queue_bytes: usize,
 }
 
 /// The configuration, checked.
@@ -134,6 +150,8 @@ pub struct Config {
     pub stats_listen: Option<SocketAddr>,
     /// Its advertised port; 0 is the bound one.
     pub stats_port: u16,
+    /// A database of carriers' names.
+    pub carrier_database: Option<PathBuf>,
     /// The embedded relay.
     pub embedded: EmbeddedConfig,
     /// How long samples are kept.
@@ -186,6 +204,9 @@ impl Config {
             plugin_login_poll: seconds("auth.plugin_login_poll_seconds", 1)?,
             stats_listen: layers.address_or_off("relay.stats_listen")?,
             stats_port: layers.unsigned("relay.stats_port")?,
+            carrier_database: layers
+                .optional_text("relay.carrier_database")?
+                .map(PathBuf::from),
             embedded: embedded(layers)?,
             sample_retention: seconds("telemetry.sample_days", DAY)?,
         })
@@ -283,6 +304,7 @@ fn require_known_engine(layers: &Layers) -> Result<(), ConfigError> {
 
 fn embedded(layers: &Layers) -> Result<EmbeddedConfig, ConfigError> {
     let millis = |path: &str| layers.unsigned::<u64>(path).map(Duration::from_millis);
+    let megabytes = |path: &str| layers.unsigned::<usize>(path).map(|mb| mb * 1_000_000);
     let config = EmbeddedConfig {
         srtla_listen: layers.address("relay.embedded.srtla_listen")?,
         publish_listen: layers.address("relay.embedded.publish_listen")?,
@@ -295,6 +317,15 @@ fn embedded(layers: &Layers) -> Result<EmbeddedConfig, ConfigError> {
         max_publishers: layers.unsigned("relay.embedded.max_publishers")?,
         max_players: layers.unsigned("relay.embedded.max_players")?,
         max_players_per_slot: layers.unsigned("relay.embedded.max_players_per_slot")?,
+        max_srtla_groups: layers.unsigned("relay.embedded.max_srtla_groups")?,
+        max_srtla_links: layers.unsigned("relay.embedded.max_srtla_links")?,
+        max_waiting_groups: layers.unsigned("relay.embedded.max_waiting_groups_per_address")?,
+        first_handshakes_per_second: layers
+            .unsigned("relay.embedded.first_handshakes_per_second")?,
+        handshakes_per_second: layers.unsigned("relay.embedded.handshakes_per_second")?,
+        registrations_per_second: layers.unsigned("relay.embedded.registrations_per_second")?,
+        publisher_buffer_bytes: megabytes("relay.embedded.publisher_buffer_mb")?,
+        player_queue_bytes: megabytes("relay.embedded.player_queue_mb")?,
     };
     if config.latency_max < config.latency_min {
         let remedy = "must not be less than relay.embedded.latency_min_ms";

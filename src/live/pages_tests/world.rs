@@ -87,6 +87,7 @@ impl World {
             telemetry,
             clock,
             RelayMetrics::default(),
+            crate::live::Carriers::default(),
         );
         Self {
             app: App {

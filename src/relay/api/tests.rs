@@ -53,6 +53,7 @@ impl Api {
             telemetry,
             clock,
             RelayMetrics::default(),
+            crate::live::Carriers::default(),
         );
         Self {
             live,

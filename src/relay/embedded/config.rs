@@ -2,7 +2,7 @@
 //!
 //! Invariant: [`EmbeddedConfig::default`] is a working configuration.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::crypto::RefreshRate;
@@ -10,15 +10,16 @@ use super::crypto::RefreshRate;
 /// Settings of the embedded relay.
 #[derive(Debug, Clone)]
 pub struct EmbeddedConfig {
-    /// UDP address for bonded (SRTLA) publishers; default `0.0.0.0:5000`. Port 0 takes any free one.
+    /// UDP address for bonded (SRTLA) publishers; default `[::]:5000`, which takes IPv4 too, and is
+    /// `0.0.0.0:5000` on a system without IPv6. Port 0 takes any free one.
     pub srtla_listen: SocketAddr,
-    /// UDP address for SRT publishers; default `0.0.0.0:4001`.
+    /// UDP address for SRT publishers; default `[::]:4001`.
     pub publish_listen: SocketAddr,
-    /// UDP address for SRT players; default `0.0.0.0:4000`.
+    /// UDP address for SRT players; default `[::]:4000`.
     pub play_listen: SocketAddr,
     /// The least latency agreed with anyone; default 120 ms, which is libsrt's.
     pub latency_min: Duration,
-    /// The most; a caller that wants more is refused. Default 15 s.
+    /// The most; a publisher that wants more is refused, a player gets this much. Default 15 s.
     pub latency_max: Duration,
     /// A second publisher is refused while the first delivered media within this; default 3 s.
     pub takeover_after: Duration,
@@ -39,6 +40,9 @@ pub struct EmbeddedConfig {
     pub publisher_buffer_bytes: usize,
     /// Media bytes that may wait for one player; default 16 MB. They are shared among players.
     pub player_queue_bytes: usize,
+    /// First handshakes and SRTLA invitations answered per second and source address; default 100. They
+    /// carry no proof of the address, so this also bounds what a forger can make us send to one.
+    pub first_handshakes_per_second: u32,
     /// SRT connection attempts per second and source address, after the cookie; default 20.
     pub handshakes_per_second: u32,
     /// Packets after which the key of an encrypted player is renewed; default 2^24, which is libsrt's.
@@ -47,6 +51,9 @@ pub struct EmbeddedConfig {
     pub srtla_groups_max: usize,
     /// Links of one SRTLA group; default 16.
     pub srtla_links_max: usize,
+    /// SRTLA groups of one network that have no admitted stream yet; default 4, so that a few addresses
+    /// cannot take every place.
+    pub srtla_waiting_groups_max: usize,
     /// SRTLA registrations per second and source address; default 20.
     pub registrations_per_second: u32,
     /// Receive and send buffer asked of the kernel for each port; default 8 MB.
@@ -59,7 +66,7 @@ pub struct EmbeddedConfig {
 
 impl Default for EmbeddedConfig {
     fn default() -> Self {
-        let any = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        let any = |port| SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
         Self {
             srtla_listen: any(5000),
             publish_listen: any(4001),
@@ -75,10 +82,12 @@ impl Default for EmbeddedConfig {
             players_per_slot_max: 16,
             publisher_buffer_bytes: 24_000_000,
             player_queue_bytes: 16_000_000,
+            first_handshakes_per_second: 100,
             handshakes_per_second: 20,
             key_refresh_packets: RefreshRate::DEFAULT_PACKETS,
             srtla_groups_max: 200,
             srtla_links_max: 16,
+            srtla_waiting_groups_max: 4,
             registrations_per_second: 20,
             socket_buffer_bytes: 8_000_000,
             wake_interval: Duration::from_millis(10),

@@ -2,6 +2,16 @@
 //!
 //! Source: draft-sharabayko-srt-01, sections 3.2.1 and 4.3 (read November 2026).
 //!
+//! Callers in the field, and what they need of a listener beyond the draft:
+//!
+//! | caller | what it does |
+//! |---|---|
+//! | libsrt 1.4, 1.5 (ffmpeg, OBS, Larix, `srt-live-transmit`) | repeats each handshake every 250 ms for 3 s |
+//! | gosrt (datarhei) | sends each handshake once; a socket id of 32 bits; refuses extensions it does not know |
+//! | Moblin's own sender | takes the socket id of its conclusion from our induction answer, where its own must stand; sends each handshake once; understands no refusal; answers each keepalive |
+//! | `RootEncoder` (Android apps) | one socket id for every call; no timestamp flags; its latency as a receiver's only; an empty stream id block |
+//!
+//!
 //! Invariant: [`Handshake::parse`] never panics and keeps at most [`STREAM_ID_MAX_BYTES`] of a caller's text.
 
 use bytes::BufMut;

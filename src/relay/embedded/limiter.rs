@@ -88,6 +88,9 @@ impl fmt::Debug for AddressLimiter {
 }
 
 impl AddressLimiter {
+    /// What one takes in memory.
+    pub(crate) const BYTES: usize = BUCKETS * size_of::<TokenBucket>();
+
     /// A limiter that lets each address do something `per_second` times a second, and twice as often in a
     /// burst. `secret` is random and of this process only.
     pub(crate) fn new(now: Micros, per_second: u32, secret: [u8; 32]) -> Self {

@@ -9,10 +9,16 @@
 //! All protocol parts are state machines that take `(now, peer, datagram)` and give datagrams, events and a
 //! deadline; only `reactor` knows sockets and threads.
 //!
+//! Addresses: each port takes IPv4 and IPv6; `socket` turns the forms that systems use into one. Keys:
+//! `streamid` knows every spelling of one. Latency: `listener::latency` has the table. Limits and the memory
+//! that follows of them: `bounds`; each limit has a key in the configuration and a counter in the metrics.
+//!
 //! Invariant: what a stranger sends costs a counter and no memory.
 
+mod bounds;
 mod config;
 mod crypto;
+mod guide;
 mod handshake;
 mod hub;
 mod kernel_drops;
@@ -47,6 +53,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+pub use self::bounds::MemoryBound;
 pub use self::config::EmbeddedConfig;
 use self::hub::Hub;
 pub use self::reactor::BoundAddresses;
@@ -130,6 +137,8 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct EmbeddedRelay {
     addresses: BoundAddresses,
+    /// What was asked of the kernel for each port's buffer.
+    socket_buffer_bytes: usize,
     commands: mpsc::Sender<Command>,
     events: broadcast::Sender<EngineEvent>,
     /// To wake the thread for a command while it pauses between packets.
@@ -187,6 +196,7 @@ impl EmbeddedRelay {
             .spawn(move || reactor.work(&runtime))?;
         Ok(Self {
             addresses,
+            socket_buffer_bytes: bytes,
             commands,
             events,
             pausing: thread.thread().clone(),
@@ -225,6 +235,16 @@ impl EmbeddedRelay {
         {
             tracing::error!("the relay thread had panicked");
         }
+    }
+
+    /// Datagrams that came faster than this process read them, since the ports were bound.
+    fn kernel_drops(&self) -> Option<u64> {
+        let BoundAddresses {
+            srtla,
+            publish,
+            play,
+        } = self.addresses;
+        kernel_drops::dropped(&[srtla, publish, play])
     }
 
     async fn ask<T>(
@@ -294,14 +314,15 @@ impl Engine for EmbeddedRelay {
         self.ask(Command::Stats).await
     }
 
+    async fn notices(&self) -> Vec<String> {
+        let dropped = self.kernel_drops().filter(|count| *count > 0);
+        let notice = dropped.map(|count| kernel_drops::notice(count, self.socket_buffer_bytes));
+        notice.into_iter().collect()
+    }
+
     async fn counters(&self) -> Result<EngineCounters, EngineError> {
         let mut counters = self.ask(Command::Counters).await?;
-        let BoundAddresses {
-            srtla,
-            publish,
-            play,
-        } = self.addresses;
-        let dropped = kernel_drops::dropped(&[srtla, publish, play]);
+        let dropped = self.kernel_drops();
         counters.extend(dropped.map(|count| ("kernel_receive_dropped", count)));
         Ok(counters)
     }

@@ -1,46 +1,75 @@
 //! What a caller's stream id asks for.
 //!
-//! Two spellings: the bare key, and SRT access control (`#!::r=<key>,m=publish`). Others are to come and
-//! belong here.
+//! People carry their habits over from other servers, so one key has several spellings. With `live_abc` as
+//! the publish key, all of these name it on the publish port:
 //!
-//! Invariant: a key that leaves this file is 1 to [`KEY_MAX_BYTES`] characters of `A-Z a-z 0-9 _ -`.
+//! | spelling | whose habit |
+//! |---|---|
+//! | `live_abc` | ours: what the page shows |
+//! | `abc` | the bare token, as `stream_token` has it |
+//! | `publish/live_abc`, `publish/live/abc` | SRT Live Server: domain, application, stream |
+//! | `publish:live_abc` | `MediaMTX` |
+//! | `#!::r=live_abc,m=publish` | SRT access control; the fields in any order, `m` may be absent |
+//!
+//! and likewise with `play_`, `play/`, `read:` and `m=request` on the play port. The port decides the
+//! direction: whatever names the other one is refused.
+//!
+//! Sources (read November 2026): libsrt `docs/features/access-control.md`; the `README` of
+//! `OpenIRL/srt-live-server`; <https://mediamtx.org/docs/usage/publish>.
+//!
+//! Invariant: a key that leaves this file is the direction's prefix and 1 to [`TOKEN_MAX_BYTES`] characters
+//! of `A-Z a-z 0-9 _ -`.
 
 use super::Direction;
 use super::reject::RejectCode;
 
-/// The longest key we look up.
-const KEY_MAX_BYTES: usize = 160;
+/// The longest token we look up.
+const TOKEN_MAX_BYTES: usize = 155;
+/// What a stream id in the form of SRT access control begins with.
+const ACCESS_CONTROL: &str = "#!::";
+/// The application of SRT Live Server's usual configuration.
+const APPLICATION: &str = "live";
 
-/// Takes the key out of a stream id that arrived on a port of `direction`.
+/// Gives the key that a stream id names, when it came on a port of `direction`: prefix and token.
 ///
 /// # Errors
 /// [`RejectCode::BadRequest`] when it is no spelling we know, [`RejectCode::BadMode`] when it asks for the
 /// other direction.
-pub(crate) fn parse(stream_id: &str, direction: Direction) -> Result<&str, RejectCode> {
-    let key = match stream_id.strip_prefix("#!::") {
-        Some(fields) => access_control_key(fields, direction)?,
+pub(crate) fn parse(stream_id: &str, direction: Direction) -> Result<String, RejectCode> {
+    let resource = match stream_id.strip_prefix(ACCESS_CONTROL) {
+        Some(fields) => resource_of(fields, direction)?,
         None => stream_id,
     };
-    let is_key = !key.is_empty()
-        && key.len() <= KEY_MAX_BYTES
-        && key
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
-    if is_key {
-        Ok(key)
-    } else {
-        Err(RejectCode::BadRequest)
+    let name = name_of(resource, direction)?;
+    let token = token_of(name, direction)?;
+    Ok(format!("{}{token}", prefix(direction)))
+}
+
+/// What the keys of a direction begin with.
+const fn prefix(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Publish => "live_",
+        Direction::Play => "play_",
     }
 }
 
-/// Source: libsrt `docs/features/access-control.md` (read November 2026).
-fn access_control_key(fields: &str, direction: Direction) -> Result<&str, RejectCode> {
+const fn opposite(direction: Direction) -> Direction {
+    match direction {
+        Direction::Publish => Direction::Play,
+        Direction::Play => Direction::Publish,
+    }
+}
+
+/// Takes the resource out of `name=value,name=value`.
+fn resource_of(fields: &str, direction: Direction) -> Result<&str, RejectCode> {
     let mut resource = None;
-    for field in fields.split(',') {
+    // Some write a comma after the last field.
+    for field in fields.split(',').filter(|field| !field.is_empty()) {
         let (name, value) = field.split_once('=').ok_or(RejectCode::BadRequest)?;
         match name {
+            "r" if resource.is_some() => return Err(RejectCode::BadRequest),
             "r" => resource = Some(value),
-            "m" => check_mode(value, direction)?,
+            "m" => check(direction_of_mode(value), direction)?,
             // User, host, session and type say nothing to us.
             _ => {}
         }
@@ -48,59 +77,205 @@ fn access_control_key(fields: &str, direction: Direction) -> Result<&str, Reject
     resource.ok_or(RejectCode::BadRequest)
 }
 
-fn check_mode(mode: &str, direction: Direction) -> Result<(), RejectCode> {
-    let asked = match mode {
-        "publish" => Direction::Publish,
-        "request" => Direction::Play,
-        _ => return Err(RejectCode::BadMode),
-    };
-    if asked == direction {
+/// The specification takes an absent mode for `request`; many encoders leave it out when they publish.
+/// As the port decides, absent means what the port is for.
+fn direction_of_mode(mode: &str) -> Option<Direction> {
+    match mode {
+        "publish" => Some(Direction::Publish),
+        "request" => Some(Direction::Play),
+        _ => None,
+    }
+}
+
+fn check(asked: Option<Direction>, direction: Direction) -> Result<(), RejectCode> {
+    if asked == Some(direction) {
         Ok(())
     } else {
         Err(RejectCode::BadMode)
     }
 }
 
+/// Takes the last part of a path such as `publish/live/abc`, or what follows `publish:`.
+fn name_of(resource: &str, direction: Direction) -> Result<&str, RejectCode> {
+    let Some((domain, rest)) = resource.split_once(['/', ':']) else {
+        return Ok(resource);
+    };
+    let is_path = resource.as_bytes().get(domain.len()) == Some(&b'/');
+    let asked = match domain {
+        "publish" => Direction::Publish,
+        "play" if is_path => Direction::Play,
+        "read" if !is_path => Direction::Play,
+        _ => return Err(RejectCode::BadRequest),
+    };
+    check(Some(asked), direction)?;
+    let in_application = rest.strip_prefix(APPLICATION);
+    let name = in_application.and_then(|rest| rest.strip_prefix('/'));
+    Ok(name.filter(|_| is_path).unwrap_or(rest))
+}
+
+/// Takes the prefix off, when it is there.
+fn token_of(name: &str, direction: Direction) -> Result<&str, RejectCode> {
+    if name.starts_with(prefix(opposite(direction))) {
+        return Err(RejectCode::BadMode);
+    }
+    let token = name.strip_prefix(prefix(direction)).unwrap_or(name);
+    let is_token = (1..=TOKEN_MAX_BYTES).contains(&token.len())
+        && token
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    is_token.then_some(token).ok_or(RejectCode::BadRequest)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::Direction::{Play, Publish};
+    use super::RejectCode::{BadMode, BadRequest};
     use super::*;
 
     #[test]
-    fn every_spelling_gives_its_key_or_its_code() {
-        use Direction::{Play, Publish};
-        use RejectCode::{BadMode, BadRequest};
-        let too_long = "x".repeat(KEY_MAX_BYTES + 1);
-        let cases = [
-            ("live_abc-DEF_1", Publish, Ok("live_abc-DEF_1")),
-            ("play_abc", Play, Ok("play_abc")),
-            ("play_abc", Publish, Ok("play_abc")),
-            ("#!::r=live_abc,m=publish", Publish, Ok("live_abc")),
-            ("#!::m=request,r=play_abc", Play, Ok("play_abc")),
-            ("#!::u=me,r=live_abc", Publish, Ok("live_abc")),
-            ("#!::r=live_abc,m=request", Publish, Err(BadMode)),
-            ("#!::r=play_abc,m=publish", Play, Err(BadMode)),
-            ("#!::r=play_abc,m=bidirectional", Play, Err(BadMode)),
-            ("#!::m=publish", Publish, Err(BadRequest)),
-            ("#!::r", Publish, Err(BadRequest)),
-            ("", Publish, Err(BadRequest)),
-            ("live_%s%n", Publish, Err(BadRequest)),
-            ("live_abc ", Publish, Err(BadRequest)),
-            ("publish/live/feed1", Publish, Err(BadRequest)),
-            ("live_\u{fffd}", Publish, Err(BadRequest)),
-            (too_long.as_str(), Publish, Err(BadRequest)),
+    fn every_spelling_of_a_key_names_it() {
+        let publish = [
+            "live_a-B_1",
+            "a-B_1",
+            "publish/live_a-B_1",
+            "publish/a-B_1",
+            "publish/live/a-B_1",
+            "publish/live/live_a-B_1",
+            "publish:live_a-B_1",
+            "publish:a-B_1",
+            "#!::r=live_a-B_1",
+            "#!::r=a-B_1,m=publish",
+            "#!::m=publish,r=live_a-B_1",
+            "#!::u=me,r=live_a-B_1,h=relay.example.org,s=12ab,t=stream,m=publish",
+            "#!::r=publish/live_a-B_1,m=publish",
+            "#!::r=publish/live/a-B_1",
+            "#!::m=publish,r=live_a-B_1,",
+            "#!::vendor=x=y,r=live_a-B_1",
         ];
-        for (stream_id, direction, expected) in cases {
-            assert_eq!(parse(stream_id, direction), expected, "{stream_id}");
+        for stream_id in publish {
+            let key = parse(stream_id, Publish);
+            assert_eq!(key.as_deref(), Ok("live_a-B_1"), "{stream_id}");
         }
+        let play = [
+            "play_c",
+            "c",
+            "play/play_c",
+            "play/c",
+            "play/live/c",
+            "read:play_c",
+            "#!::r=play_c,m=request",
+            "#!::m=request,u=me,r=c",
+            "#!::r=play/play_c",
+        ];
+        for stream_id in play {
+            let key = parse(stream_id, Play);
+            assert_eq!(key.as_deref(), Ok("play_c"), "{stream_id}");
+        }
+    }
+
+    #[test]
+    fn the_other_direction_is_refused_however_it_is_named() {
+        let cases = [
+            (Publish, "play_a"),
+            (Play, "live_a"),
+            (Publish, "play/a"),
+            (Publish, "play/live/live_a"),
+            (Publish, "publish/play_a"),
+            (Publish, "read:a"),
+            (Play, "publish/a"),
+            (Play, "publish:play_a"),
+            (Publish, "#!::r=live_a,m=request"),
+            (Play, "#!::r=play_a,m=publish"),
+            (Publish, "#!::r=live_a,m=bidirectional"),
+            (Publish, "#!::r=live_a,m="),
+            (Publish, "#!::r=live_a,m=publish,m=request"),
+            (Publish, "#!::r=play/live_a"),
+        ];
+        for (direction, stream_id) in cases {
+            assert_eq!(parse(stream_id, direction), Err(BadMode), "{stream_id}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        let cases = [
+            "",
+            "live_",
+            "publish/",
+            "publish/live/",
+            "publish/live_a/b",
+            "live/abc",
+            "play:abc",
+            "read/abc",
+            "uplive.sls.com/live/abc",
+            "/live_abc",
+            "live_abc ",
+            " live_abc",
+            "live_abc\0",
+            "live_\0abc",
+            "live_%s%n%x",
+            "live_a%20b",
+            "<script>alert(1)</script>",
+            "live_<b>",
+            "live_\u{202e}cba",
+            "live_\u{627}\u{628}",
+            "live_\u{fffd}",
+            "live_\u{ff41}bc",
+            "#!::",
+            "#!::r",
+            "#!::r=",
+            "#!::m=publish",
+            "#!::r=live_a,r=live_b",
+            "#!::r=#!::r=live_a",
+            "#!{r=live_a}",
+            "#!:r=live_a",
+            "../live_abc",
+            "live_abc;drop",
+            "live_abc\r\nx: y",
+        ];
+        for stream_id in cases {
+            assert_eq!(parse(stream_id, Publish), Err(BadRequest), "{stream_id:?}");
+        }
+        for length in [TOKEN_MAX_BYTES + 1, 512 - 5] {
+            let long = format!("live_{}", "x".repeat(length));
+            assert_eq!(parse(&long, Publish), Err(BadRequest), "{length}");
+        }
+    }
+
+    fn is_key_of(key: &str, direction: Direction) -> bool {
+        key.strip_prefix(prefix(direction)).is_some_and(|token| {
+            (1..=TOKEN_MAX_BYTES).contains(&token.len())
+                && token
+                    .chars()
+                    .all(|it| it.is_ascii_alphanumeric() || it == '_' || it == '-')
+        })
     }
 
     proptest! {
         #[test]
-        fn no_stream_id_makes_the_parser_panic(stream_id in ".{0,200}") {
-            let _ = parse(&stream_id, Direction::Publish);
-            let _ = parse(&format!("#!::{stream_id}"), Direction::Play);
+        fn whatever_comes_only_a_key_of_the_direction_goes_out(
+            form in prop_oneof![
+                Just(""), Just("#!::"), Just("#!::r="), Just("publish/"), Just("live_"), Just("play/live/"),
+            ],
+            rest in prop_oneof![".{0,200}", "[a-z_:/=,#!-]{0,40}"],
+        ) {
+            for direction in [Publish, Play] {
+                if let Ok(key) = parse(&format!("{form}{rest}"), direction) {
+                    prop_assert!(is_key_of(&key, direction), "{key:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn every_token_comes_back_from_every_spelling(token in "[A-Za-z0-9-][A-Za-z0-9_-]{0,60}") {
+            prop_assume!(!token.starts_with("live_") && !token.starts_with("play_"));
+            let key = format!("live_{token}");
+            for form in ["", "live_", "publish/live_", "publish/live/", "#!::m=publish,r=live_", "#!::r="] {
+                let named = parse(&format!("{form}{token}"), Publish);
+                prop_assert_eq!(named.as_ref(), Ok(&key));
+            }
         }
     }
 }

@@ -153,7 +153,7 @@ async fn media_flow_from_socket_to_socket_and_a_shutdown_reaches_both() {
 #[tokio::test]
 async fn a_wrong_key_is_refused_and_counted() {
     let (relay, _) = relay_with_a_slot().await;
-    let refused = Remote::connect(relay.addresses().publish, "play_a").map(|_| ());
+    let refused = Remote::connect(relay.addresses().publish, "live_b").map(|_| ());
     assert_eq!(refused, Err(2401));
     let counters = relay.counters().await.unwrap();
     assert!(counters.contains(&("publish_rejected", 1)), "{counters:?}");

@@ -32,6 +32,8 @@ const ENDS: u8 = 2;
 pub(crate) struct Stream {
     pub(crate) publisher: Connection,
     pub(crate) players: Vec<Connection>,
+    /// From one payload to the next.
+    pub(crate) pause: Duration,
 }
 
 /// What a load has done so far.
@@ -136,7 +138,7 @@ impl Work {
             self.players
                 .push((place, LoadPlayer::new(connection, number)));
         }
-        let publisher = LoadPublisher::new(stream.publisher, number, Instant::now());
+        let publisher = LoadPublisher::new(stream.publisher, number, stream.pause);
         self.publishers.push(publisher);
     }
 

@@ -17,6 +17,7 @@ const KEEPALIVE_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct LoadPublisher {
     connection: Connection,
     stream: u32,
+    pause: Duration,
     began: Instant,
     kept_alive: Instant,
     /// Payloads sent, copies not counted.
@@ -29,12 +30,14 @@ pub(crate) struct LoadPublisher {
 }
 
 impl LoadPublisher {
-    /// Publishes `stream` over an open connection, from `began` on.
-    pub(crate) fn new(connection: Connection, stream: u32, began: Instant) -> Self {
+    /// Publishes `stream` over an open connection, from now on, a payload every `pause`.
+    pub(crate) fn new(connection: Connection, stream: u32, pause: Duration) -> Self {
+        let began = Instant::now();
         connection.set_waiting(false);
         Self {
             connection,
             stream,
+            pause,
             began,
             kept_alive: began,
             sent: 0,
@@ -77,7 +80,7 @@ impl LoadPublisher {
 
     fn time_of(&self, number: u64) -> Instant {
         let number = u32::try_from(number).expect("a bench ends before that");
-        self.began + PAUSE * number
+        self.began + self.pause * number
     }
 
     fn send(&self, number: u64, is_retransmitted: bool) {

@@ -48,6 +48,10 @@ fn check_links(links: &[Value]) {
         let share_percent = link["share_pct"].as_f64().unwrap();
         assert!(share_percent > 0.0, "{link}");
         total_percent += share_percent;
+        // What our sender tells in its keepalives.
+        assert!(link["sender"]["rtt_ms"].is_u64(), "{link}");
+        assert!(link["sender"]["window"].as_u64().unwrap() > 0, "{link}");
+        assert!(link["sender"]["in_flight"].is_u64(), "{link}");
     }
     assert!((total_percent - 100.0).abs() < 1.0, "{links:?}");
 }

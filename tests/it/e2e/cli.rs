@@ -216,6 +216,8 @@ fn check_config_accepts_the_defaults_and_names_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let good = glb::run(folder.path(), &["check-config"]);
     assert!(good.status.success() && good.stdout.is_empty(), "{good:?}");
+    let memory = "memory of the relay: strangers at most";
+    assert!(good.stderr.contains(memory), "{good:?}");
     let complaints = [
         (
             "GLB_LISTEN",

@@ -5,6 +5,7 @@
 mod bad_input;
 mod bonded;
 mod byte_exact;
+mod carriers;
 mod cli;
 mod crash;
 mod full_disk;

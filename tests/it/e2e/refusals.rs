@@ -10,6 +10,8 @@ use crate::net::srt_publisher::Publisher;
 
 /// Not authorised. Source: libsrt, `access-control.md`.
 const UNAUTHORISED: u32 = 2_401;
+/// The other direction than the port has.
+const BAD_MODE: u32 = 2_405;
 /// Somebody publishes already.
 const CONFLICT: u32 = 2_409;
 /// What is promised for a disconnection.
@@ -53,10 +55,10 @@ fn a_wrong_key_is_refused_by_code_at_every_port() {
         Some(UNAUTHORISED)
     );
     // The key of the other direction opens nothing.
-    assert_eq!(rejection(publish, &session.play_key), Some(UNAUTHORISED));
+    assert_eq!(rejection(publish, &session.play_key), Some(BAD_MODE));
     assert_eq!(
         rejection(addresses.srt_play, &session.publish_key),
-        Some(UNAUTHORISED)
+        Some(BAD_MODE)
     );
 }
 

@@ -6,4 +6,5 @@
 pub(crate) mod client;
 pub(crate) mod eventually;
 pub(crate) mod glb;
+pub(crate) mod mmdb;
 pub(crate) mod server;

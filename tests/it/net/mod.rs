@@ -17,6 +17,8 @@ mod relay;
 #[cfg(test)]
 mod relay_encrypted;
 #[cfg(test)]
+mod relay_ipv6;
+#[cfg(test)]
 mod relay_programs;
 pub(crate) mod srt_player;
 pub(crate) mod srt_probe;

@@ -20,13 +20,15 @@ use super::srt_publisher::Publisher;
 use super::srtla_sender::{SenderConfig, SrtlaSender};
 use crate::harness::eventually::{eventually_blocking, is_reached_within, rest_until};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 const LATENCY: Duration = Duration::from_secs(2);
 /// Two seconds at 6 Mbit/s.
 const COUNT: u64 = 1_140;
 const PAUSE: Duration = Duration::from_micros(1_755);
 /// Not authorised.
 const UNAUTHORISED: u32 = 2_401;
+/// The other direction than the port has.
+const BAD_MODE: u32 = 2_405;
 /// Somebody else publishes.
 const CONFLICT: u32 = 2_409;
 
@@ -37,7 +39,16 @@ pub(super) fn relay() -> EmbeddedRelay {
 
 /// The same with settings of its own, but for the ports, and a passphrase.
 pub(super) fn relay_with(config: &EmbeddedConfig, passphrase: Option<&str>) -> EmbeddedRelay {
-    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    relay_at(Ipv4Addr::LOCALHOST.into(), config, passphrase)
+}
+
+/// A relay on free ports of another address than 127.0.0.1.
+pub(super) fn relay_on(address: IpAddr) -> EmbeddedRelay {
+    relay_at(address, &EmbeddedConfig::default(), None)
+}
+
+fn relay_at(address: IpAddr, config: &EmbeddedConfig, passphrase: Option<&str>) -> EmbeddedRelay {
+    let free = SocketAddr::from((address, 0));
     let config = EmbeddedConfig {
         srtla_listen: free,
         publish_listen: free,
@@ -70,7 +81,7 @@ fn connect(listener: SocketAddr, stream_id: &str) -> Connection {
 }
 
 /// Publishes to one address, plays from another, and sees every packet arrive.
-fn carries_everything(
+pub(super) fn carries_everything(
     relay: &EmbeddedRelay,
     (publish, play): (SocketAddr, SocketAddr),
     while_it_runs: impl FnOnce(),
@@ -199,7 +210,8 @@ fn a_stranger_and_a_second_publisher_are_refused_by_code() {
     let addresses = relay.addresses();
     let ask = |listener, stream_id| srt_probe::call(&Call::new(listener, stream_id)).rejection();
     assert_eq!(ask(addresses.publish, "live_other"), Some(UNAUTHORISED));
-    assert_eq!(ask(addresses.play, "live_key"), Some(UNAUTHORISED));
+    assert_eq!(ask(addresses.play, "play_other"), Some(UNAUTHORISED));
+    assert_eq!(ask(addresses.play, "live_key"), Some(BAD_MODE));
     let publisher = Publisher::start(connect(addresses.publish, "live_key"));
     publisher.send(COUNT, PAUSE);
     eventually_blocking(PATIENCE, "the first media are acknowledged", || {

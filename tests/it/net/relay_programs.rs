@@ -3,13 +3,13 @@
 //! Invariant: a missing program fails the test.
 
 use std::io::Read;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{ChildStdout, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::program::{self, Program};
-use super::relay::relay;
+use super::relay::{relay, relay_on};
 use super::ts::{self, Comparison};
 use crate::harness::eventually::{eventually, eventually_blocking};
 use glb::relay::embedded::EmbeddedRelay;
@@ -64,6 +64,17 @@ fn what_srt_live_transmit_sends_it_gets_back_byte_for_byte() {
     let addresses = relay.addresses();
     let publish = transmit_url(addresses.publish, "live_key");
     let play = transmit_url(addresses.play, "play_key");
+    comes_back(&relay, (&publish, &play), 1_000, 6_000, || {});
+}
+
+#[test]
+fn srt_live_transmit_sends_over_ipv6_and_plays_over_ipv4() {
+    let relay = relay_on(Ipv6Addr::UNSPECIFIED.into());
+    let addresses = relay.addresses();
+    let publish = (Ipv6Addr::LOCALHOST, addresses.publish.port()).into();
+    let play = (Ipv4Addr::LOCALHOST, addresses.play.port()).into();
+    let publish = transmit_url(publish, "live_key");
+    let play = transmit_url(play, "play_key");
     comes_back(&relay, (&publish, &play), 1_000, 6_000, || {});
 }
 
@@ -131,14 +142,24 @@ pub(super) fn ffmpeg(arguments: &str) -> std::process::Command {
 fn what_ffmpeg_plays_has_no_gap_and_decodes_without_an_error() {
     let relay = relay();
     let addresses = relay.addresses();
+    comes_back_from_ffmpeg(addresses.publish, addresses.play);
+}
+
+#[test]
+fn ffmpeg_sends_over_ipv4_and_plays_over_ipv6() {
+    let relay = relay_on(Ipv6Addr::UNSPECIFIED.into());
+    let addresses = relay.addresses();
+    let publish = (Ipv4Addr::LOCALHOST, addresses.publish.port()).into();
+    let play = (Ipv6Addr::LOCALHOST, addresses.play.port()).into();
+    comes_back_from_ffmpeg(publish, play);
+}
+
+fn comes_back_from_ffmpeg(publish: SocketAddr, play: SocketAddr) {
     // ffmpeg counts the latency in microseconds.
     let url = |listener, stream_id| {
         format!("srt://{listener}?mode=caller&streamid={stream_id}&latency=500000")
     };
-    plays_cleanly(
-        &url(addresses.publish, "live_key"),
-        &url(addresses.play, "play_key"),
-    );
+    plays_cleanly(&url(publish, "live_key"), &url(play, "play_key"));
 }
 
 /// Publishes with ffmpeg to one URL and plays three seconds of another with it.

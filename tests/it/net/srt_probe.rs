@@ -6,7 +6,7 @@
 //! `spawn_blocking`. Version 5 handshakes; encryption is asked for and never done.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use super::srt_wire::{self, Control, ControlKind, Handshake, Packet};
@@ -44,11 +44,16 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// A call with a stream id from 127.0.0.1, 200 ms latency, given up after 3 s.
+    /// A call with a stream id from the loopback address of the listener's family, 200 ms latency, given up
+    /// after 3 s.
     pub(crate) fn new(listener: SocketAddr, stream_id: &str) -> Self {
+        let source = match listener {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        };
         Self {
             listener,
-            source: Ipv4Addr::LOCALHOST.into(),
+            source,
             stream_id: Some(stream_id.to_owned()),
             key_material: None,
             latency: Duration::from_millis(200),

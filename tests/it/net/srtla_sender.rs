@@ -10,7 +10,7 @@
 mod group;
 mod link;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,8 @@ const TICK: Duration = Duration::from_millis(50);
 /// How to send.
 #[derive(Debug, Clone)]
 pub(crate) struct SenderConfig {
-    /// The receiver's SRTLA port, or that of a proxy before it.
+    /// The receiver's SRTLA port, or that of a proxy before it. A link of the other family than this address
+    /// goes to the same port of that family's loopback address.
     pub(crate) receiver: SocketAddr,
     /// A link for each; loopback has many addresses, such as 127.0.0.2.
     pub(crate) sources: Vec<IpAddr>,
@@ -94,9 +95,14 @@ impl SrtlaSender {
         let links: Vec<_> = config.sources.iter().map(bind).collect();
         let group = Group::new(links.len(), config.has_reports, config.seed, Instant::now());
         let group = Arc::new(Mutex::new(group));
-        let (shared, receiver) = (Arc::clone(&group), config.receiver);
+        let shared = Arc::clone(&group);
+        let receivers = config
+            .sources
+            .iter()
+            .map(|source| receiver_for(*source, config.receiver));
+        let receivers: Vec<_> = receivers.collect();
         let background = Background::start("srtla-sender", move || async move {
-            Sender::new(local, links, receiver, shared).run().await;
+            Sender::new(local, links, receivers, shared).run().await;
         });
         Self {
             local_address,
@@ -131,6 +137,14 @@ impl SrtlaSender {
     }
 }
 
+fn receiver_for(source: IpAddr, receiver: SocketAddr) -> SocketAddr {
+    match source {
+        _ if source.is_ipv6() == receiver.is_ipv6() => receiver,
+        IpAddr::V4(_) => (Ipv4Addr::LOCALHOST, receiver.port()).into(),
+        IpAddr::V6(_) => (Ipv6Addr::LOCALHOST, receiver.port()).into(),
+    }
+}
+
 fn lock(group: &Mutex<Group>) -> MutexGuard<'_, Group> {
     group
         .lock()
@@ -147,7 +161,8 @@ enum Side {
 struct Sender {
     local: Arc<UdpSocket>,
     links: Vec<Arc<UdpSocket>>,
-    receiver: SocketAddr,
+    /// Where each link sends to.
+    receivers: Vec<SocketAddr>,
     group: Arc<Mutex<Group>>,
     inbox: Inbox<Side>,
     /// The SRT program, once it has spoken.
@@ -158,7 +173,7 @@ impl Sender {
     fn new(
         local: std::net::UdpSocket,
         links: Vec<std::net::UdpSocket>,
-        receiver: SocketAddr,
+        receivers: Vec<SocketAddr>,
         group: Arc<Mutex<Group>>,
     ) -> Self {
         let local = inbox::adopt(local);
@@ -171,7 +186,7 @@ impl Sender {
         Self {
             local,
             links,
-            receiver,
+            receivers,
             group,
             inbox,
             peer: None,
@@ -204,7 +219,8 @@ impl Sender {
         for output in outputs {
             match (output, self.peer) {
                 (Output::ToReceiver { link, datagram }, _) => {
-                    drop(self.links[link].send_to(&datagram, self.receiver).await);
+                    let receiver = self.receivers[link];
+                    drop(self.links[link].send_to(&datagram, receiver).await);
                 }
                 (Output::ToPeer(datagram), Some(peer)) => {
                     drop(self.local.send_to(&datagram, peer).await);

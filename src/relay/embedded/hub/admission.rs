@@ -49,12 +49,12 @@ impl Hub {
         let key = streamid::parse(stream_id, direction)?;
         let slot_id = self
             .keys
-            .find(direction, key)
+            .find(direction, &key)
             .ok_or(RejectCode::Unauthorized)?;
         let refusal = if request.latency > self.latency_max {
             Some(RejectCode::Unacceptable)
         } else {
-            self.lack_of_room(now, direction, slot_id)
+            self.lack_of_room(now, direction, slot_id, request.replaces)
         };
         let outcome = match refusal {
             Some(code) => Err(code),
@@ -63,10 +63,28 @@ impl Hub {
         match outcome {
             Ok(unsealed) => Ok((slot_id, unsealed)),
             Err(code) => {
+                if code == RejectCode::Overload {
+                    self.count_no_place(direction, slot_id);
+                }
                 tracing::info!(slot.id = %slot_id, ?direction, "refused: {}", code.reason());
                 Err(code)
             }
         }
+    }
+
+    fn count_no_place(&mut self, direction: Direction, slot_id: SlotId) {
+        let is_slot_full = direction == Direction::Play && self.is_slot_full(slot_id);
+        let counters = &mut self.listener(direction).counters;
+        if is_slot_full {
+            counters.no_place_in_slot += 1;
+        } else {
+            counters.no_place += 1;
+        }
+    }
+
+    fn is_slot_full(&self, slot_id: SlotId) -> bool {
+        let slot = self.slots.get(&slot_id);
+        slot.is_some_and(|slot| slot.players.len() >= self.players_per_slot_max)
     }
 
     /// Why there is no place for one more with the key of a slot.
@@ -75,9 +93,12 @@ impl Hub {
         now: Micros,
         direction: Direction,
         slot_id: SlotId,
+        replaces: Option<ConnectionId>,
     ) -> Option<RejectCode> {
         let slot = self.slots.get(&slot_id);
         match (direction, slot.and_then(|slot| slot.publisher)) {
+            // An encoder that began anew on the same address is no second one.
+            (Direction::Publish, Some(publisher)) if replaces == Some(publisher) => None,
             (Direction::Publish, Some(publisher)) if self.is_fresh(now, publisher) => {
                 Some(RejectCode::Conflict)
             }
@@ -87,8 +108,7 @@ impl Hub {
                 (!self.publish.has_room()).then_some(RejectCode::Overload)
             }
             (Direction::Play, _) => {
-                let players = slot.map_or(0, |slot| slot.players.len());
-                let has_room = players < self.players_per_slot_max && self.play.has_room();
+                let has_room = !self.is_slot_full(slot_id) && self.play.has_room();
                 (!has_room).then_some(RejectCode::Overload)
             }
         }

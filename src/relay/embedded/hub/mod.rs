@@ -7,6 +7,8 @@
 
 mod admission;
 #[cfg(test)]
+mod bound_tests;
+#[cfg(test)]
 mod hostile_tests;
 mod keys;
 mod limits;
@@ -22,6 +24,7 @@ use bytes::Bytes;
 
 use self::keys::KeyTable;
 pub(crate) use self::keys::KeyTaken;
+pub(crate) use self::limits::window_packets;
 use self::limits::{play_limits, publish_limits};
 use self::slot::Slot;
 use super::config::EmbeddedConfig;
@@ -44,8 +47,11 @@ pub(crate) struct Hub {
     srtla: Srtla,
     keys: KeyTable,
     slots: HashMap<SlotId, Slot>,
-    /// Slots of which an ended publisher has left media.
+    /// Slots of which an ended publisher has left media; at most as many as there may be publishers.
     with_tail: Vec<SlotId>,
+    tails_max: usize,
+    /// Packets of ended publishers that found no room.
+    tails_overflowed: u64,
     /// Media in a row of one publisher, on their way to the players of its slot.
     run: Vec<(Micros, Bytes)>,
     run_of: Option<SlotId>,
@@ -69,6 +75,8 @@ impl Hub {
                 SrtlaLimits {
                     groups_max: config.srtla_groups_max,
                     links_max: config.srtla_links_max,
+                    waiting_groups_max: config.srtla_waiting_groups_max,
+                    invitations_per_second: config.first_handshakes_per_second,
                     registrations_per_second: config.registrations_per_second,
                 },
                 secret,
@@ -76,6 +84,8 @@ impl Hub {
             keys: KeyTable::new(secret),
             slots: HashMap::new(),
             with_tail: Vec::new(),
+            tails_max: config.publishers_max,
+            tails_overflowed: 0,
             run: Vec::new(),
             run_of: None,
             latency_max: config.latency_max.into(),
@@ -100,6 +110,7 @@ impl Hub {
         self.publish.counters = old.publish.counters;
         self.play.counters = old.play.counters;
         self.srtla.counters = old.srtla.counters;
+        self.tails_overflowed = old.tails_overflowed;
         for (slot_id, slot) in old.slots {
             if slot.publisher.is_some() {
                 self.events
@@ -217,7 +228,11 @@ impl Hub {
                 self.run.push((slot.monotonic(origin), payload));
             }
             None if self.with_tail.contains(&slot_id) => {}
-            None => self.with_tail.push(slot_id),
+            None if self.with_tail.len() < self.tails_max => self.with_tail.push(slot_id),
+            None => {
+                slot.clear_tail();
+                self.tails_overflowed += 1;
+            }
         }
     }
 
@@ -265,7 +280,9 @@ impl Hub {
                     let ended = ended(closed.cause);
                     self.events
                         .push(EngineEvent::PublisherGone(closed.slot_id, ended));
-                    if let Peer::Srtla(group) = closed.peer {
+                    if let Peer::Srtla(group) = closed.peer
+                        && !self.publish.has_peer(closed.peer)
+                    {
                         self.srtla.dismiss(group);
                     }
                 }

@@ -73,6 +73,11 @@ impl Slot {
         self.tail.front().map_or(Micros::MAX, |(origin, _)| *origin)
     }
 
+    /// Media bytes that an ended publisher has left.
+    pub(super) fn tail_bytes(&self) -> usize {
+        self.tail.iter().map(|(_, payload)| payload.len()).sum()
+    }
+
     /// Forgets what an ended publisher has left.
     pub(super) fn clear_tail(&mut self) {
         self.tail.clear();

@@ -5,8 +5,9 @@
 use super::{Hub, Slot};
 use crate::kernel::ids::SlotId;
 use crate::relay::embedded::Peer;
-use crate::relay::embedded::listener::{Connection, Flow, ListenerCounters};
+use crate::relay::embedded::listener::{Connection, Flow, Listener};
 use crate::relay::embedded::receive::Receiver;
+use crate::relay::embedded::srtla::SrtlaCounters;
 use crate::relay::embedded::time::Micros;
 use crate::relay::engine::{
     EngineCounters, LinkStats, PlayerStats, PublisherStats, StreamStats, Traffic,
@@ -98,25 +99,39 @@ impl Hub {
                 bitrate_kbps: receiver.meter.kbps(now, SECOND),
                 since_last_packet: (now - connection.last_heard).duration(),
                 uptime: (now - connection.opened).duration(),
+                sender: None,
+                carrier: None,
             }],
         }
     }
 
-    /// Counters of the ports; `publish_` counts bonded publishers too.
+    /// Counters of the ports, `publish_` with bonded publishers; and what is held now.
     pub(crate) fn counters(&self) -> EngineCounters {
-        let srtla = self.srtla.counters;
-        let mut counters = vec![
-            ("srtla_malformed", srtla.malformed),
-            ("srtla_stray", srtla.stray),
-            ("srtla_limited", srtla.limited),
-            ("srtla_refused", srtla.refused),
-            ("srtla_no_group", srtla.no_group),
-            ("srtla_opened", srtla.opened),
-        ];
-        counters.extend(publish_counters(self.publish.counters));
-        counters.extend(play_counters(self.play.counters));
+        let mut counters = srtla_counters(self.srtla.counters);
+        counters.extend(publish_counters(&self.publish));
+        counters.extend(play_counters(&self.play));
+        counters.extend(self.held());
         counters
     }
+
+    fn held(&self) -> [(&'static str, u64); 7] {
+        let (publish, play) = (self.publish.holds(), self.play.holds());
+        let (groups, links) = self.srtla.holds();
+        let tails: usize = self.slots.values().map(Slot::tail_bytes).sum();
+        [
+            ("publishers_open", as_u64(publish.connections)),
+            ("players_open", as_u64(play.connections)),
+            ("srtla_groups_open", as_u64(groups)),
+            ("srtla_links_open", as_u64(links)),
+            ("publisher_bytes_held", as_u64(publish.bytes + tails)),
+            ("player_bytes_queued", as_u64(play.bytes)),
+            ("ended_publisher_overflow", self.tails_overflowed),
+        ]
+    }
+}
+
+fn as_u64(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 fn player_stats(now: Micros, connection: &Connection) -> Option<PlayerStats> {
@@ -138,25 +153,48 @@ fn player_stats(now: Micros, connection: &Connection) -> Option<PlayerStats> {
     })
 }
 
-fn publish_counters(counters: ListenerCounters) -> [(&'static str, u64); 7] {
+fn srtla_counters(counters: SrtlaCounters) -> EngineCounters {
+    vec![
+        ("srtla_malformed", counters.malformed),
+        ("srtla_stray", counters.stray),
+        ("srtla_invitations_limited", counters.invitations_limited),
+        ("srtla_limited", counters.limited),
+        ("srtla_groups_refused", counters.groups_refused),
+        ("srtla_links_refused", counters.links_refused),
+        ("srtla_address_taken", counters.address_taken),
+        ("srtla_no_group", counters.no_group),
+        ("srtla_opened", counters.opened),
+    ]
+}
+
+fn publish_counters(port: &Listener) -> [(&'static str, u64); 10] {
+    let counters = port.counters;
     [
         ("publish_undecryptable", counters.undecryptable),
         ("publish_malformed", counters.malformed),
         ("publish_stray", counters.stray),
         ("publish_bad_cookie", counters.bad_cookie),
+        ("publish_first_limited", counters.first_limited),
         ("publish_limited", counters.limited),
         ("publish_rejected", counters.rejected),
         ("publish_accepted", counters.accepted),
+        ("publishers_refused", counters.no_place),
+        ("publisher_buffer_full", port.overflowed()),
     ]
 }
 
-fn play_counters(counters: ListenerCounters) -> [(&'static str, u64); 6] {
+fn play_counters(port: &Listener) -> [(&'static str, u64); 10] {
+    let counters = port.counters;
     [
         ("play_malformed", counters.malformed),
         ("play_stray", counters.stray),
         ("play_bad_cookie", counters.bad_cookie),
+        ("play_first_limited", counters.first_limited),
         ("play_limited", counters.limited),
         ("play_rejected", counters.rejected),
         ("play_accepted", counters.accepted),
+        ("players_refused", counters.no_place),
+        ("slot_players_refused", counters.no_place_in_slot),
+        ("player_queue_full", port.overflowed()),
     ]
 }

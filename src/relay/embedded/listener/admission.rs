@@ -6,8 +6,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::connection::ConclusionAnswer;
-use super::types::{ConnectRequest, ConnectionId, Outgoing};
-use super::{Connection, Flow, Listener};
+use super::types::{CloseCause, ConnectRequest, ConnectionId, Outgoing};
+use super::{Connection, Flow, Listener, latency};
 use crate::kernel::ids::SlotId;
 use crate::relay::embedded::crypto::{KeyMessage, ReceivingKeys, SendingKeys, Unsealed};
 use crate::relay::embedded::handshake::{
@@ -20,9 +20,6 @@ use crate::relay::embedded::time::Micros;
 use crate::relay::embedded::wire::{ControlKind, ControlPacket, control};
 use crate::relay::embedded::{Direction, Peer};
 
-/// First handshakes answered per second and source address. They carry no proof of the address, so this
-/// also bounds what a forger can make us send to one.
-pub(super) const INDUCTIONS_PER_SECOND: u32 = 100;
 /// From this version on libsrt ignores a second loss report within a round trip.
 const VERSION_IGNORES_EARLY_REPEATS: u32 = 0x01_05_00;
 
@@ -50,7 +47,7 @@ impl Listener {
 
     fn on_induction(&mut self, now: Micros, peer: Peer, source: IpAddr, handshake: Handshake) {
         if !self.inductions.take(now, source) {
-            self.counters.limited += 1;
+            self.counters.first_limited += 1;
             return;
         }
         let answer = Handshake {
@@ -77,8 +74,10 @@ impl Listener {
         timestamp: u32,
         handshake: Handshake,
     ) -> Option<ConnectRequest> {
-        let known = self.by_caller.get(&(peer, handshake.socket_id));
-        if let Some(connection) = known.and_then(|id| self.connections.get_mut(id)) {
+        let known = self.by_caller.get(&(peer, handshake.socket_id)).copied();
+        if let Some(connection) = known.and_then(|id| self.connections.get_mut(&id))
+            && connection.answer.handshake.initial_sequence == handshake.initial_sequence
+        {
             // Our answer was lost.
             connection.send_answer(now, &mut self.outgoing);
             return None;
@@ -97,15 +96,12 @@ impl Listener {
             self.refuse_handshake(now, peer, handshake, code);
             return None;
         };
-        let wanted_ms = match self.direction {
-            Direction::Publish => extension.send_delay_ms,
-            Direction::Play => extension.receive_delay_ms,
-        };
-        let latency = Micros::from_millis(wanted_ms.into()).max(self.limits.latency_min);
+        let bounds = self.limits.latency_min..=self.limits.latency_max;
         Some(ConnectRequest {
             peer,
             handshake,
-            latency,
+            latency: latency::negotiate(self.direction, extension, &bounds),
+            replaces: known,
             extension,
             timestamp,
         })
@@ -150,6 +146,10 @@ impl Listener {
         let key_message = unsealed.as_ref().map(|unsealed| unsealed.message);
         let flow = self.flow(now, &request, unsealed);
         let caller = (request.peer, request.handshake.socket_id);
+        if let Some(before) = request.replaces {
+            // Without a goodbye: it would reach the new connection, which has the same socket id there.
+            self.remove(before, CloseCause::Replaced);
+        }
         let mut connection = Connection {
             id,
             peer: request.peer,
@@ -240,7 +240,8 @@ impl Listener {
         let latency_ms = u16::try_from(request.latency.get() / 1000).unwrap_or(u16::MAX);
         let (receive_delay_ms, send_delay_ms) = match self.direction {
             Direction::Publish => (latency_ms, extension.receive_delay_ms),
-            Direction::Play => (extension.send_delay_ms, latency_ms),
+            // Some players take the greater of both fields.
+            Direction::Play => (extension.send_delay_ms.min(latency_ms), latency_ms),
         };
         ConclusionAnswer {
             receive_delay_ms,
@@ -263,15 +264,34 @@ impl Listener {
     }
 }
 
-/// The peer's address as libsrt lays it out: IPv4 as one little-endian word.
+/// The peer's address as libsrt lays it out: the bytes of each word of four in reverse, so that IPv4 is one
+/// little-endian word. Source: libsrt `CIPAddress::ntop`; the draft (3.2.1) leaves the order open.
 fn wire_address(peer: Peer) -> [u8; 16] {
     let mut bytes = [0; 16];
     match peer {
         Peer::Udp(SocketAddr::V4(address)) => {
             bytes[..4].copy_from_slice(&address.ip().to_bits().to_le_bytes());
         }
-        Peer::Udp(SocketAddr::V6(address)) => bytes.copy_from_slice(&address.ip().octets()),
+        Peer::Udp(SocketAddr::V6(address)) => {
+            bytes = address.ip().octets();
+            bytes.chunks_exact_mut(4).for_each(<[u8]>::reverse);
+        }
         Peer::Srtla(_) => bytes[..4].copy_from_slice(&[1, 0, 0, 127]),
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_laid_out_as_libsrt_reads_them() {
+        let of = |text: &str| wire_address(Peer::Udp(text.parse().unwrap()));
+        let mut ipv4 = [0; 16];
+        ipv4[..4].copy_from_slice(&[4, 3, 2, 1]);
+        assert_eq!(of("1.2.3.4:9"), ipv4);
+        let ipv6 = [4, 3, 2, 1, 8, 7, 6, 5, 12, 11, 10, 9, 16, 15, 14, 13];
+        assert_eq!(of("[102:304:506:708:90a:b0c:d0e:f10]:9"), ipv6);
+    }
 }

@@ -81,6 +81,22 @@ impl ConclusionAnswer {
 }
 
 impl Connection {
+    /// Packets that found no room in its buffer.
+    pub(super) fn overflowed(&self) -> u64 {
+        match &self.flow {
+            Flow::In(receiver) => receiver.counters.overflowed,
+            Flow::Out(sender) => sender.counters.overflowed,
+        }
+    }
+
+    /// Packets and media bytes that it holds.
+    pub(super) fn holds(&self) -> (usize, usize) {
+        match &self.flow {
+            Flow::In(receiver) => (receiver.held_packets(), receiver.held_bytes()),
+            Flow::Out(sender) => (sender.queued_packets(), sender.queued_bytes()),
+        }
+    }
+
     /// Sends a control packet.
     pub(super) fn send_control(
         &mut self,

@@ -10,6 +10,9 @@ mod admission;
 mod connection;
 mod cookie;
 #[cfg(test)]
+mod field_tests;
+mod latency;
+#[cfg(test)]
 mod tests;
 mod types;
 
@@ -18,12 +21,11 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
-use self::admission::INDUCTIONS_PER_SECOND;
 use self::connection::Scratch;
 pub(crate) use self::connection::{Connection, Flow};
 use self::cookie::CookieJar;
 pub(crate) use self::types::{
-    CloseCause, Closed, ConnectRequest, ConnectionEvent, ConnectionId, ListenerCounters,
+    CloseCause, Closed, ConnectRequest, ConnectionEvent, ConnectionId, Holdings, ListenerCounters,
     ListenerLimits, Outgoing,
 };
 use super::limiter::AddressLimiter;
@@ -70,7 +72,7 @@ impl Listener {
             direction,
             limits,
             cookies: CookieJar::new(),
-            inductions: AddressLimiter::new(now, INDUCTIONS_PER_SECOND, secret),
+            inductions: AddressLimiter::new(now, limits.first_handshakes_per_second, secret),
             callers: AddressLimiter::new(now, limits.handshakes_per_second, secret),
             connections: HashMap::new(),
             by_caller: HashMap::new(),
@@ -187,6 +189,31 @@ impl Listener {
         deadlines.min().unwrap_or(Micros::MAX)
     }
 
+    /// Packets that found no room, of all connections since the start.
+    pub(crate) fn overflowed(&self) -> u64 {
+        let open: u64 = self.connections.values().map(Connection::overflowed).sum();
+        self.counters.overflowed + open
+    }
+
+    /// What all connections hold: how many there are, packets and media bytes.
+    pub(crate) fn holds(&self) -> Holdings {
+        let mut sum = Holdings {
+            connections: self.connections.len(),
+            ..Holdings::default()
+        };
+        for connection in self.connections.values() {
+            let (packets, bytes) = connection.holds();
+            sum.packets += packets;
+            sum.bytes += bytes;
+        }
+        sum
+    }
+
+    /// Whether a peer has a connection.
+    pub(crate) fn has_peer(&self, peer: Peer) -> bool {
+        self.by_caller.keys().any(|(known, _)| *known == peer)
+    }
+
     /// Ends a connection and tells the peer; answers whether it was there.
     pub(crate) fn close(&mut self, now: Micros, id: ConnectionId, cause: CloseCause) -> bool {
         let Some(connection) = self.connections.get_mut(&id) else {
@@ -203,6 +230,7 @@ impl Listener {
         };
         self.by_caller
             .remove(&(connection.peer, connection.peer_socket_id));
+        self.counters.overflowed += connection.overflowed();
         connection.finish(cause, &mut self.events);
         let latencies = self.connections.values().map(|one| one.latency);
         self.least_latency = latencies.min().unwrap_or(Micros::MAX);

@@ -9,13 +9,15 @@ use crate::relay::embedded::receive::ReceiveLimits;
 use crate::relay::embedded::testing::{conclusion_datagram, handshake_of, induction};
 use crate::relay::embedded::wire::{control, word};
 
-const NOW: Micros = Micros::from_secs(100);
+pub(super) const NOW: Micros = Micros::from_secs(100);
 const ADDRESS: &str = "127.0.0.1:5";
 
-fn listener() -> Listener {
+pub(super) fn listener() -> Listener {
     let limits = ListenerLimits {
         latency_min: Micros::from_millis(120),
+        latency_max: Micros::from_secs(15),
         connections_max: 10,
+        first_handshakes_per_second: 100,
         handshakes_per_second: 20,
         idle: Micros::from_secs(6),
         first_media: Micros::from_secs(15),
@@ -33,12 +35,16 @@ fn peer(address: &str) -> Peer {
     Peer::Udp(address.parse().unwrap())
 }
 
-fn hear(listener: &mut Listener, address: &str, datagram: &[u8]) -> Option<ConnectRequest> {
+pub(super) fn hear(
+    listener: &mut Listener,
+    address: &str,
+    datagram: &[u8],
+) -> Option<ConnectRequest> {
     let source: std::net::SocketAddr = address.parse().unwrap();
     listener.on_datagram(NOW, Peer::Udp(source), source.ip(), datagram)
 }
 
-fn sent(listener: &mut Listener) -> Vec<Bytes> {
+pub(super) fn sent(listener: &mut Listener) -> Vec<Bytes> {
     listener
         .outgoing
         .drain(..)
@@ -115,7 +121,7 @@ fn a_forger_can_have_an_address_answered_only_so_often() {
         hear(&mut listener, ADDRESS, &induction(1));
     }
     assert_eq!(sent(&mut listener).len(), 200);
-    assert_eq!(listener.counters.limited, 800);
+    assert_eq!(listener.counters.first_limited, 800);
 }
 
 #[test]

@@ -89,6 +89,8 @@ pub(crate) struct ConnectRequest {
     pub(crate) handshake: Handshake,
     /// The latency that both would have.
     pub(crate) latency: Micros,
+    /// The connection that the same caller had before it began anew.
+    pub(crate) replaces: Option<ConnectionId>,
     pub(super) extension: Extension,
     pub(super) timestamp: u32,
 }
@@ -98,8 +100,12 @@ pub(crate) struct ConnectRequest {
 pub(crate) struct ListenerLimits {
     /// The least latency we agree to.
     pub(crate) latency_min: Micros,
+    /// The most.
+    pub(crate) latency_max: Micros,
     /// Connections at a time.
     pub(crate) connections_max: usize,
+    /// First handshakes per second and source address.
+    pub(crate) first_handshakes_per_second: u32,
     /// Conclusions per second and source address.
     pub(crate) handshakes_per_second: u32,
     /// A peer that is silent for so long is gone.
@@ -114,6 +120,17 @@ pub(crate) struct ListenerLimits {
     pub(crate) key_refresh: RefreshRate,
 }
 
+/// What connections hold in memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Holdings {
+    /// How many there are.
+    pub(crate) connections: usize,
+    /// Media packets.
+    pub(crate) packets: usize,
+    /// Media bytes.
+    pub(crate) bytes: usize,
+}
+
 /// What has happened on a port.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ListenerCounters {
@@ -125,8 +142,16 @@ pub(crate) struct ListenerCounters {
     pub(crate) stray: u64,
     /// Conclusions with a wrong cookie.
     pub(crate) bad_cookie: u64,
-    /// Handshakes beyond the rates.
+    /// First handshakes beyond the rate of their address.
+    pub(crate) first_limited: u64,
+    /// Conclusions beyond the rate of their address.
     pub(crate) limited: u64,
+    /// Callers with a good key for whom the port had no place.
+    pub(crate) no_place: u64,
+    /// Players for whom their slot had no place.
+    pub(crate) no_place_in_slot: u64,
+    /// Packets that found no room in the buffer of a connection that is closed.
+    pub(crate) overflowed: u64,
     /// Callers refused.
     pub(crate) rejected: u64,
     /// Callers accepted.

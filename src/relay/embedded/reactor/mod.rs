@@ -7,6 +7,10 @@
 //! be asked for several times. When nothing has flowed for a while the relay waits for a datagram, a command
 //! or a deadline.
 //!
+//! One thread is enough: 50 streams of 6 Mbit/s with a player each cost 15 to 21 % of a core, so 70 % is some
+//! 170 of them, more than a gigabit in and out. Looking through all connections for what is due costs 0.4 %
+//! of this thread's time at 100 connections, so they are not kept in the order of their deadlines.
+//!
 //! A panic costs the connections, not the relay: it begins anew on the same sockets with the same keys.
 //!
 //! Invariant: no lock on the way of media, and no wait longer than [`EmbeddedConfig::wake_interval`] while
@@ -33,6 +37,7 @@ use self::outbox::SendCounters;
 pub(super) use self::sockets::{PortSocket, Sockets};
 use super::hub::{Hub, KeyTaken};
 use super::listener::CloseCause;
+use super::socket::from_wire;
 use super::time::{Clock, Micros};
 use super::{EmbeddedConfig, Port};
 use crate::kernel::ids::SlotId;
@@ -211,7 +216,7 @@ impl Reactor {
         let batches = ports.map(|(port, socket, inbox)| {
             read_batch(counters, || {
                 inbox.read(&socket.plain, |source, datagram| {
-                    hub.on_datagram(now, port, source, datagram);
+                    hub.on_datagram(now, port, from_wire(source), datagram);
                 })
             })
         });

@@ -9,6 +9,7 @@ use tokio::net::UdpSocket;
 
 use super::outbox::{Outbox, SendCounters};
 use crate::relay::embedded::Port;
+use crate::relay::embedded::socket::to_wire;
 
 /// The socket of a port, twice, and what waits to leave by it.
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub(in crate::relay::embedded) struct PortSocket {
     pub(super) plain: std::net::UdpSocket,
     awaited: UdpSocket,
     outbox: Outbox,
+    is_ipv6: bool,
 }
 
 impl PortSocket {
@@ -24,6 +26,7 @@ impl PortSocket {
         Ok(Self {
             awaited: UdpSocket::from_std(plain.try_clone()?)?,
             outbox: Outbox::new(&plain),
+            is_ipv6: plain.local_addr()?.is_ipv6(),
             plain,
         })
     }
@@ -61,6 +64,7 @@ impl Sockets {
             Port::Publish => &mut self.publish,
             Port::Play => &mut self.play,
         };
+        let address = to_wire(address, port.is_ipv6);
         port.outbox.push(&port.plain, address, parts, counters);
     }
 

@@ -119,6 +119,7 @@ impl Receiver {
     fn has_room(&mut self, index: u64, bytes: usize) -> bool {
         if index - self.head >= u64::from(self.limits.window_packets) {
             self.far_ahead += 1;
+            self.counters.overflowed += 1;
             return false;
         }
         self.far_ahead = 0;
@@ -126,6 +127,7 @@ impl Receiver {
         let is_full = self.held.bytes() + bytes > self.limits.bytes
             || self.arena.bytes() > self.limits.bytes + 2 * BLOCK_BYTES;
         if index != self.head && is_full {
+            self.counters.overflowed += 1;
             "the receive buffer is full".clone_into(&mut self.last_drop);
             return false;
         }
@@ -331,6 +333,11 @@ impl Receiver {
     /// Packets held.
     pub(crate) fn held_packets(&self) -> usize {
         self.held.packets()
+    }
+
+    /// Media bytes held.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held.bytes()
     }
 
     /// From the playout time of the next packet to that of the newest one.

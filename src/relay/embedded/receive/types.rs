@@ -50,6 +50,8 @@ pub(crate) struct ReceiveCounters {
     pub(crate) reordered: u64,
     /// Packets that were given up.
     pub(crate) dropped: u64,
+    /// Packets that found no room in the buffer.
+    pub(crate) overflowed: u64,
     /// Packets that were left out because we have no key for them, or because they are plain and must not
     /// be; not among `packets`.
     pub(crate) undecryptable: u64,

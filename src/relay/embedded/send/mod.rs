@@ -24,7 +24,8 @@ use super::wire::{ControlKind, MESSAGE_NUMBER_MAX, data_header, loss_ranges, wor
 const DROP_AGE_MIN: Micros = Micros::from_millis(1020);
 const DROP_AGE_MARGIN: Micros = Micros::from_millis(40);
 const WINDOW_MIN_PACKETS: u32 = 32;
-const BUFFER_MAX_PACKETS: usize = 65_536;
+/// Packets that may wait for one player.
+pub(crate) const BUFFER_MAX_PACKETS: usize = 65_536;
 /// Sequence numbers looked at for one loss report, whatever it claims.
 const REPORT_WORK_MAX: u64 = 8192;
 /// Ranges given up that are told in answer to one loss report.
@@ -63,6 +64,8 @@ pub(crate) struct SendCounters {
     pub(crate) retransmitted: u64,
     /// Packets that were too late or did not fit.
     pub(crate) dropped: u64,
+    /// Those of them that did not fit.
+    pub(crate) overflowed: u64,
 }
 
 #[derive(Debug)]
@@ -137,6 +140,7 @@ impl Sender {
             || self.buffer.len() >= BUFFER_MAX_PACKETS;
         if is_full {
             self.counters.dropped += 1;
+            self.counters.overflowed += 1;
             return;
         }
         let message_number = self.next_message_number;
@@ -173,6 +177,16 @@ impl Sender {
                 (self.repeat_credit + REPEAT_CREDIT_PER_PACKET).min(REPEAT_CREDIT_MAX);
             self.sent_packets += 1;
         }
+    }
+
+    /// Packets in the buffer.
+    pub(crate) fn queued_packets(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Their media bytes.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.buffer_bytes
     }
 
     fn pop_front(&mut self) {

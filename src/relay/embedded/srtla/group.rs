@@ -3,18 +3,21 @@
 //! Invariant: a group has at most as many links as [`super::SrtlaLimits`] says, each with its own address.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::packet::{ACK_BATCH, ID_BYTES, acknowledgement};
+use super::packet::{ACK_BATCH, ID_BYTES, SenderReport, acknowledgement};
 use crate::relay::embedded::meter::Meter;
 use crate::relay::embedded::time::Micros;
-use crate::relay::engine::LinkStats;
+use crate::relay::engine::{LinkStats, SenderLinkFigures};
 
 /// A link that carries little is told of fewer than ten packets after this.
 const ACK_FLUSH: Micros = Micros::from_millis(100);
 const SHARE_WINDOW: Micros = Micros::from_secs(2);
 const RATE_WINDOW: Micros = Micros::from_secs(1);
+/// Senders tell of a link every second; what is older says nothing about now.
+const REPORT_LIFE: Micros = Micros::from_secs(5);
 
 /// One path of a bonded sender.
 #[derive(Debug)]
@@ -25,6 +28,7 @@ pub(super) struct Link {
     packets: u64,
     bytes: u64,
     meter: Meter,
+    report: Option<(Micros, SenderReport)>,
     unacknowledged: Vec<u32>,
     oldest_unacknowledged: Micros,
 }
@@ -38,6 +42,7 @@ impl Link {
             packets: 0,
             bytes: 0,
             meter: Meter::default(),
+            report: None,
             unacknowledged: Vec::with_capacity(ACK_BATCH),
             oldest_unacknowledged: now,
         }
@@ -48,6 +53,16 @@ impl Link {
         self.packets += 1;
         self.bytes += u64::try_from(bytes).unwrap_or(0);
         self.meter.add(now, bytes);
+    }
+
+    /// The sender told of it.
+    pub(super) fn take_report(&mut self, now: Micros, report: SenderReport) {
+        self.report = Some((now, report));
+    }
+
+    fn sender(&self, now: Micros) -> Option<SenderLinkFigures> {
+        let (told, report) = self.report?;
+        (now - told <= REPORT_LIFE).then(|| figures_of(report))
     }
 
     /// A data packet came on it; answers with an acknowledgement when ten are together.
@@ -142,8 +157,21 @@ impl Group {
                 bitrate_kbps: link.meter.kbps(now, RATE_WINDOW),
                 since_last_packet: (now - link.last_heard).duration(),
                 uptime: (now - link.joined).duration(),
+                sender: link.sender(now),
+                carrier: None,
             })
             .collect()
+    }
+}
+
+fn figures_of(report: SenderReport) -> SenderLinkFigures {
+    let kbps = u64::from(report.bytes_per_second) * 8 / 1000;
+    SenderLinkFigures {
+        rtt: Duration::from_millis(report.rtt_ms.into()),
+        window_packets: report.window_packets,
+        in_flight_packets: report.in_flight_packets,
+        lost_packets: report.naks.into(),
+        bitrate_kbps: u32::try_from(kbps).unwrap_or(u32::MAX),
     }
 }
 

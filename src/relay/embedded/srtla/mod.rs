@@ -17,9 +17,11 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use self::group::Group;
+use self::group::{Group, Link};
 use self::invitation::Inviter;
-use self::packet::{HALF_ID_BYTES, ID_BYTES, Packet, joined, no_group, opened, parse, refused};
+use self::packet::{
+    HALF_ID_BYTES, ID_BYTES, Packet, SenderReport, joined, no_group, opened, parse, refused,
+};
 use super::GroupId;
 use super::limiter::{AddressLimiter, origin_of};
 use super::time::Micros;
@@ -29,11 +31,6 @@ use crate::relay::engine::LinkStats;
 const LINK_TIMEOUT: Micros = Micros::from_secs(10);
 /// A group may take so long to get its stream admitted before it makes room for others.
 const ADMISSION_GRACE: Micros = Micros::from_secs(2);
-/// Groups of one network that have no admitted stream yet; so a few addresses cannot take every place.
-const UNADMITTED_PER_ORIGIN_MAX: usize = 4;
-/// Invitations per second and source address. What asks for one carries no proof of the address, so this
-/// also bounds what a forger can make us send to one.
-const INVITATIONS_PER_SECOND: u32 = 100;
 const SWEEP_INTERVAL: Micros = Micros::from_secs(1);
 /// First two bytes of an SRT ACK.
 const SRT_ACK: [u8; 2] = [0x80, 0x02];
@@ -45,6 +42,11 @@ pub(crate) struct SrtlaLimits {
     pub(crate) groups_max: usize,
     /// Links of one group.
     pub(crate) links_max: usize,
+    /// Groups of one network that have no admitted stream yet; so a few addresses cannot take every place.
+    pub(crate) waiting_groups_max: usize,
+    /// Invitations per second and source address. What asks for one carries no proof of the address, so
+    /// this also bounds what a forger can make us send to one.
+    pub(crate) invitations_per_second: u32,
     /// Registrations per second and source address.
     pub(crate) registrations_per_second: u32,
 }
@@ -56,10 +58,16 @@ pub(crate) struct SrtlaCounters {
     pub(crate) malformed: u64,
     /// Packets from addresses that are no link.
     pub(crate) stray: u64,
-    /// Registrations beyond the rate.
+    /// Wishes for a group beyond the rate of their address.
+    pub(crate) invitations_limited: u64,
+    /// Registrations beyond the rate of their address.
     pub(crate) limited: u64,
-    /// Registrations refused: no room, or an address that is a link already.
-    pub(crate) refused: u64,
+    /// Groups refused because there are so many.
+    pub(crate) groups_refused: u64,
+    /// Links refused because their group has so many.
+    pub(crate) links_refused: u64,
+    /// Registrations refused because the address is a link already.
+    pub(crate) address_taken: u64,
     /// Joins of groups that are not there.
     pub(crate) no_group: u64,
     /// Groups opened.
@@ -109,7 +117,7 @@ impl Srtla {
             by_id: HashMap::new(),
             by_address: HashMap::new(),
             inviter: Inviter::new(secret),
-            invitations: AddressLimiter::new(now, INVITATIONS_PER_SECOND, secret),
+            invitations: AddressLimiter::new(now, limits.invitations_per_second, secret),
             registrations: AddressLimiter::new(now, limits.registrations_per_second, secret),
             last_group: 0,
             next_sweep: now + SWEEP_INTERVAL,
@@ -130,9 +138,8 @@ impl Srtla {
         match packet {
             Packet::Open(half) => self.on_open(now, source, half),
             Packet::Join(id) => self.on_join(now, source, id),
-            Packet::Keepalive | Packet::SrtControl => {
-                return self.on_link_packet(now, source, datagram, None);
-            }
+            Packet::Keepalive(report) => self.on_keepalive(now, source, datagram, report),
+            Packet::SrtControl => return self.on_link_packet(now, source, datagram, None),
             Packet::SrtData(sequence) => {
                 return self.on_link_packet(now, source, datagram, Some(sequence));
             }
@@ -140,13 +147,8 @@ impl Srtla {
         None
     }
 
-    fn on_link_packet(
-        &mut self,
-        now: Micros,
-        source: SocketAddr,
-        datagram: &[u8],
-        sequence: Option<u32>,
-    ) -> Option<GroupId> {
+    /// The link that an address is; counts a stray packet when it is none.
+    fn heard(&mut self, now: Micros, source: SocketAddr) -> Option<(GroupId, &mut Link)> {
         let known = self.by_address.get(&source).copied();
         let link = known
             .and_then(|id| self.groups.get_mut(&id).map(|group| (id, group)))
@@ -159,12 +161,34 @@ impl Srtla {
             return None;
         };
         link.last_heard = now;
-        let is_keepalive = datagram.first() == Some(&0x90);
-        if is_keepalive {
-            self.outgoing
-                .push((source, Bytes::copy_from_slice(datagram)));
-            return None;
+        Some((group_id, link))
+    }
+
+    fn on_keepalive(
+        &mut self,
+        now: Micros,
+        source: SocketAddr,
+        datagram: &[u8],
+        report: Option<SenderReport>,
+    ) {
+        let Some((_, link)) = self.heard(now, source) else {
+            return;
+        };
+        if let Some(report) = report {
+            link.take_report(now, report);
         }
+        let echo = Bytes::copy_from_slice(datagram);
+        self.outgoing.push((source, echo));
+    }
+
+    fn on_link_packet(
+        &mut self,
+        now: Micros,
+        source: SocketAddr,
+        datagram: &[u8],
+        sequence: Option<u32>,
+    ) -> Option<GroupId> {
+        let (group_id, link) = self.heard(now, source)?;
         link.count(now, datagram.len());
         let full_batch = sequence.and_then(|sequence| link.note(now, sequence));
         self.outgoing
@@ -174,12 +198,17 @@ impl Srtla {
 
     fn on_open(&mut self, now: Micros, source: SocketAddr, half: &[u8; HALF_ID_BYTES]) {
         if !self.invitations.take(now, source.ip()) {
-            self.counters.limited += 1;
+            self.counters.invitations_limited += 1;
+            return;
+        }
+        if self.by_address.contains_key(&source) {
+            self.counters.address_taken += 1;
+            self.refuse(source);
             return;
         }
         let origin = origin_of(source.ip());
-        let has_place = self.place(now, origin) != Place::Nowhere;
-        if !has_place || self.by_address.contains_key(&source) {
+        if self.place(now, origin) == Place::Nowhere {
+            self.counters.groups_refused += 1;
             self.refuse(source);
             return;
         }
@@ -191,7 +220,7 @@ impl Srtla {
     fn place(&self, now: Micros, origin: u64) -> Place {
         let of_origin = self.groups.values().filter(|group| group.origin == origin);
         let unadmitted = of_origin.filter(|group| !group.is_admitted).count();
-        let oldest = if unadmitted >= UNADMITTED_PER_ORIGIN_MAX {
+        let oldest = if unadmitted >= self.limits.waiting_groups_max {
             self.oldest_idle(now, |group| group.origin == origin)
         } else if self.groups.len() >= self.limits.groups_max {
             self.oldest_idle(now, |_| true)
@@ -231,22 +260,33 @@ impl Srtla {
             self.counters.limited += 1;
             return;
         }
-        let links_max = self.limits.links_max;
-        let group_id = match known {
-            _ if self.by_address.contains_key(&source) => None,
-            Some(group_id) => Some(group_id),
-            None => origin.and_then(|origin| self.create(now, origin, source, id)),
-        };
-        let group = group_id.and_then(|group_id| self.groups.get_mut(&group_id));
-        match (group_id, group) {
-            (Some(group_id), Some(group)) if group.links.len() < links_max => {
-                group.join(now, source);
-                group.last_address = source;
-                self.by_address.insert(source, group_id);
-                self.outgoing.push((source, joined()));
-            }
-            _ => self.refuse(source),
+        if self.by_address.contains_key(&source) {
+            self.counters.address_taken += 1;
+            self.refuse(source);
+            return;
         }
+        let group_id =
+            known.or_else(|| origin.and_then(|origin| self.create(now, origin, source, id)));
+        let Some(group_id) = group_id else {
+            self.counters.groups_refused += 1;
+            self.refuse(source);
+            return;
+        };
+        self.let_in(now, group_id, source);
+    }
+
+    fn let_in(&mut self, now: Micros, group_id: GroupId, source: SocketAddr) {
+        let links_max = self.limits.links_max;
+        let group = self.groups.get_mut(&group_id);
+        let Some(group) = group.filter(|group| group.links.len() < links_max) else {
+            self.counters.links_refused += 1;
+            self.refuse(source);
+            return;
+        };
+        group.join(now, source);
+        group.last_address = source;
+        self.by_address.insert(source, group_id);
+        self.outgoing.push((source, joined()));
     }
 
     fn create(
@@ -272,7 +312,6 @@ impl Srtla {
     }
 
     fn refuse(&mut self, source: SocketAddr) {
-        self.counters.refused += 1;
         self.outgoing.push((source, refused()));
     }
 
@@ -303,6 +342,11 @@ impl Srtla {
         if let Some(group) = self.groups.get_mut(&group_id) {
             group.is_admitted = false;
         }
+    }
+
+    /// How many groups and links there are.
+    pub(crate) fn holds(&self) -> (usize, usize) {
+        (self.groups.len(), self.by_address.len())
     }
 
     /// Figures of a group's links.
@@ -362,7 +406,7 @@ impl Srtla {
             return Micros::MAX;
         }
         let links = self.groups.values().flat_map(|group| &group.links);
-        let flushes = links.map(group::Link::flush_deadline);
+        let flushes = links.map(Link::flush_deadline);
         flushes.min().unwrap_or(Micros::MAX).min(self.next_sweep)
     }
 }

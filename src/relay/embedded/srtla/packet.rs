@@ -18,12 +18,62 @@ pub(super) const HALF_ID_BYTES: usize = 128;
 pub(super) const ACK_BATCH: usize = 10;
 
 const KEEPALIVE: u16 = 0x9000;
+/// Bytes of a keepalive with a report: type, time, mark and version, six words.
+const EXTENDED_KEEPALIVE_BYTES: usize = 38;
+const REPORT_MARK_AT: usize = 10;
+/// Mark and version 1 of a report.
+const REPORT_MARK: u32 = 0xC01F_0001;
+const REPORT_WINDOW_AT: usize = 18;
+/// The unit of a window: a thousandth of a packet.
+const WINDOW_UNIT: u32 = 1000;
 const ACK: u16 = 0x9100;
 const REGISTER_1: u16 = 0x9200;
 const REGISTER_2: u16 = 0x9201;
 const REGISTER_3: u16 = 0x9202;
 const REGISTER_ERROR: u16 = 0x9210;
 const NO_GROUP: u16 = 0x9211;
+
+/// What a sender tells of one of its links in a keepalive.
+///
+/// Source: `irlserver/srtla_send`, `docs/EXTENSIONS.md` (read November 2026); Moblin and BELABOX senders that
+/// have no such report send 2 or 10 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SenderReport {
+    /// Packets that it lets be in flight.
+    pub(super) window_packets: u32,
+    /// Packets sent on the link and not acknowledged yet.
+    pub(super) in_flight_packets: u32,
+    /// Round-trip time, measured by keepalives.
+    pub(super) rtt_ms: u32,
+    /// Packets of the link that were reported lost.
+    pub(super) naks: u32,
+    /// What it sends on the link now.
+    pub(super) bytes_per_second: u32,
+}
+
+/// The report in a keepalive, if there is one.
+fn report(datagram: &[u8]) -> Option<SenderReport> {
+    if datagram.len() != EXTENDED_KEEPALIVE_BYTES || word(datagram, REPORT_MARK_AT)? != REPORT_MARK
+    {
+        return None;
+    }
+    // Window and packets in flight are signed; below zero is nothing.
+    let at = |index: usize| word(datagram, REPORT_WINDOW_AT + 4 * index);
+    let signed = |value: u32| {
+        if value > i32::MAX.unsigned_abs() {
+            0
+        } else {
+            value
+        }
+    };
+    Some(SenderReport {
+        window_packets: signed(at(0)?) / WINDOW_UNIT,
+        in_flight_packets: signed(at(1)?),
+        rtt_ms: at(2)?,
+        naks: at(3)?,
+        bytes_per_second: at(4)?,
+    })
+}
 
 /// A parsed datagram of the SRTLA port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +83,7 @@ pub(super) enum Packet<'a> {
     /// A link joins the group with this id.
     Join(&'a [u8; ID_BYTES]),
     /// A link is there; to be echoed as it came.
-    Keepalive,
+    Keepalive(Option<SenderReport>),
     /// An SRT data packet with its raw sequence number.
     SrtData(u32),
     /// Any other SRT packet.
@@ -48,7 +98,7 @@ pub(super) fn parse(datagram: &[u8]) -> Option<Packet<'_>> {
             id.first_chunk().map(Packet::Open)
         }
         REGISTER_2 => datagram[2..].try_into().ok().map(Packet::Join),
-        KEEPALIVE => Some(Packet::Keepalive),
+        KEEPALIVE => Some(Packet::Keepalive(report(datagram))),
         0x9001..0xA000 => None,
         _ if datagram.len() < HEADER_BYTES => None,
         first if first & 0x8000 == 0 => word(datagram, 0).map(Packet::SrtData),
@@ -91,7 +141,7 @@ pub(super) fn acknowledgement(sequences: &[u32]) -> Bytes {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -104,11 +154,50 @@ mod tests {
         open[1] = 1;
         assert_eq!(parse(&open), Some(Packet::Join(&[7; ID_BYTES])));
         assert_eq!(parse(&open[..200]), None);
-        assert_eq!(parse(&[0x90, 0x00]), Some(Packet::Keepalive));
+        assert_eq!(parse(&[0x90, 0x00]), Some(Packet::Keepalive(None)));
         assert_eq!(parse(&[0x91, 0x00, 0, 0]), None);
         assert_eq!(parse(&[0x00; 15]), None);
         assert_eq!(parse(&[0x01; 16]), Some(Packet::SrtData(0x0101_0101)));
         assert_eq!(parse(&[0x80; 16]), Some(Packet::SrtControl));
+    }
+
+    /// A keepalive with a report of link 3.
+    pub(in super::super) fn extended_keepalive(words: [u32; 5]) -> Vec<u8> {
+        let mut datagram = vec![0x90, 0x00, 1, 2, 3, 4, 5, 6, 7, 8, 0xC0, 0x1F, 0x00, 0x01];
+        datagram.put_u32(3);
+        for word in words {
+            datagram.put_u32(word);
+        }
+        datagram
+    }
+
+    #[test]
+    fn a_keepalive_tells_what_its_sender_knows_in_one_form_only() {
+        let extended = extended_keepalive([20_500, 12, 48, 3, 250_000]);
+        let told = SenderReport {
+            window_packets: 20,
+            in_flight_packets: 12,
+            rtt_ms: 48,
+            naks: 3,
+            bytes_per_second: 250_000,
+        };
+        assert_eq!(parse(&extended), Some(Packet::Keepalive(Some(told))));
+        for length in 2..EXTENDED_KEEPALIVE_BYTES {
+            let cut = &extended[..length];
+            assert_eq!(parse(cut), Some(Packet::Keepalive(None)), "{length}");
+        }
+        for changed in REPORT_MARK_AT..REPORT_MARK_AT + 4 {
+            let mut other = extended.clone();
+            other[changed] ^= 1;
+            assert_eq!(parse(&other), Some(Packet::Keepalive(None)), "{changed}");
+        }
+        let longer = [extended.as_slice(), &[0; 4]].concat();
+        assert_eq!(parse(&longer), Some(Packet::Keepalive(None)));
+        let negative = extended_keepalive([u32::MAX, 1 << 31, 0, 0, 0]);
+        let Some(Packet::Keepalive(Some(told))) = parse(&negative) else {
+            panic!("a report")
+        };
+        assert_eq!((told.window_packets, told.in_flight_packets), (0, 0));
     }
 
     proptest! {

@@ -1,13 +1,17 @@
 //! Registration, links, acknowledgements and limits.
 
 use super::packet::acknowledgement;
+use super::packet::tests::extended_keepalive;
 use super::*;
+use crate::relay::engine::SenderLinkFigures;
 
 const START: Micros = Micros::from_secs(100);
 const MS: Micros = Micros::from_millis(1);
 const LIMITS: SrtlaLimits = SrtlaLimits {
     groups_max: 3,
     links_max: 2,
+    waiting_groups_max: 4,
+    invitations_per_second: 100,
     registrations_per_second: 20,
 };
 
@@ -296,4 +300,33 @@ fn opening_without_joining_stores_nothing() {
         0x9202,
         "and locks nobody out"
     );
+}
+
+#[test]
+fn what_the_sender_tells_of_a_link_is_shown_until_it_is_old() {
+    let mut srtla = srtla();
+    let id = open(&mut srtla, START, link(1)).unwrap();
+    join(&mut srtla, START, link(1), &id);
+    join(&mut srtla, START, link(2), &id);
+    let keepalive = extended_keepalive([20_000, 12, 48, 3, 250_000]);
+    let echo = answer(&mut srtla, START, link(1), &keepalive).unwrap();
+    assert_eq!(echo, keepalive, "echoed as it came");
+    assert_eq!(
+        answer(&mut srtla, START, link(2), &[0x90, 0x00]).unwrap(),
+        [0x90, 0x00].as_slice()
+    );
+    let group = GroupId(1);
+    let shown = srtla.links(START + MS * 5000, group);
+    assert_eq!(
+        shown[0].sender,
+        Some(SenderLinkFigures {
+            rtt: std::time::Duration::from_millis(48),
+            window_packets: 20,
+            in_flight_packets: 12,
+            lost_packets: 3,
+            bitrate_kbps: 2000,
+        })
+    );
+    assert_eq!(shown[1].sender, None, "it told nothing");
+    assert_eq!(srtla.links(START + MS * 5001, group)[0].sender, None);
 }

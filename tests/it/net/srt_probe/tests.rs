@@ -52,7 +52,7 @@ fn refusing_listener(port: u16) -> Program {
 fn receiving_listener(port: u16) -> (Program, Arc<StdMutex<Vec<u8>>>) {
     let mut command = program::command("srt-live-transmit");
     command.args(["-q", "-chunk:1316"]);
-    command.arg(format!("srt://127.0.0.1:{port}?mode=listener&latency=400"));
+    command.arg(format!("srt://127.0.0.1:{port}?mode=listener&latency=1500"));
     command.arg("file://con").stdout(Stdio::piped());
     let mut program = Program::spawn(command);
     let mut stdout = program.stdout();
@@ -72,7 +72,8 @@ fn publish_through(target: SocketAddr, written: &StdMutex<Vec<u8>>) -> Publisher
     const COUNT: u64 = 600;
     // srt-live-transmit writes by blocks of 4,096 bytes: so much more pushes the last out.
     const MORE: u64 = 8;
-    let latency = Duration::from_millis(400);
+    // A busy machine holds a repetition up for longer than a line does.
+    let latency = Duration::from_millis(1_500);
     let connection = patient_call(&Call {
         latency,
         ..Call::new(target, "live_x")
@@ -121,10 +122,12 @@ fn libsrt_gets_every_byte_of_the_publisher_over_a_line_that_loses_a_tenth() {
 #[test]
 fn the_player_gets_every_packet_of_libsrt_over_a_line_that_loses() {
     const COUNT: u64 = 1_200;
+    // What follows shows the loss of the last one.
+    const MORE: u64 = 64;
     let port = free_udp_port();
     let mut command = program::command("srt-live-transmit");
     command.args(["-q", "-chunk:1316", "file://con"]);
-    command.arg(format!("srt://127.0.0.1:{port}?mode=listener&latency=500"));
+    command.arg(format!("srt://127.0.0.1:{port}?mode=listener&latency=1500"));
     command.stdin(Stdio::piped());
     let mut program = Program::spawn(command);
     let line = LineProfile {
@@ -134,21 +137,25 @@ fn the_player_gets_every_packet_of_libsrt_over_a_line_that_loses() {
     };
     let proxy = LossyProxy::start(loopback(port), Profile::uniform(4, line));
     let question = Call {
-        latency: Duration::from_millis(500),
+        latency: Duration::from_millis(1_500),
         ..Call::new(proxy.address(), "play_x")
     };
     let player = Player::start(patient_call(&question));
     let mut stdin = program.stdin();
-    let sent = ts::stream(COUNT * ts::PACKETS_PER_DATAGRAM);
+    let sent = ts::stream((COUNT + MORE) * ts::PACKETS_PER_DATAGRAM);
     let feeder = std::thread::spawn(move || {
         ts::write_paced(&mut stdin, &sent, 6_000).unwrap();
         stdin
     });
     eventually_blocking(PATIENCE, "the last payload arrives", || {
-        player.counters().last_number == Some(COUNT - 1) && player.counters().awaited == 0
+        player.counters().last_number >= Some(COUNT - 1) && player.counters().awaited == 0
     });
     let counters = player.counters();
-    assert!(counters.is_whole(), "{counters:?}");
+    assert_eq!(
+        (counters.missing, counters.misplaced),
+        (0, 0),
+        "{counters:?}"
+    );
     assert!(
         proxy.counters().to_client.lost > 20,
         "{:?}",

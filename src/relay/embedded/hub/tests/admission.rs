@@ -1,8 +1,11 @@
 //! Who is let in, who is refused with which code, and who takes whose place.
 
+use std::time::Duration;
+
 use super::*;
 use crate::relay::embedded::crypto::BadKeyMessage;
 use crate::relay::embedded::handshake::CONCLUSION;
+use crate::relay::embedded::sequence::Sequence;
 use crate::relay::embedded::testing::{conclusion_datagram, handshake_of, induction};
 
 #[test]
@@ -33,6 +36,27 @@ fn before_it_is_open_nobody_is_refused_and_who_waited_is_admitted() {
 }
 
 #[test]
+fn every_spelling_of_a_key_admits() {
+    use Direction::{Play, Publish};
+    let cases = [
+        (Publish, "live_a"),
+        (Publish, "a"),
+        (Publish, "publish/live_a"),
+        (Publish, "publish/live/a"),
+        (Publish, "#!::r=live_a,m=publish"),
+        (Publish, "#!::u=me,r=publish/live_a"),
+        (Play, "play_a"),
+        (Play, "a"),
+        (Play, "play/play_a"),
+        (Play, "#!::m=request,r=play_a"),
+    ];
+    for (direction, stream_id) in cases {
+        let outcome = Bench::new().call(direction, caller(stream_id, 200));
+        assert!(outcome.is_ok(), "{direction:?} {stream_id}");
+    }
+}
+
+#[test]
 fn every_refusal_has_its_code() {
     use Direction::{Play, Publish};
     let known = caller("live_a", 200);
@@ -43,8 +67,8 @@ fn every_refusal_has_its_code() {
     };
     let cases = [
         (Publish, caller("live_b", 200), 2401),
-        (Publish, caller("play_a", 200), 2401),
-        (Play, caller("live_a", 200), 2401),
+        (Publish, caller("play_a", 200), 2405),
+        (Play, caller("live_a", 200), 2405),
         (Publish, caller("", 200), 2400),
         (Publish, caller("live/%n", 200), 2400),
         (Publish, caller("#!::r=live_a,m=request", 200), 2405),
@@ -158,4 +182,52 @@ fn a_phone_takes_its_own_place_when_all_are_taken() {
     assert_eq!(publisher.links[0].address, OTHER_ENCODER.parse().unwrap());
     let other = bench.call(Direction::Publish, caller("live_b", 200));
     assert_eq!(other.map(|caller| caller.port), Err(2402));
+}
+
+fn with_sequence(first: u32) -> Handshake {
+    Handshake {
+        initial_sequence: Sequence::new(first),
+        ..caller("live_a", 200)
+    }
+}
+
+#[test]
+fn an_encoder_that_begins_anew_on_its_address_takes_its_own_place_at_once() {
+    let mut bench = Bench::new();
+    let mut first = bench.call(Direction::Publish, with_sequence(1000)).unwrap();
+    first.publish(&mut bench.hub, bench.now, Micros::ZERO, b"old");
+    bench.hub.advance(bench.now);
+    bench.hub.events.clear();
+    let mut second = bench.call(Direction::Publish, with_sequence(5000)).unwrap();
+    assert_ne!(second.remote_id, first.remote_id);
+    bench.hub.advance(bench.now);
+    let sent = sent(&mut bench.hub);
+    assert!(!second.is_told_shutdown(&sent), "they share a socket id");
+    second.publish(&mut bench.hub, bench.now, Micros::ZERO, b"new");
+    bench.hub.advance(bench.now);
+    assert_eq!(
+        bench.hub.events,
+        [EngineEvent::MediaStarted(bench.slot_id)],
+        "the stream did not end in between"
+    );
+    let stats = bench.hub.stats(bench.now).remove(0);
+    assert_eq!(stats.received.packets, 2);
+}
+
+#[test]
+fn a_conclusion_that_is_repeated_is_answered_again_and_no_new_call() {
+    let mut bench = Bench::new();
+    let first = bench.call(Direction::Publish, with_sequence(1000)).unwrap();
+    let again = bench.call(Direction::Publish, with_sequence(1000)).unwrap();
+    assert_eq!(again.remote_id, first.remote_id);
+}
+
+#[test]
+fn a_player_that_asks_for_more_than_the_most_gets_the_most() {
+    let mut bench = Bench::new();
+    bench
+        .call(Direction::Play, caller("play_a", 60_000))
+        .unwrap();
+    let player = bench.hub.stats(bench.now).remove(0).players.remove(0);
+    assert_eq!(player.latency, Duration::from_secs(15));
 }
