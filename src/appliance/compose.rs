@@ -10,17 +10,20 @@ use super::figures::Figures;
 use super::jobs::{self, JobInputs};
 use super::listen::{address_sources, local_url};
 use super::open::Opened;
+use super::relay::LocalRelay;
 use super::state::{App, Services};
 use tokio_util::sync::CancellationToken;
 
 use crate::http::{Around, StopSignal};
 use crate::jobs::{Jobs, Tasks};
-use crate::kernel::{Code, Error, Kind};
+use crate::kernel::Error;
+use crate::kernel::ids::NodeId;
 use crate::live::{Carriers, LiveService};
 use crate::plugin::snapshot::Snapshots;
 use crate::plugin::{PluginConfig, PluginService};
 use crate::relay::engine::Engine;
 use crate::relay::nodes::ExternalApi;
+use crate::relay::sls::{SlsConfig, SlsEngine};
 use crate::relay::{LocalNode, Nodes, RelayConfig, RelayDeps, RelayService, nodes};
 use crate::settings::Settings;
 use crate::system::health::{HealthService, MetricsAccess};
@@ -48,6 +51,7 @@ impl Composed {
         tracing::info!(registered, failed, "slots are at the relay");
         // Before anybody asks for a place: a node that nobody asked yet takes no session.
         relay.probe_nodes().await?;
+        relay.reconcile_nodes().await?;
         // What was half done when the server stopped is finished or unwound before anybody asks.
         relay.sweep_provisioning().await?;
         live.remember().await;
@@ -82,10 +86,11 @@ impl Composed {
 pub(super) async fn compose(
     config: &Config,
     opened: &Opened,
-    engine: Arc<dyn Engine>,
+    local: &LocalRelay,
     addresses: &Addresses,
     stop: &CancellationToken,
 ) -> anyhow::Result<Composed> {
+    let engine = local.engine();
     let sources = address_sources(config, addresses);
     let settings = Settings::load(opened.store.clone(), opened.clock.clone(), sources).await?;
     let figures = Figures::default();
@@ -99,7 +104,7 @@ pub(super) async fn compose(
         figures.relay.clone(),
         Carriers::new(config.carrier_database.clone()),
     )
-    .with_latency_bounds(config.embedded.latency_min..=config.embedded.latency_max);
+    .with_latency_bounds(local.latency());
     let plugin = plugin(config, opened, &settings);
     let inputs = JobInputs {
         accounts: opened.accounts.clone(),
@@ -132,6 +137,7 @@ pub(super) async fn compose(
         settings,
         setup,
         slots: opened.slots.clone(),
+        supervision: local.supervision(),
     }));
     let stop = StopSignal::new(stop.clone());
     let around = Around::new(figures.http, config.trusted_proxies.clone(), stop);
@@ -151,9 +157,19 @@ async fn nodes(opened: &Opened, engine: &Arc<dyn Engine>) -> anyhow::Result<Node
 }
 
 /// The engine of a node that is not ours.
-fn external_engine(api: &ExternalApi) -> crate::kernel::Result<Arc<dyn Engine>> {
-    let message = format!("this build has no engine for the node at {}", api.url);
-    Err(Error::new(Kind::Unavailable, Code::Unavailable, message))
+fn external_engine(api: &ExternalApi, own: NodeId) -> crate::kernel::Result<Arc<dyn Engine>> {
+    // Letters and digits alone tell our entries from those of others.
+    let owner: String = own
+        .to_string()
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .collect();
+    let config = SlsConfig {
+        link_stats_url: api.link_stats_url.clone(),
+        ..SlsConfig::new(api.url.clone(), api.key.clone(), owner)
+    };
+    let engine = SlsEngine::new(&config).map_err(Error::internal)?;
+    Ok(Arc::new(engine))
 }
 
 fn relay(config: &Config, opened: &Opened, settings: &Settings, nodes: &Nodes) -> RelayService {

@@ -98,15 +98,15 @@ pub(super) fn relay_config(keys: &RelayKeys) -> EmbeddedConfig {
 }
 
 /// Where everything listens.
-pub(super) fn addresses_of(ports: &Ports, engine: &EmbeddedRelay) -> Addresses {
-    let relay = engine.addresses();
+pub(super) fn addresses_of(ports: &Ports, media: [SocketAddr; 3]) -> Addresses {
+    let [srtla, srt_publish, srt_play] = media;
     Addresses {
         http: ports.http.address,
         stats: ports.stats.as_ref().map(|listening| listening.address),
         metrics: ports.metrics.as_ref().map(|listening| listening.address),
-        srtla: relay.srtla,
-        srt_publish: relay.publish,
-        srt_play: relay.play,
+        srtla,
+        srt_publish,
+        srt_play,
     }
 }
 

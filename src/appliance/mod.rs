@@ -13,6 +13,7 @@ mod jobs;
 mod listen;
 mod open;
 mod ports;
+mod relay;
 mod routes;
 mod running;
 mod signals;

@@ -50,7 +50,7 @@ pub(super) fn hint(
 }
 
 /// The program that holds a local port, such as `nginx (process 812)`.
-fn holder(transport: Transport, port: u16) -> Option<String> {
+pub(super) fn holder(transport: Transport, port: u16) -> Option<String> {
     let inodes: Vec<_> = transport
         .tables()
         .iter()

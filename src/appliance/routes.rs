@@ -13,6 +13,7 @@ use crate::http::{self, Around};
 use crate::live::{api as live_api, pages as live, sse};
 use crate::plugin::{api as plugin_api, pages as plugin};
 use crate::relay::api as relay;
+use crate::relay::docker::{api as containers_api, pages as containers};
 use crate::slots::api as slots;
 use crate::system::health::api as health;
 use crate::system::pages as system;
@@ -99,6 +100,14 @@ fn api() -> Router<App> {
         .route("/api/v1/relay/manifest", get(relay::manifest))
         .route("/api/v1/capacity/status", get(relay::capacity))
         .route("/api/v1/ip", get(relay::ip))
+        .route(
+            "/api/v1/relay/supervisor",
+            get(containers_api::get_supervisor),
+        )
+        .route(
+            "/api/v1/relay/supervisor/restart",
+            post(containers_api::restart_container),
+        )
         .route("/api/v1/usage/current", get(relay::usage))
         .route("/stats/{key}", get(live_api::get_stats))
 }
@@ -125,6 +134,10 @@ fn pages() -> Router<App> {
         .route("/slots/{slot_id}/rotate", post(live::rotate_key))
         .route("/slots/{slot_id}/passphrase", post(live::change_passphrase))
         .route("/slots/{slot_id}/disconnect", post(live::disconnect))
+        // The relay and its containers.
+        .route("/relay", get(containers::show_relay))
+        .route("/relay/restart", post(containers::restart_container))
+        .route("/relay/apply", post(containers::apply_changes))
         // People.
         .route("/users", get(accounts::show_users).post(accounts::add_user))
         .route("/account", get(accounts::show_account))

@@ -6,7 +6,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -18,6 +17,7 @@ use super::addresses::Addresses;
 use super::compose::{Composed, compose};
 use super::config::Config;
 use super::listen::{self, Ports};
+use super::relay::LocalRelay;
 use super::signals::Signals;
 use super::state::App;
 use super::{control, open, routes};
@@ -27,7 +27,6 @@ use crate::http::{self, Listening};
 use crate::jobs::Tasks;
 use crate::kernel::error_chain;
 use crate::relay::RelayService;
-use crate::relay::embedded::EmbeddedRelay;
 
 /// How long open requests may take to finish at the end.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
@@ -41,7 +40,7 @@ const TASK_PATIENCE: Duration = Duration::from_secs(2);
 pub struct Running {
     addresses: Addresses,
     setup_url: Option<String>,
-    engine: Arc<EmbeddedRelay>,
+    local: LocalRelay,
     relay: RelayService,
     accounts: AccountsService,
     tasks: Tasks,
@@ -61,28 +60,22 @@ impl Running {
         let lock = open::lock(&config.data_dir)??;
         let opened = open::open(&config, lock)?;
         let ports = listen::bind_all(&config)?;
-        let engine = Arc::new(listen::start_engine(&config.embedded)?);
-        let addresses = listen::addresses_of(&ports, &engine);
+        let local = LocalRelay::choose(&config, &opened.clock).await?;
+        let addresses = listen::addresses_of(&ports, local.media());
         let stop = CancellationToken::new();
         // Tasks end after the listeners: media flow and are metered until the last request is answered.
         let tasks = Tasks::new(CancellationToken::new());
-        let mut composed = compose(
-            &config,
-            &opened,
-            Arc::clone(&engine) as _,
-            &addresses,
-            &stop,
-        )
-        .await?;
+        let mut composed = compose(&config, &opened, &local, &addresses, &stop).await?;
         let setup_url = first_setup_url(&composed.app).await?;
+        local.begin_work(&tasks).await;
         composed.begin_work(&tasks).await?;
         // Every slot is at the relay now, so that a key it does not know is unknown indeed.
-        engine.open();
+        local.open();
         let socket = control::socket_path(&config.data_dir);
         let mut running = Self {
             addresses,
             setup_url,
-            engine,
+            local,
             relay: composed.app.0.relay.clone(),
             accounts: composed.app.0.accounts.clone(),
             tasks,
@@ -175,7 +168,7 @@ impl Running {
             }
         }
         self.tasks.end(TASK_PATIENCE).await;
-        self.engine.shutdown().await;
+        self.local.shut_down().await;
         if let Err(error) = self.relay.shut_down().await {
             tracing::warn!(
                 cause = error_chain(&error),

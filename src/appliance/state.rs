@@ -11,6 +11,7 @@ use crate::plans::service::PlansService;
 use crate::plugin::PluginService;
 use crate::plugin::snapshot::Snapshots;
 use crate::relay::RelayService;
+use crate::relay::docker::Supervision;
 use crate::settings::Settings;
 use crate::slots::SlotsService;
 use crate::system::health::HealthService;
@@ -30,6 +31,7 @@ pub(super) struct Services {
     pub(super) setup: SetupService,
     pub(super) slots: SlotsService,
     pub(super) snapshots: Snapshots,
+    pub(super) supervision: Supervision,
 }
 
 /// The state of the router, from which a handler takes the one service that it needs as `State<...>`.
@@ -59,4 +61,5 @@ offer! {
     setup: SetupService,
     slots: SlotsService,
     snapshots: Snapshots,
+    supervision: Supervision,
 }

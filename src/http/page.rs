@@ -182,6 +182,9 @@ impl Shell {
     #[must_use]
     pub fn signed_in(title: &str, path: &str, theme: Theme, user: SignedIn) -> Self {
         let mut nav = vec![nav_item("Live", "/live", "live", path)];
+        if matches!(user.role, Role::Owner | Role::Operator) {
+            nav.push(nav_item("Relay", "/relay", "link", path));
+        }
         if user.role == Role::Owner {
             nav.push(nav_item("Users", "/users", "users", path));
         }

@@ -10,6 +10,7 @@ use http::StatusCode;
 use serde::Deserialize;
 
 pub use self::passphrase::change_passphrase;
+use super::LiveService;
 use super::card::Cards;
 use super::views::{LivePage, RefusedLabel, SlotCard};
 use crate::accounts::extract::{BrowserActor, OptionalBrowserActor};
@@ -153,13 +154,19 @@ pub struct RotateForm {
 /// As [`RelayService::rotate_key`].
 pub async fn rotate_key(
     State(relay): State<RelayService>,
+    State(live): State<LiveService>,
     BrowserActor(user): BrowserActor,
     Path(slot_id): Path<SlotId>,
     Form(form): Form<RotateForm>,
 ) -> Result<Response, ApiError> {
     let kind = KeyKind::parse(&form.key)?;
     relay.rotate_key(&user.actor, slot_id, kind).await?;
-    Ok(Done::Rotated(kind).back_to(slot_id))
+    let done = match kind {
+        KeyKind::Publish if !live.can_cut_off() => Done::RotatedUnderSender,
+        KeyKind::Play if !live.can_cut_off() => Done::RotatedUnderPlayers,
+        KeyKind::Publish | KeyKind::Play | KeyKind::Stats => Done::Rotated(kind),
+    };
+    Ok(done.back_to(slot_id))
 }
 
 /// `POST /slots/{slot_id}/disconnect`: cuts off who is sending; players stay, for when it comes back.
@@ -168,15 +175,18 @@ pub async fn rotate_key(
 /// As [`RelayService::disconnect`].
 pub async fn disconnect(
     State(relay): State<RelayService>,
+    State(live): State<LiveService>,
     BrowserActor(user): BrowserActor,
     Path(slot_id): Path<SlotId>,
 ) -> Result<Response, ApiError> {
     let target = Target::Publisher;
     let closed = relay.disconnect(&user.actor, slot_id, target).await?;
-    let done = if closed == 0 {
+    let done = if closed > 0 {
+        Done::Disconnected
+    } else if live.can_cut_off() {
         Done::NobodyConnected
     } else {
-        Done::Disconnected
+        Done::SenderStays
     };
     Ok(done.back_to(slot_id))
 }
@@ -190,10 +200,14 @@ enum Done {
     PassphraseRemoved,
     Disconnected,
     NobodyConnected,
+    /// The next three on a relay that cannot cut off.
+    SenderStays,
+    RotatedUnderSender,
+    RotatedUnderPlayers,
 }
 
 impl Done {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 11] = [
         Self::Renamed,
         Self::Rotated(KeyKind::Publish),
         Self::Rotated(KeyKind::Play),
@@ -202,6 +216,9 @@ impl Done {
         Self::PassphraseRemoved,
         Self::Disconnected,
         Self::NobodyConnected,
+        Self::SenderStays,
+        Self::RotatedUnderSender,
+        Self::RotatedUnderPlayers,
     ];
 
     /// The word in the address.
@@ -215,6 +232,9 @@ impl Done {
             Self::PassphraseRemoved => "no-passphrase",
             Self::Disconnected => "disconnected",
             Self::NobodyConnected => "nobody-connected",
+            Self::SenderStays => "sender-stays",
+            Self::RotatedUnderSender => "publish-key-sender-stays",
+            Self::RotatedUnderPlayers => "play-key-players-stay",
         }
     }
 
@@ -238,6 +258,18 @@ impl Done {
             }
             Self::Disconnected => "Who was sending is cut off.",
             Self::NobodyConnected => "Nobody was sending, so nobody was cut off.",
+            Self::SenderStays => {
+                "This relay cannot cut anybody off. For up to a minute nobody new gets in; who is sending stays \
+                 until they stop. To keep them out afterwards, replace the publish key."
+            }
+            Self::RotatedUnderSender => {
+                "The publish key is replaced. Copy the new address into the phone or encoder. This relay cannot \
+                 cut anybody off: who is sending with the old key stays until they stop."
+            }
+            Self::RotatedUnderPlayers => {
+                "The play key is replaced. Copy the new address into the Media Source of OBS. This relay cannot \
+                 cut anybody off: who is watching with the old key stays until they stop."
+            }
         }
     }
 

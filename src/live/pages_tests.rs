@@ -277,6 +277,28 @@ async fn disconnecting_cuts_off_the_sender_and_says_whether_there_was_one() {
     );
 }
 
+#[tokio::test]
+async fn on_a_relay_that_cannot_cut_off_the_page_says_who_stays_and_how_long() {
+    let world = World::new().await;
+    let ada = world.browser("ada@example.com", Role::Streamer).await;
+    let id = world.first_slot(&ada).await.id;
+    world.engine.set_can_cut_off(false);
+    world.engine.connect_both(id);
+    for (path, form, words) in [
+        ("disconnect", "", "who is sending stays until they stop"),
+        ("rotate", "key=publish", "who is sending with the old key"),
+        ("rotate", "key=play", "who is watching with the old key"),
+        ("rotate", "key=stats", "statistics token is replaced"),
+    ] {
+        let path = format!("/slots/{id}/{path}");
+        let answer = world.post(&ada, &path, form).await;
+        let told = answer.location.split('#').next().unwrap();
+        let page = world.get(&ada, told).await.body;
+        assert!(page.contains(words), "{words}: {page}");
+        assert_eq!(world.engine.connected(id), (true, true));
+    }
+}
+
 #[test]
 fn every_outcome_has_a_word_of_its_own() {
     for done in Done::ALL {

@@ -82,6 +82,13 @@ impl LiveService {
             .has_passphrase
     }
 
+    /// Whether the relay can cut off who is connected.
+    #[must_use]
+    pub fn can_cut_off(&self) -> bool {
+        let local = self.poller.nodes.local();
+        local.engine.capabilities().can_disconnect
+    }
+
     /// Reads how the slots stood when the server stopped. Once, before [`Self::poll`].
     pub async fn remember(&self) {
         self.poller.remember().await;

@@ -282,24 +282,34 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// A receiver of everything that happens from now on. A receiver that lags must read [`Engine::stats`].
     fn events(&self) -> broadcast::Receiver<EngineEvent>;
 
+    /// Whether new sessions may be given to it now; one that cannot carry media is like a full one.
+    fn takes_sessions(&self) -> bool {
+        true
+    }
+
     /// Whether media can flow.
     async fn health(&self) -> EngineHealth;
 
     /// Admits publisher and players of a slot. Idempotent. A registration with other keys than before
-    /// replaces them: new callers need the new keys, and those who used a key that changed are cut off.
+    /// replaces them: new callers need the new keys, and those who used a key that changed are cut off, if
+    /// the engine [can](Capabilities::can_disconnect).
     /// A passphrase is a key of publisher and players alike.
     async fn register(&self, stream: StreamSpec) -> Result<(), EngineError>;
 
-    /// Forgets a slot and cuts off whoever is connected. Unknown slots are no error.
+    /// Forgets a slot and cuts off whoever is connected, if it can. Unknown slots are no error.
     async fn drop_stream(&self, slot_id: SlotId) -> Result<(), EngineError>;
 
-    /// Cuts off; answers how many connections were closed. They may connect again.
+    /// Cuts off; answers how many connections were closed. They may connect again. An engine that cannot
+    /// closes none, and lets nobody new in until the slot is registered again.
     async fn disconnect(&self, slot_id: SlotId, target: Target) -> Result<usize, EngineError>;
 
     /// The slots that it admits and that are ours, when it can tell; `None` when it cannot.
     async fn admitted(&self) -> Result<Option<Vec<SlotId>>, EngineError> {
         Ok(None)
     }
+
+    /// Every slot that it shall have was registered once since it was made: it may forget others of ours.
+    fn all_registered(&self) {}
 
     /// Figures of every stream that has a publisher or a player.
     async fn stats(&self) -> Result<Vec<StreamStats>, EngineError>;

@@ -8,6 +8,7 @@
 //! rebuilt generously, so that a restart ends no session.
 
 pub mod api;
+pub mod docker;
 pub mod embedded;
 pub mod engine;
 pub mod jobs;
@@ -16,6 +17,7 @@ pub mod model;
 pub mod nodes;
 mod presence;
 pub mod service;
+pub mod sls;
 mod store;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -37,7 +37,7 @@ pub(crate) fn alone(engine: &Arc<FakeEngine>) -> Nodes {
         nodes: vec![Arc::new(Node::new(facts, local.engine))],
         named_regions: Vec::new(),
     };
-    Nodes::new(pool, Arc::new(|_| Err(Error::not_found("engine"))))
+    Nodes::new(pool, Arc::new(|_, _| Err(Error::not_found("engine"))))
 }
 
 /// The same, with its row in `store`, so that it can have sessions.
@@ -48,7 +48,7 @@ pub(crate) async fn stored(
     engine: &Arc<FakeEngine>,
 ) -> Nodes {
     let local = LocalNode::new(Arc::clone(engine) as _);
-    let factory: EngineFactory = Arc::new(|_| Err(Error::not_found("engine")));
+    let factory: EngineFactory = Arc::new(|_, _| Err(Error::not_found("engine")));
     load(store, clock, vault, local, factory).await.unwrap()
 }
 
@@ -67,6 +67,7 @@ pub(crate) struct FakeEngine {
     mood: watch::Sender<Mood>,
     events: broadcast::Sender<EngineEvent>,
     can_encrypt: AtomicBool,
+    can_cut_off: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -85,6 +86,7 @@ impl FakeEngine {
             mood: watch::Sender::new(Mood::Well),
             events: broadcast::Sender::new(64),
             can_encrypt: AtomicBool::new(true),
+            can_cut_off: AtomicBool::new(true),
             state: Mutex::default(),
         })
     }
@@ -110,6 +112,11 @@ impl FakeEngine {
     /// Forgets everything, as a node that was installed anew.
     pub(crate) fn lose_everything(&self) {
         self.state().streams.clear();
+    }
+
+    /// Whether it cuts anybody off from now on; at first it does.
+    pub(crate) fn set_can_cut_off(&self, can_cut_off: bool) {
+        self.can_cut_off.store(can_cut_off, Ordering::Relaxed);
     }
 
     /// What it answers when it is asked for figures.
@@ -167,6 +174,9 @@ impl FakeEngine {
     }
 
     fn cut(&self, slot_id: SlotId, target: Target) -> usize {
+        if !self.can_cut_off.load(Ordering::Relaxed) {
+            return 0;
+        }
         let mut state = self.state();
         let mut closed = 0;
         if target != Target::Players && state.publishing.remove(&slot_id) {
@@ -189,7 +199,7 @@ impl Engine for FakeEngine {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            can_disconnect: true,
+            can_disconnect: self.can_cut_off.load(Ordering::Relaxed),
             has_links: true,
             has_passphrase: self.can_encrypt.load(Ordering::Relaxed),
             keeps_streams: false,

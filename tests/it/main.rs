@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod docker;
+#[cfg(test)]
 mod e2e;
 #[cfg(test)]
 mod harness;

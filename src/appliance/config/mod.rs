@@ -2,6 +2,7 @@
 //!
 //! `appliance.toml` at the top of the repository is documentation and defaults in one; it is embedded.
 
+mod docker;
 mod keys;
 mod layers;
 mod secrets;
@@ -12,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use docker::{DockerKeys, EngineKind};
 use layers::Layers;
 pub use layers::{ConfigError, DEFAULTS, Origin};
 use secrecy::SecretString;
@@ -146,6 +148,10 @@ pub struct Config {
     pub plugin_login_life: Duration,
     /// How often the plugin polls.
     pub plugin_login_poll: Duration,
+    /// What carries the media.
+    pub engine: EngineKind,
+    /// The containers.
+    pub docker: DockerKeys,
     /// The plain statistics listener.
     pub stats_listen: Option<SocketAddr>,
     /// Its advertised port; 0 is the bound one.
@@ -183,7 +189,6 @@ impl Config {
                 .unsigned::<u64>(path)
                 .map(|number| Duration::from_secs(number * unit))
         };
-        require_known_engine(layers)?;
         Ok(Self {
             data_dir,
             listen: layers.address("listen")?,
@@ -202,6 +207,8 @@ impl Config {
             refresh_token_life: seconds("auth.refresh_token_days", DAY)?,
             plugin_login_life: seconds("auth.plugin_login_minutes", MINUTE)?,
             plugin_login_poll: seconds("auth.plugin_login_poll_seconds", 1)?,
+            engine: docker::engine_kind(layers)?,
+            docker: docker::docker(layers)?,
             stats_listen: layers.address_or_off("relay.stats_listen")?,
             stats_port: layers.unsigned("relay.stats_port")?,
             carrier_database: layers
@@ -221,6 +228,14 @@ impl Config {
             Some(key) => Ok(key.clone()),
             None => secrets::read_or_make(&self.data_dir.join("jwt.key")),
         }
+    }
+
+    /// The key of SLS's API in our containers, made when there is none.
+    ///
+    /// # Errors
+    /// [`KeyFileError`].
+    pub fn sls_key(&self) -> Result<SecretString, KeyFileError> {
+        secrets::read_or_make(&self.data_dir.join("sls.key"))
     }
 
     /// The key that seals stream keys, made when there is none.
@@ -288,17 +303,6 @@ fn log_level(layers: &Layers) -> Result<String, ConfigError> {
             "log.level",
             "give error, warn, info, debug, trace or a filter",
         )),
-    }
-}
-
-/// There is one engine so far, so nothing is kept of the choice.
-fn require_known_engine(layers: &Layers) -> Result<(), ConfigError> {
-    match layers.choice("relay.engine")?.as_str() {
-        "auto" | "embedded" => Ok(()),
-        other => {
-            let remedy = format!("the {other} engine is not in this version: use auto or embedded");
-            Err(layers.refuse("relay.engine", remedy))
-        }
     }
 }
 

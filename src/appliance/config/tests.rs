@@ -1,4 +1,5 @@
 use super::*;
+use crate::relay::docker::Layout;
 
 fn with(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let variables = variables
@@ -92,7 +93,10 @@ fn what_is_wrong_is_named_with_its_remedy() {
         "{text}"
     );
     assert!(complaint(&[("GLB_RELAY_SHARED_KEY", "")]).contains("32 characters"));
-    assert!(complaint(&[("GLB_RELAY_ENGINE", "docker")]).contains("not in this version"));
+    assert!(complaint(&[("GLB_RELAY_ENGINE", "external")]).contains("not in this version"));
+    assert!(complaint(&[("GLB_RELAY_DOCKER_PLAY_PORT", "5000")]).contains("its own number"));
+    assert!(complaint(&[("GLB_RELAY_DOCKER_DATA_ON_HOST", "srv")]).contains("whole path"));
+    assert!(complaint(&[("GLB_RELAY_DOCKER_LATENCY_MAX_MS", "110")]).contains("latency_min_ms"));
     assert!(complaint(&[("GLB_RELAY_ENGINE", "x")]).contains("one of auto"));
     assert!(complaint(&[("GLB_PUBLIC_URL", "relay.example.org")]).contains("https://"));
     assert!(complaint(&[("GLB_TRUSTED_PROXIES", "10.0.0.0/99")]).contains("10.0.0.0/99"));
@@ -132,4 +136,20 @@ fn a_secret_may_come_from_a_file() {
     assert!(!format!("{config:?}").contains("0123456789"));
     assert!(with(&[("GLB_LISTEN_FILE", path)]).is_err());
     assert!(with(&[("GLB_JWT_KEY_FILE", "/nowhere")]).is_err());
+}
+
+#[test]
+fn containers_need_all_images_of_their_layout() {
+    let layout = |pairs: &[(&str, &str)]| with(pairs).unwrap().docker.layout;
+    let sls = ("GLB_RELAY_DOCKER_IMAGES_SLS", "sls:1");
+    let srtla = ("GLB_RELAY_DOCKER_IMAGES_SRTLA", "srtla:1");
+    let missing = |pairs: &[(&str, &str)]| match layout(pairs) {
+        Layout::Unset(keys) => keys,
+        Layout::Two { .. } | Layout::Combined { .. } => "",
+    };
+    assert!(missing(&[]).contains("images.sls"));
+    assert!(missing(&[sls]).contains("images.srtla"));
+    assert_eq!(missing(&[sls, srtla]), "");
+    let combined = ("GLB_RELAY_DOCKER_LAYOUT", "combined");
+    assert!(missing(&[sls, srtla, combined]).contains("images.combined"));
 }

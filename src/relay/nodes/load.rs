@@ -44,7 +44,7 @@ pub async fn load(
     };
     let mut nodes = vec![Arc::new(Node::new(own, local.engine))];
     for (facts, api) in external {
-        let engine = factory(&api)?;
+        let engine = factory(&api, id)?;
         nodes.push(Arc::new(Node::new(facts, engine)));
     }
     let pool = Pool {

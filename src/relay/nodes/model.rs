@@ -121,8 +121,9 @@ pub struct ExternalApi {
     pub link_stats_url: Option<Url>,
 }
 
-/// Makes the engine of an external node. It must not wait; what is wrong with the node shows in its health.
-pub type EngineFactory = Arc<dyn Fn(&ExternalApi) -> Result<Arc<dyn Engine>> + Send + Sync>;
+/// Makes the engine of an external node; the identity is that of the own node, under which entries at the other
+/// one are ours. It must not wait; what is wrong with the node shows in its health.
+pub type EngineFactory = Arc<dyn Fn(&ExternalApi, NodeId) -> Result<Arc<dyn Engine>> + Send + Sync>;
 
 /// What is known of a node besides its engine.
 #[derive(Debug, Clone)]

@@ -33,6 +33,8 @@ struct NodeState {
     verdict: Verdict,
     /// What the public host resolves to, when it is a name that did.
     ipv4: Option<Ipv4Addr>,
+    /// Every slot that it shall have was registered once.
+    is_complete: bool,
 }
 
 impl Node {
@@ -75,16 +77,24 @@ impl Node {
         self.state().verdict.hear(answer)
     }
 
-    /// Whether it takes another session, as far as memory knows. The own one takes them before it was ever
-    /// asked, so that a start does not wait for that.
+    /// Whether it takes another session, as far as memory knows. The own one says so itself, so that a start
+    /// waits for no probe; another one must have been found well first.
     #[must_use]
     pub fn is_assignable(&self) -> bool {
-        let is_well = match self.state().verdict.health() {
-            NodeHealth::Up => true,
-            NodeHealth::Unknown => self.is_local(),
-            NodeHealth::Down => false,
+        let state = self.state();
+        let is_well = match self.facts.kind {
+            NodeKind::Local => !state.verdict.is_lost(),
+            NodeKind::External => state.verdict.health() == NodeHealth::Up,
         };
-        self.facts.status == NodeStatus::Active && is_well
+        self.facts.status == NodeStatus::Active && is_well && self.engine.takes_sessions()
+    }
+
+    /// Tells the engine, once, that every slot that it shall have was registered.
+    pub(in crate::relay) fn note_complete(&self) {
+        let was_complete = std::mem::replace(&mut self.state().is_complete, true);
+        if !was_complete {
+            self.engine.all_registered();
+        }
     }
 
     /// Whether its sessions shall move elsewhere.
@@ -242,7 +252,7 @@ impl Nodes {
     /// # Errors
     /// Whatever the maker says.
     pub(in crate::relay) fn make_engine(&self, api: &ExternalApi) -> Result<Arc<dyn Engine>> {
-        (self.0.factory)(api)
+        (self.0.factory)(api, self.local().id())
     }
 
     /// Changes the pool, after the table was.

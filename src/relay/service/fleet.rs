@@ -58,6 +58,7 @@ impl RelayService {
         });
         let node = added.await?;
         self.probe(&node).await;
+        self.0.upkeep.notify_one();
         Ok(node)
     }
 

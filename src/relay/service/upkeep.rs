@@ -236,6 +236,9 @@ impl RelayService {
                 Err(_) => done.failed += 1,
             }
         }
+        if done.failed == 0 {
+            node.note_complete();
+        }
         for slot_id in due {
             match self.forget_at(node, slot_id).await {
                 Ok(()) => done.dropped += 1,

@@ -90,6 +90,7 @@ fn content(house: &House, caller: Caller, method: &str, route: &str) -> Content 
         ("POST", "/setup") => form(&[("token", "used")]),
         ("POST", "/login") => form(&[("email", &nobody), ("password", "a wrong password")]),
         ("POST", "/theme") => form(&[("theme", "dark")]),
+        ("POST", "/relay/restart") => form(&[("part", "sls")]),
         ("POST", "/users") => form(&[("email", &nobody), ("role", "streamer")]),
         ("POST", "/account/password") => form(&[
             ("current_password", "a wrong password"),
@@ -125,6 +126,7 @@ fn api_content(house: &House, route: &str) -> Content {
         "/relay/active" => return Content::Query(format!("connection_id={CONNECTION}")),
         "/relay/migrate" => json!({"connection_id": CONNECTION, "new_region": "local"}),
         "/relay/stop" | "/relay/health" => json!({"session_id": session_id, "instance_id": ""}),
+        "/relay/supervisor/restart" => json!({"part": "sls"}),
         "/auth/logout" | "/user/regenerate-token" => json!({}),
         _ => return Content::Nothing,
     })

@@ -93,6 +93,20 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         "/slots/{slot_id}/disconnect",
         browsers(404, 403, 303, 303, 303),
     ),
+    // The relay and its containers; this server has none.
+    (
+        "GET",
+        "/relay",
+        [303, 303, 403, 403, 200, 200, 403, 303, 303],
+    ),
+    ("POST", "/relay/restart", browsers(403, 403, 404, 404, 403)),
+    ("POST", "/relay/apply", browsers(403, 403, 404, 404, 403)),
+    ("GET", "/api/v1/relay/supervisor", plugins(403, 403)),
+    (
+        "POST",
+        "/api/v1/relay/supervisor/restart",
+        plugins(403, 403),
+    ),
     // People.
     (
         "GET",

@@ -5,6 +5,9 @@
 //! and ends when it is dropped.
 
 pub(crate) mod background;
+#[cfg(test)]
+mod engine_contract;
+pub(crate) mod fake_sls;
 pub(crate) mod hostile;
 pub(crate) mod hostile_peer;
 pub(crate) mod inbox;
@@ -20,6 +23,10 @@ mod relay_encrypted;
 mod relay_ipv6;
 #[cfg(test)]
 mod relay_programs;
+#[cfg(test)]
+mod sls_engine;
+#[cfg(test)]
+mod sls_figures;
 pub(crate) mod srt_player;
 pub(crate) mod srt_probe;
 pub(crate) mod srt_publisher;

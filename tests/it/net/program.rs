@@ -48,6 +48,7 @@ fn package(name: &str) -> &str {
         "srt-live-transmit" => "srt-tools",
         "ffprobe" => "ffmpeg",
         "obs" => "obs-studio",
+        "docker" => "docker.io",
         "Xvfb" => "xvfb",
         other => other,
     }

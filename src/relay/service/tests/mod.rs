@@ -54,7 +54,7 @@ pub(in crate::relay) struct Fleet(Arc<Mutex<HashMap<String, Arc<FakeEngine>>>>);
 impl Fleet {
     fn factory(&self) -> EngineFactory {
         let fleet = self.clone();
-        Arc::new(move |api| Ok(fleet.engine(api.url.as_str()) as _))
+        Arc::new(move |api, _| Ok(fleet.engine(api.url.as_str()) as _))
     }
 
     fn engine(&self, url: &str) -> Arc<FakeEngine> {

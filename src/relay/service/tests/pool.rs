@@ -357,11 +357,11 @@ async fn an_own_relay_that_is_down_takes_no_session() {
     let fixture = Fixture::new().await;
     let actor = fixture.user(Tier::Free, 1).await;
     fixture.engine.set_mood(Mood::Unavailable);
-    fixture.probe(1).await;
+    fixture.probe(3).await;
     let full = fixture.start(&actor, "a", SlotChoice::FirstFree).await;
     assert_eq!(full.unwrap_err().code(), Code::CapacityFull);
     fixture.engine.set_mood(Mood::Well);
-    fixture.probe(2).await;
+    fixture.probe(3).await;
     assert!(
         fixture
             .start(&actor, "a", SlotChoice::FirstFree)

@@ -1,0 +1,186 @@
+//! Which engine is this server's own relay: the embedded one, or containers.
+//!
+//! Invariant: chosen once, at the start. A server that was told to use Docker runs without it, and says so.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use url::Url;
+
+use super::config::{Config, EngineKind};
+use super::listen;
+use super::ports::{self, Transport};
+use crate::jobs::Tasks;
+use crate::kernel::Clock;
+use crate::relay::docker::{self, DockerRelay, Identity, Layout, Supervision, SupervisorDeps};
+use crate::relay::embedded::EmbeddedRelay;
+use crate::relay::engine::Engine;
+use crate::relay::sls::{SlsConfig, SlsEngine};
+
+/// Calls and questions per minute that we set in the configuration of our own SLS.
+const SLS_PER_MINUTE: u32 = 1000;
+
+/// This server's own relay.
+#[derive(Debug, Clone)]
+pub(super) struct LocalRelay {
+    engine: Running,
+    why: String,
+    latency: RangeInclusive<Duration>,
+    media: [SocketAddr; 3],
+}
+
+#[derive(Debug, Clone)]
+enum Running {
+    Embedded(Arc<EmbeddedRelay>),
+    Docker {
+        relay: DockerRelay,
+        sls: Arc<SlsEngine>,
+    },
+}
+
+impl LocalRelay {
+    /// Chooses and makes it; nothing is carried yet.
+    ///
+    /// # Errors
+    /// A taken port of the embedded relay, or a folder or key that cannot be used.
+    pub(super) async fn choose(config: &Config, clock: &Clock) -> anyhow::Result<Self> {
+        match config.engine {
+            EngineKind::Embedded => Self::embedded(config, "relay.engine says so".to_owned()),
+            EngineKind::Docker => Self::docker(config, clock, "relay.engine says so".to_owned()),
+            EngineKind::Auto => match why_not_docker(config).await {
+                None => {
+                    let why = "Docker answers, and the images are named".to_owned();
+                    Self::docker(config, clock, why)
+                }
+                Some(why) => Self::embedded(config, why),
+            },
+        }
+    }
+
+    fn embedded(config: &Config, why: String) -> anyhow::Result<Self> {
+        let engine = listen::start_engine(&config.embedded)?;
+        let bound = engine.addresses();
+        Ok(Self {
+            why,
+            latency: config.embedded.latency_min..=config.embedded.latency_max,
+            media: [bound.srtla, bound.publish, bound.play],
+            engine: Running::Embedded(Arc::new(engine)),
+        })
+    }
+
+    fn docker(config: &Config, clock: &Clock, why: String) -> anyhow::Result<Self> {
+        let keys = &config.docker;
+        let data_dir = std::path::absolute(&config.data_dir)?;
+        let docker_config = keys.config(&data_dir);
+        let identity = identity(&docker_config.folder)?;
+        let key = config.sls_key()?;
+        let url = |port: u16, path: &str| Url::parse(&format!("http://127.0.0.1:{port}{path}"));
+        let mut sls = SlsConfig::new(url(keys.ports.api, "")?, key.clone(), &identity.instance);
+        sls.api_per_minute = SLS_PER_MINUTE;
+        sls.stats_per_minute = SLS_PER_MINUTE;
+        if keys.ports.link_stats != 0 {
+            sls.link_stats_url = Some(url(keys.ports.link_stats, "/stats")?);
+        }
+        let sls = Arc::new(SlsEngine::new(&sls)?);
+        let relay = DockerRelay::new(SupervisorDeps {
+            config: docker_config,
+            identity,
+            key,
+            inner: Arc::clone(&sls) as _,
+            clock: clock.clone(),
+            port_holder,
+        });
+        let media = |port: u16| SocketAddr::from((keys.media_address, port));
+        Ok(Self {
+            why,
+            latency: keys.latency_min..=keys.latency_max,
+            media: [keys.ports.srtla, keys.ports.publish, keys.ports.play].map(media),
+            engine: Running::Docker { relay, sls },
+        })
+    }
+
+    /// As the rest of the server knows it.
+    pub(super) fn engine(&self) -> Arc<dyn Engine> {
+        match &self.engine {
+            Running::Embedded(engine) => Arc::clone(engine) as _,
+            Running::Docker { relay, .. } => Arc::new(relay.clone()),
+        }
+    }
+
+    /// As operators know it.
+    pub(super) fn supervision(&self) -> Supervision {
+        let docker = match &self.engine {
+            Running::Embedded(_) => None,
+            Running::Docker { relay, .. } => Some(relay.clone()),
+        };
+        Supervision::new(self.engine().name(), self.why.clone(), docker)
+    }
+
+    /// Bounds of the negotiated latency.
+    pub(super) fn latency(&self) -> RangeInclusive<Duration> {
+        self.latency.clone()
+    }
+
+    /// Where bonded publishers, publishers and players find it.
+    pub(super) const fn media(&self) -> [SocketAddr; 3] {
+        self.media
+    }
+
+    /// Begins to look after containers, before anybody is registered with them.
+    pub(super) async fn begin_work(&self, tasks: &Tasks) {
+        tracing::info!(engine = self.engine().name(), why = self.why, "the relay");
+        let Running::Docker { relay, .. } = &self.engine else {
+            return;
+        };
+        let relay = relay.clone();
+        let supervise = move || {
+            let relay = relay.clone();
+            async move { relay.supervise().await }
+        };
+        tasks.spawn("relay_supervisor", supervise).await;
+    }
+
+    /// Every slot is registered now, so that a key it does not know is unknown indeed.
+    pub(super) fn open(&self) {
+        match &self.engine {
+            Running::Embedded(engine) => engine.open(),
+            Running::Docker { sls, .. } => sls.open(),
+        }
+    }
+
+    /// Says goodbye to encoders and players. Containers go on without us.
+    pub(super) async fn shut_down(&self) {
+        match &self.engine {
+            Running::Embedded(engine) => engine.shutdown().await,
+            Running::Docker { .. } => {}
+        }
+    }
+}
+
+fn identity(folder: &Path) -> anyhow::Result<Identity> {
+    Identity::load(folder).with_context(|| format!("reading {}", folder.join("instance").display()))
+}
+
+/// Why `auto` does not take Docker, or `None` when it does.
+async fn why_not_docker(config: &Config) -> Option<String> {
+    if let Layout::Unset(keys) = config.docker.layout {
+        return Some(format!("{keys} name no images, so Docker is not used"));
+    }
+    let answer = docker::try_socket(&config.docker.socket).await;
+    answer
+        .err()
+        .map(|error| format!("{error}: {}", error.remedy()))
+}
+
+fn port_holder(is_udp: bool, port: u16) -> Option<String> {
+    let transport = if is_udp {
+        Transport::Udp
+    } else {
+        Transport::Tcp
+    };
+    ports::holder(transport, port)
+}

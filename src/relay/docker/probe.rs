@@ -1,0 +1,207 @@
+//! Proof that the containers carry media: each port is asked in its own protocol.
+//!
+//! A container that runs proves nothing: SLS goes on without its API when the port is taken, and a receiver
+//! that ends at a wrong flag is begun again for ever inside a container that stays green.
+//!
+//! Source: draft-sharabayko-srt-01 section 4.3.1 (induction); the SRTLA receiver answers a registration for
+//! a group that it does not know with "no group" (0x9211), which changes nothing.
+//!
+//! Invariant: bounded in time and in bytes; whatever comes back, nothing panics.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::timeout;
+
+/// How long one question may take.
+const PATIENCE: Duration = Duration::from_millis(600);
+/// Questions before a port counts as silent: a datagram may be lost.
+const ATTEMPTS: u32 = 2;
+/// The most that is read of an answer.
+const ANSWER_BYTES: usize = 4_096;
+
+/// A port that is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Port {
+    /// SLS's `/health`.
+    Api,
+    /// An SRT listener.
+    Srt(&'static str),
+    /// The SRTLA receiver.
+    Srtla,
+}
+
+/// Asks a port on this machine. `Err` says what is wrong, for an operator.
+pub(super) async fn ask(port: Port, number: u16) -> Result<(), String> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, number));
+    match port {
+        Port::Api => health(address).await,
+        Port::Srt(what) => datagram(address, &srt_induction(), is_srt_answer)
+            .await
+            .map_err(|why| format!("SLS's port for {what} ({number}/udp) {why}")),
+        Port::Srtla => datagram(address, &srtla_question(), is_srtla_answer)
+            .await
+            .map_err(|why| format!("the SRTLA receiver ({number}/udp) {why}")),
+    }
+}
+
+async fn health(address: SocketAddr) -> Result<(), String> {
+    let read = async {
+        let mut stream = TcpStream::connect(address).await?;
+        // The end of the answer is the end of the connection, so nothing has to be taken apart.
+        let question = "GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n";
+        stream.write_all(question.as_bytes()).await?;
+        let mut answer = Vec::new();
+        let mut bounded = stream.take(ANSWER_BYTES as u64);
+        bounded.read_to_end(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    let port = address.port();
+    match timeout(PATIENCE * ATTEMPTS, read).await {
+        Ok(Ok(answer)) => is_healthy(&answer)
+            .then_some(())
+            .ok_or_else(|| format!("what answers on {port}/tcp is not SLS")),
+        Ok(Err(error)) => Err(format!("SLS's API ({port}/tcp) fails: {error}")),
+        Err(_) => Err(format!("SLS's API ({port}/tcp) does not answer")),
+    }
+}
+
+fn is_healthy(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let is_ok = head.split_whitespace().nth(1) == Some("200");
+    let service = serde_json::from_str::<serde_json::Value>(body)
+        .ok()
+        .and_then(|body| body.get("service")?.as_str().map(str::to_owned));
+    is_ok && service.as_deref() == Some("srt-live-server")
+}
+
+async fn datagram(
+    address: SocketAddr,
+    question: &[u8],
+    is_answer: fn(&[u8]) -> bool,
+) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("cannot be asked: {error}");
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .map_err(failed)?;
+    socket.connect(address).await.map_err(failed)?;
+    let mut buffer = [0; 2_048];
+    for _ in 0..ATTEMPTS {
+        // A closed port tells so by an error here or below; the next attempt may find it open.
+        if socket.send(question).await.is_err() {
+            tokio::time::sleep(PATIENCE / 4).await;
+            continue;
+        }
+        match timeout(PATIENCE, socket.recv(&mut buffer)).await {
+            Ok(Ok(length)) if is_answer(&buffer[..length]) => return Ok(()),
+            Ok(Ok(_)) => return Err("answers in another protocol".to_owned()),
+            Ok(Err(_)) => tokio::time::sleep(PATIENCE / 4).await,
+            Err(_) => {}
+        }
+    }
+    Err("does not answer".to_owned())
+}
+
+fn srt_induction() -> [u8; 64] {
+    let mut packet = [0; 64];
+    let words: [(usize, u32); 8] = [
+        (0, 0x8000_0000),  // A handshake.
+        (4, 4),            // Version 4, as every first question has it.
+        (5, 2),            // Datagrams, no encryption told.
+        (6, 1),            // The first sequence number.
+        (7, 1_500),        // The largest packet.
+        (8, 8_192),        // Packets in flight.
+        (9, 1),            // Induction.
+        (10, 0x676C_6250), // Our socket.
+    ];
+    for (index, word) in words {
+        packet[index * 4..][..4].copy_from_slice(&word.to_be_bytes());
+    }
+    // Our address, as libsrt writes it: 127.0.0.1 with the last byte first.
+    packet[48..52].copy_from_slice(&[1, 0, 0, 127]);
+    packet
+}
+
+fn is_srt_answer(packet: &[u8]) -> bool {
+    let word = |index: usize| {
+        let bytes = packet.get(index * 4..)?.first_chunk::<4>()?;
+        Some(u32::from_be_bytes(*bytes))
+    };
+    let is_listener = word(5).is_some_and(|field| field & 0xFFFF == 0x4A17);
+    packet.len() >= 64 && word(0) == Some(0x8000_0000) && word(4) == Some(5) && is_listener
+}
+
+/// A registration for a group that nobody has.
+fn srtla_question() -> Vec<u8> {
+    let mut packet = vec![0x92, 0x01];
+    for _ in 0..16 {
+        packet.extend_from_slice(uuid::Uuid::new_v4().as_bytes());
+    }
+    packet
+}
+
+fn is_srtla_answer(packet: &[u8]) -> bool {
+    packet.starts_with(&[0x92, 0x11])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_sls_counts_as_sls() {
+        let answer = |status: &str, body: &str| {
+            is_healthy(format!("HTTP/1.1 {status}\r\nContent-Type: x\r\n\r\n{body}").as_bytes())
+        };
+        let body = r#"{"service":"srt-live-server","status":"ok","version":"1.5.0"}"#;
+        assert!(answer("200 OK", body));
+        assert!(!answer("503 No", body));
+        assert!(!answer("200 OK", r#"{"status":"ok"}"#));
+        assert!(!answer("200 OK", "<html>"));
+        assert!(!is_healthy(b"200"));
+    }
+
+    #[test]
+    fn the_questions_are_as_long_as_the_protocols_say() {
+        assert_eq!(srtla_question().len(), 258);
+        let mut answer = srt_induction();
+        assert!(!is_srt_answer(&answer));
+        answer[19] = 5;
+        answer[22..24].copy_from_slice(&[0x4A, 0x17]);
+        assert!(is_srt_answer(&answer));
+    }
+
+    #[tokio::test]
+    async fn a_port_without_a_listener_is_silent_and_another_protocol_is_told() {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let echo = async {
+            let mut buffer = [0; 512];
+            let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
+            socket.send_to(&buffer[..length], from).await.unwrap();
+        };
+        let (asked, ()) = tokio::join!(ask(Port::Srtla, port), echo);
+        assert!(asked.unwrap_err().contains("another protocol"));
+        drop(socket);
+        let silent = ask(Port::Srt("players"), port).await.unwrap_err();
+        assert!(
+            silent.contains("players") && silent.contains("does not answer"),
+            "{silent}"
+        );
+        assert!(ask(Port::Api, port).await.unwrap_err().contains("/tcp"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = (is_srt_answer(&bytes), is_srtla_answer(&bytes), is_healthy(&bytes));
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Whether the containers carry media, port by port, and what to do about those that stay silent.
+
+use std::time::Duration;
+
+use super::client::Activity;
+use super::plan::Actual;
+use super::probe::{self, Port};
+use super::supervisor::{Supervisor, lock, of_part};
+use super::template::Part;
+use super::watch::Watch;
+
+impl Supervisor {
+    /// Asks every port of the containers that run; all of them when the engine cannot say which do. Answers
+    /// what is wrong.
+    pub(super) async fn probe(
+        &self,
+        watch: &mut Watch,
+        actual: Option<&Actual>,
+        now: Duration,
+    ) -> Vec<String> {
+        if actual.is_none() && !watch.was_connected {
+            return Vec::new();
+        }
+        let runs = |part| {
+            actual.is_none_or(|actual| {
+                of_part(actual, part).is_some_and(|found| found.activity == Activity::Running)
+            })
+        };
+        let mut silent = Vec::new();
+        for spec in self.specs.iter().filter(|spec| runs(spec.part)) {
+            let ports = self.ports_of(spec.part);
+            let asked = ports
+                .iter()
+                .map(|(port, number)| probe::ask(*port, *number));
+            let answers = futures_util::future::join_all(asked).await;
+            let media_answer = ports
+                .iter()
+                .zip(&answers)
+                .all(|((port, _), answer)| *port == Port::Api || answer.is_ok());
+            silent.extend(answers.into_iter().filter_map(Result::err));
+            // SLS without its API still carries media, which a restart would end.
+            if watch.part(spec.part).note_answers(now, media_answer) && actual.is_some() {
+                tracing::warn!(
+                    part = spec.part.as_str(),
+                    "its ports stay silent: it is restarted"
+                );
+                watch.part(spec.part).note_answers(now, true);
+                watch.part(spec.part).breaker.note_crashes(now, 1);
+                lock(&self.orders).mends.push(spec.part);
+            }
+        }
+        silent
+    }
+
+    fn ports_of(&self, part: Part) -> Vec<(Port, u16)> {
+        let ports = self.deps.config.ports;
+        let sls = [
+            (Port::Api, ports.api),
+            (Port::Srt("players"), ports.play),
+            (Port::Srt("publishers"), ports.publish),
+            (Port::Srt("bonded publishers"), ports.bonded),
+        ];
+        match part {
+            Part::Sls => sls.to_vec(),
+            Part::Srtla => vec![(Port::Srtla, ports.srtla)],
+            Part::Receiver => [&sls[..], &[(Port::Srtla, ports.srtla)]].concat(),
+        }
+    }
+}

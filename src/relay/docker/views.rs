@@ -1,0 +1,101 @@
+//! What the page of the relay shows.
+//!
+//! Invariant: lines of a container's output come cleaned of keys.
+
+use askama::Template;
+
+use super::status::{ContainerStatus, SupervisorStatus};
+use super::supervision::Overview;
+use super::template::Part;
+use crate::http::page::Shell;
+
+/// `GET /relay`
+#[derive(Debug, Template)]
+#[template(path = "pages/relay/relay.html")]
+pub struct RelayPage {
+    /// What is around the content.
+    pub shell: Shell,
+    /// The engine's name.
+    pub engine: &'static str,
+    /// Why it was chosen.
+    pub why: String,
+    /// Of the containers as a whole.
+    pub status: Option<SupervisorStatus>,
+    /// Each container.
+    pub containers: Vec<ContainerCard>,
+    /// Whether a change waits for nobody to be live.
+    pub has_waiting: bool,
+}
+
+/// One container.
+#[derive(Debug)]
+pub struct ContainerCard {
+    /// What is known.
+    pub status: ContainerStatus,
+    /// What it is called.
+    pub title: &'static str,
+    /// Its state in words.
+    pub state: &'static str,
+    /// The style of the state's badge.
+    pub badge: &'static str,
+    /// Its memory, such as `12 MiB`.
+    pub memory: String,
+    /// Its use of the processor, such as `3.5 %`.
+    pub cpu: String,
+    /// Its last lines in one text.
+    pub lines: String,
+}
+
+impl RelayPage {
+    /// The page of what is known.
+    #[must_use]
+    pub fn new(shell: Shell, overview: Overview, logs: &[(Part, Vec<String>)]) -> Self {
+        let status = overview.containers;
+        let each = status.iter().flat_map(|status| &status.containers);
+        let containers: Vec<_> = each.map(|it| card(it.clone(), logs)).collect();
+        Self {
+            shell,
+            engine: overview.engine,
+            why: overview.why,
+            has_waiting: containers.iter().any(|it| it.status.waits_for_idle),
+            status,
+            containers,
+        }
+    }
+}
+
+fn card(status: ContainerStatus, logs: &[(Part, Vec<String>)]) -> ContainerCard {
+    let (state, badge) = match status.state {
+        "running" => ("running", "success"),
+        "restarting" => ("restarting after a crash", "reconnecting"),
+        "created" => ("made, not started", "waiting"),
+        "missing" => ("not made yet", "waiting"),
+        "crash_loop" => ("keeps crashing, left alone", "problem"),
+        _ => ("ended", "offline"),
+    };
+    let part = Part::parse(status.part);
+    let fresh = logs.iter().find(|(of, _)| Some(*of) == part);
+    let lines = fresh.map_or(&status.last_lines, |(_, lines)| lines);
+    ContainerCard {
+        title: match part {
+            Some(Part::Sls) => "SLS",
+            Some(Part::Srtla) => "SRTLA receiver",
+            Some(Part::Receiver) | None => "SLS and SRTLA receiver",
+        },
+        state,
+        badge,
+        memory: status.memory_bytes.map_or_else(
+            || "unknown".to_owned(),
+            |bytes| format!("{} MiB", bytes.div_ceil(1 << 20)),
+        ),
+        cpu: status
+            .cpu_percent
+            .map_or_else(|| "unknown".to_owned(), |percent| format!("{percent} %")),
+        lines: lines.join("\n"),
+        status,
+    }
+}
+
+#[cfg(test)]
+#[path = "views_tests.rs"]
+mod tests;

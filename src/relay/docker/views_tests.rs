@@ -1,0 +1,97 @@
+//! The page is sound, and says what an operator must know.
+
+use askama::Template;
+
+use super::super::status::{Problem, PullStatus};
+use super::*;
+use crate::http::page::{self, Theme};
+use crate::http::page_check::assert_sound_page;
+use crate::kernel::Role;
+
+fn shell() -> Shell {
+    let user = page::SignedIn {
+        display_name: "Op".into(),
+        role: Role::Operator,
+    };
+    Shell::signed_in("Relay", "/relay", Theme::Auto, user)
+}
+
+fn container(state: &'static str) -> ContainerStatus {
+    ContainerStatus {
+        part: "sls",
+        name: "glb-0a1b2c3d-sls".into(),
+        image: "sls:1".into(),
+        image_id: "sha256:1".into(),
+        id: "abc".into(),
+        state,
+        problem: None,
+        crashes: 5,
+        exit_code: 139,
+        cpu_percent: Some(3.5),
+        memory_bytes: Some(5 << 20),
+        started_at: Some("2026-11-21T10:00:00Z".into()),
+        waits_for_idle: false,
+        last_lines: vec!["<b>boom</b>".into()],
+    }
+}
+
+fn page(status: Option<SupervisorStatus>) -> String {
+    let overview = Overview {
+        engine: "docker",
+        why: "the images are named".into(),
+        containers: status,
+    };
+    RelayPage::new(shell(), overview, &[]).render().unwrap()
+}
+
+#[test]
+fn a_crash_loop_stands_there_with_its_last_lines_as_text() {
+    let html = page(Some(SupervisorStatus {
+        reason: Some("the container sls keeps crashing".into()),
+        containers: vec![container("crash_loop")],
+        ..SupervisorStatus::default()
+    }));
+    assert_sound_page(&html);
+    assert!(html.contains("left alone") && html.contains("3.5 %") && html.contains("5 MiB"));
+    assert!(html.contains("boom") && !html.contains("<b>boom"));
+}
+
+#[test]
+fn a_problem_comes_with_its_remedy_and_a_pull_with_its_step() {
+    let mut waiting = container("running");
+    waiting.waits_for_idle = true;
+    waiting.problem = Some(Problem {
+        reason: "port 5000/udp is taken".into(),
+        remedy: "stop that program".into(),
+    });
+    let html = page(Some(SupervisorStatus {
+        is_ready: true,
+        problem: Some(Problem {
+            reason: "Docker has no socket".into(),
+            remedy: "install Docker".into(),
+        }),
+        containers: vec![waiting],
+        pulls: vec![PullStatus {
+            image: "sls:2".into(),
+            step: "Downloading: 25 %".into(),
+        }],
+        ..SupervisorStatus::default()
+    }));
+    assert_sound_page(&html);
+    for text in [
+        "install Docker",
+        "stop that program",
+        "25 %",
+        "/relay/apply",
+        "ready",
+    ] {
+        assert!(html.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn an_engine_without_containers_says_why_it_was_chosen() {
+    let html = page(None);
+    assert_sound_page(&html);
+    assert!(html.contains("the images are named") && !html.contains("/relay/restart"));
+}
