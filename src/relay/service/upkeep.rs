@@ -93,6 +93,10 @@ impl RelayService {
         if node.is_local() {
             return;
         }
+        if health == NodeHealth::Up {
+            // What it could not be told while it was down.
+            self.0.upkeep.notify_one();
+        }
         let noted = self.write(move |relay, tx| {
             let action = format!("node.{}", health.as_str());
             relay.note_in(tx, &action, &id.to_string(), &format!("{name}: {reason}"))

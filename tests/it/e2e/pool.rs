@@ -113,6 +113,10 @@ fn a_node_that_dies_loses_its_sessions_to_the_own_relay() {
     house.start_far();
     house.sls.stop();
     eventually_blocking(PATIENCE, "the session moved", || house.region() == "local");
+    house.sls.start_again(true);
+    eventually_blocking(PATIENCE, "the node forgot the slot", || {
+        house.sls.entries().is_empty()
+    });
 }
 
 #[test]
