@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod appliance;
+pub mod audit;
 pub mod cli;
 pub mod db;
 pub mod files;

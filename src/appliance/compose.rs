@@ -16,11 +16,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http::{Around, StopSignal};
 use crate::jobs::{Jobs, Tasks};
+use crate::kernel::Error;
+use crate::kernel::ids::NodeId;
 use crate::live::{Carriers, LiveService};
 use crate::plugin::snapshot::Snapshots;
 use crate::plugin::{PluginConfig, PluginService};
 use crate::relay::engine::Engine;
-use crate::relay::{RelayConfig, RelayDeps, RelayService};
+use crate::relay::nodes::ExternalApi;
+use crate::relay::sls::{SlsConfig, SlsEngine};
+use crate::relay::{LocalNode, Nodes, RelayConfig, RelayDeps, RelayService, nodes};
 use crate::settings::Settings;
 use crate::system::health::{HealthService, MetricsAccess};
 use crate::system::setup::{SetupDeps, SetupService};
@@ -45,6 +49,9 @@ impl Composed {
         let total = relay.register_all().await?;
         let (registered, failed) = (total.registered, total.failed);
         tracing::info!(registered, failed, "slots are at the relay");
+        // Before anybody asks for a place: a node that nobody asked yet takes no session.
+        relay.probe_nodes().await?;
+        relay.reconcile_nodes().await?;
         // What was half done when the server stopped is finished or unwound before anybody asks.
         relay.sweep_provisioning().await?;
         live.remember().await;
@@ -55,6 +62,12 @@ impl Composed {
             async move { live.poll().await }
         };
         tasks.spawn("poller", poll).await;
+        let tended = relay.clone();
+        let tend = move || {
+            let relay = tended.clone();
+            async move { relay.tend_nodes().await }
+        };
+        tasks.spawn("node_upkeep", tend).await;
         // A name that does not resolve must not hold the start.
         let settings = self.app.0.settings.clone();
         let look_up = async move { settings.resolve_public_host().await };
@@ -81,9 +94,10 @@ pub(super) async fn compose(
     let sources = address_sources(config, addresses);
     let settings = Settings::load(opened.store.clone(), opened.clock.clone(), sources).await?;
     let figures = Figures::default();
-    let relay = relay(config, opened, &settings, &engine);
+    let nodes = nodes(opened, &engine).await?;
+    let relay = relay(config, opened, &settings, &nodes);
     let live = LiveService::new(
-        Arc::clone(&engine),
+        nodes,
         Arc::new(relay.clone()),
         opened.telemetry.clone(),
         opened.clock.clone(),
@@ -135,12 +149,30 @@ pub(super) async fn compose(
     })
 }
 
-fn relay(
-    config: &Config,
-    opened: &Opened,
-    settings: &Settings,
-    engine: &Arc<dyn Engine>,
-) -> RelayService {
+/// The own relay and the external nodes.
+async fn nodes(opened: &Opened, engine: &Arc<dyn Engine>) -> anyhow::Result<Nodes> {
+    let local = LocalNode::new(Arc::clone(engine));
+    let (store, clock, vault) = (&opened.store, &opened.clock, &opened.vault);
+    Ok(nodes::load(store, clock, vault, local, Arc::new(external_engine)).await?)
+}
+
+/// The engine of a node that is not ours.
+fn external_engine(api: &ExternalApi, own: NodeId) -> crate::kernel::Result<Arc<dyn Engine>> {
+    // Letters and digits alone tell our entries from those of others.
+    let owner: String = own
+        .to_string()
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .collect();
+    let config = SlsConfig {
+        link_stats_url: api.link_stats_url.clone(),
+        ..SlsConfig::new(api.url.clone(), api.key.clone(), owner)
+    };
+    let engine = SlsEngine::new(&config).map_err(Error::internal)?;
+    Ok(Arc::new(engine))
+}
+
+fn relay(config: &Config, opened: &Opened, settings: &Settings, nodes: &Nodes) -> RelayService {
     RelayService::new(RelayDeps {
         store: opened.store.clone(),
         clock: opened.clock.clone(),
@@ -148,7 +180,7 @@ fn relay(
         plans: opened.plans.clone(),
         slots: opened.slots.clone(),
         settings: settings.clone(),
-        engine: Arc::clone(engine),
+        nodes: nodes.clone(),
         config: RelayConfig {
             shared_key: config.relay_shared_key.clone(),
             ..RelayConfig::default()

@@ -17,14 +17,15 @@ use serde_json::{Value, json};
 
 use super::config::Config;
 use super::open::{self, Opened};
-use super::{compose, listen};
+use super::{compose, fleet, listen};
 use crate::accounts::service::PluginSessions;
 use crate::accounts::{AccountsService, DisplayName, Email, NewUser, Password};
 use crate::db::{FolderLock, LockError};
 use crate::http::{ApiError, Json};
 use crate::kernel::ids::UserId;
-use crate::kernel::{Result, Role};
+use crate::kernel::{Error, Result, Role};
 use crate::relay::RelayService;
+use crate::relay::nodes::NodeSpec;
 use crate::settings::Settings;
 use crate::system::setup::SetupService;
 
@@ -85,6 +86,31 @@ pub enum ControlRequest {
         email: String,
         /// The new password.
         password: PasswordChoice,
+    },
+    /// All relay nodes.
+    ListNodes,
+    /// A new relay node.
+    AddNode(Box<NodeSpec>),
+    /// What a relay node shall do: `active`, `draining` or `inactive`.
+    SetNodeStatus {
+        /// Which.
+        id: String,
+        /// What.
+        status: String,
+    },
+    /// No relay node any more.
+    RemoveNode {
+        /// Which.
+        id: String,
+    },
+    /// Names for a region.
+    NameRegion {
+        /// The region, as nodes name it.
+        id: String,
+        /// What people call it.
+        label: String,
+        /// Other names under which clients ask for it.
+        aliases: Vec<String>,
     },
 }
 
@@ -148,6 +174,30 @@ pub(super) async fn execute(control: &Control, request: ControlRequest) -> Resul
                 .reset_password(email, &password, PluginSessions::Revoke);
             Ok(answer(reset.await?.id, shown.as_ref()))
         }
+        request @ (ControlRequest::ListNodes
+        | ControlRequest::AddNode(_)
+        | ControlRequest::SetNodeStatus { .. }
+        | ControlRequest::RemoveNode { .. }
+        | ControlRequest::NameRegion { .. }) => {
+            execute_on_nodes(fleet::running(control.relay.as_ref())?, request).await
+        }
+    }
+}
+
+async fn execute_on_nodes(relay: &RelayService, request: ControlRequest) -> Result<Value> {
+    match request {
+        ControlRequest::ListNodes => fleet::list(relay).await,
+        ControlRequest::AddNode(spec) => fleet::add(relay, *spec).await,
+        ControlRequest::SetNodeStatus { id, status } => {
+            fleet::set_status(relay, &id, &status).await
+        }
+        ControlRequest::RemoveNode { id } => fleet::remove(relay, &id).await,
+        ControlRequest::NameRegion { id, label, aliases } => {
+            fleet::name_region(relay, &id, &label, &aliases).await
+        }
+        ControlRequest::SetupToken
+        | ControlRequest::CreateUser { .. }
+        | ControlRequest::ResetPassword { .. } => Err(Error::internal("no request about nodes")),
     }
 }
 

@@ -118,6 +118,18 @@ fn of_relay(inputs: &JobInputs) -> Vec<Job> {
             on!(relay, relay::register_slots),
         ),
         job(
+            "node_probe",
+            5 * SECOND,
+            limit,
+            on!(relay, relay::probe_nodes),
+        ),
+        job(
+            "node_reconciliation",
+            MINUTE,
+            limit,
+            on!(relay, relay::reconcile_nodes),
+        ),
+        job(
             "idempotency_cleanup",
             5 * MINUTE,
             limit,

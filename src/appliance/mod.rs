@@ -8,6 +8,7 @@ pub mod config;
 mod control;
 mod detect;
 mod figures;
+mod fleet;
 mod jobs;
 mod listen;
 mod open;

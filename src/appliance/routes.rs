@@ -95,6 +95,11 @@ fn api() -> Router<App> {
         .route("/api/v1/relay/active", get(relay::active))
         .route("/api/v1/relay/stop", post(relay::stop))
         .route("/api/v1/relay/health", post(relay::heartbeat))
+        .route("/api/v1/relay/migrate", post(relay::migrate))
+        .route("/api/v1/relay/regions", get(relay::regions))
+        .route("/api/v1/relay/manifest", get(relay::manifest))
+        .route("/api/v1/capacity/status", get(relay::capacity))
+        .route("/api/v1/ip", get(relay::ip))
         .route(
             "/api/v1/relay/supervisor",
             get(containers_api::get_supervisor),

@@ -6,6 +6,7 @@ mod admin;
 mod check_config;
 mod healthcheck;
 mod logging;
+mod node;
 mod output;
 mod serve;
 mod setup_token;
@@ -35,6 +36,10 @@ enum Command {
     SetupToken(ConfigArgs),
     /// Manage users, with the server running or stopped.
     Admin(admin::AdminArgs),
+    /// Manage the relay nodes of the running server.
+    Node(node::NodeArgs),
+    /// Name a region of relay nodes.
+    Region(node::RegionArgs),
     /// Ask the running server whether it is alive; exit 1 when nothing answers.
     Healthcheck(ConfigArgs),
 }
@@ -68,6 +73,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::CheckConfig(args) => check_config::run(&args),
         Command::SetupToken(args) => setup_token::run(&args),
         Command::Admin(args) => admin::run(args),
+        Command::Node(args) => node::run(args),
+        Command::Region(args) => node::name_region(args),
         Command::Healthcheck(args) => healthcheck::run(&args),
     };
     match outcome {

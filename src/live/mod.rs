@@ -19,6 +19,7 @@ mod poller;
 pub mod present;
 mod readings;
 mod service;
+mod sources;
 pub mod sparkline;
 pub mod sse;
 mod store;

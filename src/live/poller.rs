@@ -1,11 +1,15 @@
-//! The one poller: the engine's events wake it, its tick of a second is only for figures.
+//! The one poller: the nodes' events wake it, its tick of a second is only for figures.
+//!
+//! A slot's media may be at two nodes for a while, as when it moves. What counts is the node whose media are the
+//! freshest; that the other one lost them changes nothing.
+//!
+//! Invariant: bytes are counted once per node, a second of a slot once in all.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::time::MissedTickBehavior;
 
 use super::carriers::Carriers;
@@ -13,12 +17,14 @@ use super::hub::{HISTORY_SECONDS, Hub, Past, Step};
 use super::metrics::RelayMetrics;
 use super::model::{Change, ERROR_GRACE};
 use super::readings::Readings;
+use super::sources::{Merged, Sources};
 use super::store::{self, Sample};
 use crate::db::{DbError, Store};
-use crate::kernel::ids::{EventId, SlotId};
+use crate::kernel::ids::{EventId, NodeId, SlotId};
 use crate::kernel::{Clock, UnixMillis, error_chain};
-use crate::relay::RelayService;
-use crate::relay::engine::{Engine, EngineEvent, StreamStats};
+use crate::relay::engine::{EngineEvent, StreamStats};
+use crate::relay::nodes::{MediaEvent, NodeFigures};
+use crate::relay::{Nodes, RelayService};
 
 const TICK: Duration = Duration::from_secs(1);
 
@@ -55,7 +61,7 @@ impl MediaListener for RelayService {
 /// Everything the poller needs.
 #[derive(Debug)]
 pub(super) struct Poller {
-    pub(super) engine: Arc<dyn Engine>,
+    pub(super) nodes: Nodes,
     pub(super) listener: Arc<dyn MediaListener>,
     pub(super) hub: Hub,
     pub(super) telemetry: Store,
@@ -67,17 +73,34 @@ pub(super) struct Poller {
 /// What the poller keeps from one tick to the next.
 #[derive(Debug)]
 struct Previous {
+    /// When nodes were asked last, those included that did not answer.
+    last_tick_at: Duration,
+    nodes: HashMap<NodeId, NodeReadings>,
+}
+
+/// What was read of one node.
+#[derive(Debug)]
+struct NodeReadings {
     /// When figures were read last.
     at: Duration,
     readings: Readings,
 }
 
 impl Previous {
-    fn beginning_at(at: Duration) -> Self {
+    fn beginning_at(began_at: Duration) -> Self {
         Self {
+            last_tick_at: began_at,
+            nodes: HashMap::new(),
+        }
+    }
+
+    /// What was read of a node; one that is new counts from the last tick on.
+    fn of_node(&mut self, id: NodeId) -> &mut NodeReadings {
+        let at = self.last_tick_at;
+        self.nodes.entry(id).or_insert_with(|| NodeReadings {
             at,
             readings: Readings::default(),
-        }
+        })
     }
 }
 
@@ -141,19 +164,23 @@ impl Poller {
 
     /// Runs until it is dropped.
     pub(super) async fn run(&self) {
-        let mut events = self.engine.events();
+        let mut events = self.nodes.media_events();
+        let mut sources = Sources::default();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut previous = Previous::beginning_at(self.clock.monotonic());
         loop {
             tokio::select! {
-                event = events.recv() => match event {
-                    Ok(event) => self.on_event(event).await,
+                told = events.next() => match told {
+                    MediaEvent::Event(node_id, event) => {
+                        if sources.is_news(node_id, event) {
+                            self.on_event(event).await;
+                        }
+                    }
                     // The next tick's figures make up for what was missed.
-                    Err(RecvError::Lagged(missed)) => tracing::warn!(missed, "engine events missed"),
-                    Err(RecvError::Closed) => return,
+                    MediaEvent::Missed(missed) => tracing::warn!(missed, "engine events missed"),
                 },
-                _ = ticks.tick() => self.on_tick(&mut previous).await,
+                _ = ticks.tick() => self.on_tick(&mut previous, &mut sources).await,
             }
         }
     }
@@ -167,24 +194,34 @@ impl Poller {
         self.act(step, wall).await;
     }
 
-    async fn on_tick(&self, previous: &mut Previous) {
-        let read = self.engine.stats().await;
+    async fn on_tick(&self, previous: &mut Previous, sources: &mut Sources) {
+        let read = self.nodes.figures().await;
         let (now, wall) = (self.clock.monotonic(), self.clock.now());
-        let streams = match read {
-            Ok(mut streams) => {
-                self.name_carriers(&mut streams);
-                let elapsed = now.saturating_sub(previous.at);
-                previous.at = now;
-                self.meter(&streams, &mut previous.readings, elapsed, wall)
-                    .await;
-                streams
+        previous
+            .nodes
+            .retain(|id, _| read.iter().any(|it| it.node_id == *id));
+        let (mut merged, mut metered) = (Merged::default(), HashMap::new());
+        for NodeFigures { node_id, streams } in read {
+            let of_node = previous.of_node(node_id);
+            match streams {
+                Ok(mut streams) => {
+                    self.name_carriers(&mut streams);
+                    let elapsed = now.saturating_sub(of_node.at);
+                    of_node.at = now;
+                    self.count(&streams, &mut of_node.readings, elapsed, &mut metered);
+                    merged.add(node_id, streams);
+                }
+                Err(error) => {
+                    // What flowed meanwhile is metered by the next reading.
+                    tracing::warn!(node.id = %node_id, error = %error, "no figures from a relay node");
+                }
             }
-            Err(error) => {
-                // What flowed meanwhile is metered by the next reading.
-                tracing::warn!(error = %error, "no figures from the relay engine");
-                Vec::new()
-            }
-        };
+        }
+        previous.last_tick_at = now;
+        for (slot_id, seconds) in metered {
+            self.listener.media_seconds(slot_id, seconds, wall).await;
+        }
+        let streams = merged.finish(sources);
         self.store_samples(&streams, wall).await;
         for step in self.hub.figures(streams, now, wall) {
             self.act(step, wall).await;
@@ -220,21 +257,20 @@ impl Poller {
     }
 
     /// A second counts when bytes flowed in it.
-    async fn meter(
+    fn count(
         &self,
         streams: &[StreamStats],
         readings: &mut Readings,
         elapsed: Duration,
-        wall: UnixMillis,
+        metered: &mut HashMap<SlotId, u64>,
     ) {
         let seconds = (elapsed + TICK / 2).as_secs();
         for stream in streams {
             let grown = readings.grown(stream);
             self.metrics.count(grown.received, grown.sent);
             if grown.received.bytes > 0 && seconds > 0 {
-                self.listener
-                    .media_seconds(stream.slot_id, seconds, wall)
-                    .await;
+                let counted = metered.entry(stream.slot_id).or_insert(seconds);
+                *counted = seconds.max(*counted);
             }
         }
     }

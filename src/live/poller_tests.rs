@@ -4,7 +4,7 @@ use super::*;
 use crate::db::testing::telemetry_store;
 use crate::kernel::clock::ManualClock;
 use crate::relay::engine::{LinkStats, PublisherStats, Traffic};
-use crate::relay::testing::{FakeEngine, Mood};
+use crate::relay::testing::{FakeEngine, Mood, alone};
 
 const NOON: UnixMillis = UnixMillis(1_774_300_000_000);
 
@@ -48,7 +48,7 @@ impl World {
         Self {
             poller: Poller {
                 carriers: Carriers::default(),
-                engine: Arc::clone(&engine) as _,
+                nodes: alone(&engine),
                 listener: Arc::clone(&recorder) as _,
                 hub: Hub::default(),
                 telemetry,
@@ -79,7 +79,8 @@ impl World {
         });
         self.engine.set_figures(figures.into_iter().collect());
         self.clock.advance(TICK);
-        self.poller.on_tick(&mut self.previous).await;
+        let mut sources = Sources::default();
+        self.poller.on_tick(&mut self.previous, &mut sources).await;
     }
 
     fn seconds(&self) -> Vec<u64> {
@@ -170,7 +171,10 @@ async fn a_publisher_that_sends_no_media_has_no_links() {
         received: Traffic::default(),
         sent: Traffic::default(),
     }]);
-    world.poller.on_tick(&mut world.previous).await;
+    world
+        .poller
+        .on_tick(&mut world.previous, &mut Sources::default())
+        .await;
     assert_eq!(world.poller.hub.links(slot_id, Duration::ZERO).0, []);
     let event = EngineEvent::MediaStarted(slot_id);
     world.poller.on_event(event).await;

@@ -15,7 +15,7 @@ use super::store;
 use crate::db::Store;
 use crate::kernel::ids::SlotId;
 use crate::kernel::{Clock, Result, UnixMillis};
-use crate::relay::engine::Engine;
+use crate::relay::Nodes;
 
 /// Samples deleted in one write, so that the writer is not held.
 const RETENTION_BATCH: u32 = 5_000;
@@ -35,7 +35,7 @@ impl LiveService {
     /// Makes the service; [`Self::poll`] drives it.
     #[must_use]
     pub fn new(
-        engine: Arc<dyn Engine>,
+        nodes: Nodes,
         listener: Arc<dyn MediaListener>,
         telemetry: Store,
         clock: Clock,
@@ -44,7 +44,7 @@ impl LiveService {
     ) -> Self {
         let hub = Hub::default();
         let poller = Poller {
-            engine,
+            nodes,
             listener,
             hub,
             telemetry,
@@ -74,13 +74,19 @@ impl LiveService {
     /// Whether the relay can encrypt, so that a slot may have a passphrase.
     #[must_use]
     pub fn can_encrypt(&self) -> bool {
-        self.poller.engine.capabilities().has_passphrase
+        self.poller
+            .nodes
+            .local()
+            .engine
+            .capabilities()
+            .has_passphrase
     }
 
     /// Whether the relay can cut off who is connected.
     #[must_use]
     pub fn can_cut_off(&self) -> bool {
-        self.poller.engine.capabilities().can_disconnect
+        let local = self.poller.nodes.local();
+        local.engine.capabilities().can_disconnect
     }
 
     /// Reads how the slots stood when the server stopped. Once, before [`Self::poll`].
@@ -105,7 +111,8 @@ impl LiveService {
 
     /// What an operator should know of and can mend; each with its remedy.
     pub async fn notices(&self) -> Vec<String> {
-        let mut notices = self.poller.engine.notices().await;
+        let local = self.poller.nodes.local();
+        let mut notices = local.engine.notices().await;
         notices.extend(self.poller.carriers.trouble());
         notices
     }

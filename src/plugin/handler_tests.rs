@@ -25,7 +25,7 @@ use crate::kernel::secret::SecretString;
 use crate::kernel::{Clock, Role};
 use crate::plans::model::PlanRules;
 use crate::plans::service::PlansService;
-use crate::relay::testing::FakeEngine;
+use crate::relay::testing::{FakeEngine, stored};
 use crate::relay::{RelayConfig, RelayDeps, RelayService};
 use crate::settings::{AddressSources, AdvertisedPorts, Settings};
 use crate::slots::SlotsService;
@@ -145,7 +145,7 @@ impl App {
             plans: PlansService::new(store.clone(), clock.clone(), PlanRules::default()),
             slots: slots.clone(),
             settings: settings.clone(),
-            engine: Arc::clone(&engine) as _,
+            nodes: stored(&store, &clock, &vault, &engine).await,
             config: RelayConfig::default(),
         });
         let accounts = world.accounts.clone();

@@ -44,10 +44,12 @@ impl Snapshots {
         let usage = self.relay.usage(user_id).await?;
         let slots = self.slots.list(user_id).await?;
         let sessions = self.relay.open_sessions(user_id).await?;
-        let address = self.relay.address();
         let sessions: Vec<_> = sessions
             .iter()
-            .map(|session| ActiveSession::of(session, address.ipv4, address.ports.srtla))
+            .map(|session| {
+                let address = self.relay.address_of(&session.of.session);
+                ActiveSession::of(session, address.ipv4, address.ports.srtla)
+            })
             .collect();
         Ok(Snapshot {
             user: UserPart {

@@ -308,6 +308,9 @@ pub trait Engine: Send + Sync + fmt::Debug {
         Ok(None)
     }
 
+    /// Every slot that it shall have was registered once since it was made: it may forget others of ours.
+    fn all_registered(&self) {}
+
     /// Figures of every stream that has a publisher or a player.
     async fn stats(&self) -> Result<Vec<StreamStats>, EngineError>;
 

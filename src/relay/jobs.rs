@@ -61,3 +61,27 @@ pub async fn delete_expired_idempotency(relay: &RelayService) -> anyhow::Result<
     let rows = relay.delete_expired_idempotency().await?;
     Ok(format!("{rows} keys deleted"))
 }
+
+/// Asks relay nodes how they are and moves sessions off those that are down. Every five seconds.
+///
+/// # Errors
+/// The store's.
+pub async fn probe_nodes(relay: &RelayService) -> anyhow::Result<String> {
+    let probed = relay.probe_nodes().await?;
+    Ok(format!(
+        "{} nodes up, {} down, {} sessions moved",
+        probed.up, probed.down, probed.moved
+    ))
+}
+
+/// Brings external nodes in line with the sessions that have a place there. Every minute.
+///
+/// # Errors
+/// The store's.
+pub async fn reconcile_nodes(relay: &RelayService) -> anyhow::Result<String> {
+    let done = relay.reconcile_nodes().await?;
+    Ok(format!(
+        "{} slots registered, {} dropped, {} calls failed",
+        done.registered, done.dropped, done.failed
+    ))
+}

@@ -14,6 +14,7 @@ pub mod engine;
 pub mod jobs;
 mod meter;
 pub mod model;
+pub mod nodes;
 mod presence;
 pub mod service;
 pub mod sls;
@@ -25,4 +26,5 @@ pub use engine::{Engine, EngineEvent, StreamSpec, Target};
 pub use model::{
     ConnectionId, IdempotencyKey, SessionSnapshot, SlotChoice, StartRequest, Status, StopReason,
 };
+pub use nodes::{LocalNode, Nodes};
 pub use service::{RelayConfig, RelayDeps, RelayService};

@@ -17,7 +17,7 @@ use std::time::Duration;
 use rusqlite::ToSql;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 
-use crate::kernel::ids::{RelaySessionId, SlotId, UserId};
+use crate::kernel::ids::{NodeId, RelaySessionId, SlotId, UserId};
 use crate::kernel::secret::{ExposeSecret, SecretString, random_bytes, random_token};
 use crate::kernel::{Error, UnixMillis};
 use crate::slots::Slot;
@@ -250,8 +250,10 @@ pub struct Session {
     pub connection_id: ConnectionId,
     /// Where it is in its life.
     pub status: Status,
-    /// The region of its node.
+    /// The region of its node, also after its end.
     pub region: String,
+    /// The node at which it has a place; `None` once that is freed.
+    pub node_id: Option<NodeId>,
     /// When it was made.
     pub started_at: UnixMillis,
     /// When it ended, for the first time.

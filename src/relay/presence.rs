@@ -27,6 +27,7 @@ struct Inner {
     /// Renewed since the last time leases were written.
     unwritten: HashSet<RelaySessionId>,
     grace_since: HashMap<RelaySessionId, Duration>,
+    draining_since: HashMap<RelaySessionId, Duration>,
     /// What the newest change of a slot's media was, until its session's row says so too.
     unstored: HashMap<SlotId, MediaChange>,
 }
@@ -133,6 +134,26 @@ impl Presence {
         self.inner().grace_since.remove(&session_id);
     }
 
+    /// The grace of `from` goes on as that of `to`.
+    pub(super) fn pass_grace_on(&self, from: RelaySessionId, to: RelaySessionId) {
+        let mut inner = self.inner();
+        let since = inner.grace_since.remove(&from).unwrap_or(self.started);
+        inner.grace_since.insert(to, since);
+    }
+
+    /// A migration replaced a session, whose media may go on for a while.
+    pub(super) fn begin_drain(&self, session_id: RelaySessionId) {
+        let now = self.clock.monotonic();
+        self.inner().draining_since.insert(session_id, now);
+    }
+
+    /// How long a session that was replaced has been draining.
+    pub(super) fn draining_for(&self, session_id: RelaySessionId) -> Duration {
+        let since = self.inner().draining_since.get(&session_id).copied();
+        let since = since.unwrap_or(self.started);
+        self.clock.monotonic().saturating_sub(since)
+    }
+
     /// Forgets what is neither open nor was heard of within `recently`, and answers it. A request that
     /// raced with the end of its session leaves such traces.
     pub(super) fn prune(
@@ -160,5 +181,6 @@ impl Presence {
         inner.renewed.remove(&session_id);
         inner.unwritten.remove(&session_id);
         inner.grace_since.remove(&session_id);
+        inner.draining_since.remove(&session_id);
     }
 }

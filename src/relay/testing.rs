@@ -11,8 +11,46 @@ use super::engine::{
     Capabilities, Ended, Engine, EngineCounters, EngineError, EngineEvent, EngineHealth,
     StreamSpec, StreamStats, Target,
 };
-use crate::kernel::ids::SlotId;
+use super::nodes::{
+    EngineFactory, LocalNode, Node, NodeFacts, NodeKind, NodeStatus, Nodes, Pool, load,
+};
+use crate::db::Store;
+use crate::kernel::ids::{NodeId, SlotId};
+use crate::kernel::seal::Vault;
 use crate::kernel::secret::ExposeSecret;
+use crate::kernel::{Clock, Error, UnixMillis};
+
+/// A pool of nothing but the own node, with this engine.
+pub(crate) fn alone(engine: &Arc<FakeEngine>) -> Nodes {
+    let local = LocalNode::new(Arc::clone(engine) as _);
+    let facts = NodeFacts {
+        id: NodeId::generate(),
+        kind: NodeKind::Local,
+        name: "local".to_owned(),
+        region: local.region,
+        status: NodeStatus::Active,
+        capacity: local.capacity,
+        created_at: UnixMillis(0),
+        public: None,
+    };
+    let pool = Pool {
+        nodes: vec![Arc::new(Node::new(facts, local.engine))],
+        named_regions: Vec::new(),
+    };
+    Nodes::new(pool, Arc::new(|_, _| Err(Error::not_found("engine"))))
+}
+
+/// The same, with its row in `store`, so that it can have sessions.
+pub(crate) async fn stored(
+    store: &Store,
+    clock: &Clock,
+    vault: &Arc<Vault>,
+    engine: &Arc<FakeEngine>,
+) -> Nodes {
+    let local = LocalNode::new(Arc::clone(engine) as _);
+    let factory: EngineFactory = Arc::new(|_, _| Err(Error::not_found("engine")));
+    load(store, clock, vault, local, factory).await.unwrap()
+}
 
 /// How the fake answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +107,11 @@ impl FakeEngine {
     /// Whether it takes passphrases from now on; at first it does.
     pub(crate) fn set_can_encrypt(&self, can_encrypt: bool) {
         self.can_encrypt.store(can_encrypt, Ordering::Relaxed);
+    }
+
+    /// Forgets everything, as a node that was installed anew.
+    pub(crate) fn lose_everything(&self) {
+        self.state().streams.clear();
     }
 
     /// Whether it cuts anybody off from now on; at first it does.
@@ -215,6 +258,11 @@ impl Engine for FakeEngine {
     async fn disconnect(&self, slot_id: SlotId, target: Target) -> Result<usize, EngineError> {
         self.answer().await?;
         Ok(self.cut(slot_id, target))
+    }
+
+    async fn admitted(&self) -> Result<Option<Vec<SlotId>>, EngineError> {
+        self.answer().await?;
+        Ok(Some(self.state().streams.keys().copied().collect()))
     }
 
     async fn stats(&self) -> Result<Vec<StreamStats>, EngineError> {

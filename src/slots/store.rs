@@ -102,6 +102,47 @@ pub fn slot_get(connection: &Connection, vault: &Vault, id: SlotId) -> Result<Op
     one(connection, vault, "id = ?1", &id)
 }
 
+/// When the region of a slot was last changed.
+///
+/// # Errors
+/// When the statement fails, or there is no such slot.
+pub fn region_changed_at(
+    connection: &Connection,
+    id: SlotId,
+) -> rusqlite::Result<Option<UnixMillis>> {
+    connection
+        .prepare_cached("SELECT region_changed_at_ms FROM stream_slot WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))
+}
+
+/// Notes that the region of a slot was changed.
+///
+/// # Errors
+/// When the statement fails.
+pub fn put_region_changed_at(
+    connection: &Connection,
+    id: SlotId,
+    at: UnixMillis,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE stream_slot SET region_changed_at_ms = ?2 WHERE id = ?1")?
+        .execute((id, at))?;
+    Ok(())
+}
+
+/// Whether streams of a slot are encrypted; also `false` for a slot that is not there.
+///
+/// # Errors
+/// When the statement fails.
+pub fn has_passphrase(connection: &Connection, id: SlotId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM stream_slot
+                 WHERE id = ?1 AND passphrase_sealed IS NOT NULL)",
+        )?
+        .query_row([id], |row| row.get(0))
+}
+
 /// The slot that has this key of this kind.
 ///
 /// # Errors

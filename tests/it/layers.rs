@@ -9,12 +9,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The house, from the ground up.
-const ROOMS: [&str; 14] = [
+const ROOMS: [&str; 15] = [
     "kernel",
     "db",
     "http",
     "jobs",
     "settings",
+    "audit",
     "plans",
     "slots",
     "accounts",

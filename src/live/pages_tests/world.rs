@@ -22,7 +22,7 @@ use crate::kernel::secret::ExposeSecret;
 use crate::kernel::{Clock, Role};
 use crate::live::{LiveService, RelayMetrics, State as SlotState, sse};
 use crate::plans::{PlanRules, PlansService};
-use crate::relay::testing::FakeEngine;
+use crate::relay::testing::{FakeEngine, stored};
 use crate::relay::{RelayConfig, RelayDeps};
 use crate::settings::{AddressSources, AdvertisedPorts, Settings};
 use crate::slots::Slot;
@@ -69,6 +69,7 @@ impl World {
         let settings = settings.unwrap();
         let slots = SlotsService::new(store.clone(), clock.clone(), Arc::clone(&vault));
         let engine = FakeEngine::new();
+        let nodes = stored(&store, &clock, &vault, &engine).await;
         let relay = RelayService::new(RelayDeps {
             plans: PlansService::new(store.clone(), clock.clone(), PlanRules::default()),
             store,
@@ -76,12 +77,12 @@ impl World {
             vault,
             slots: slots.clone(),
             settings: settings.clone(),
-            engine: Arc::clone(&engine) as _,
+            nodes: nodes.clone(),
             config: RelayConfig::default(),
         });
         let (folder, telemetry) = telemetry_store();
         let live = LiveService::new(
-            Arc::clone(&engine) as _,
+            nodes,
             Arc::new(relay.clone()),
             telemetry,
             clock,

@@ -5,6 +5,7 @@
 mod heartbeat;
 mod keys;
 mod passphrase;
+mod pool;
 mod session_view;
 mod sessions;
 #[cfg(test)]
@@ -13,4 +14,5 @@ mod tests;
 pub use heartbeat::{HeartbeatCaller, heartbeat};
 pub use keys::{regenerate_token, rotate_key};
 pub use passphrase::put_passphrase;
+pub use pool::{capacity, ip, manifest, migrate, regions};
 pub use sessions::{active, start, stop, usage};

@@ -67,7 +67,7 @@ pub async fn start(
     } else {
         StatusCode::OK
     };
-    let address = relay.address();
+    let address = relay.address_of(&started.snapshot.of.session);
     let token = started.snapshot.of.slot.keys.stream_token();
     let answer = SessionAnswer {
         session: SessionView::new(&started.snapshot, &token, &address, ShownBy::Start),
@@ -138,7 +138,8 @@ pub async fn active(
     };
     let slot = &snapshot.of.slot;
     let publish_key = slot.keys.publish.expose_secret().to_owned();
-    let (address, token) = (relay.address(), slot.keys.stream_token());
+    let address = relay.address_of(&snapshot.of.session);
+    let token = slot.keys.stream_token();
     let answer = SessionAnswer {
         session: SessionView::new(&snapshot, &token, &address, ShownBy::Active),
         per_link: Some(live.per_link(slot.id, publish_key)),

@@ -48,7 +48,7 @@ impl Api {
         let (folder, telemetry): (_, Store) = crate::db::testing::telemetry_store();
         let clock = Clock::from_source(Arc::clone(&fixture.clock) as _);
         let live = LiveService::new(
-            Arc::clone(&fixture.engine) as _,
+            fixture.relay.nodes().clone(),
             Arc::new(fixture.relay.clone()),
             telemetry,
             clock,

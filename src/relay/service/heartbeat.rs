@@ -3,6 +3,7 @@
 //! Invariant: an open session is never answered with "not found"; the plugin would forget it for good.
 
 use super::RelayService;
+use super::place::Wish;
 use crate::db::Tx;
 use crate::kernel::ids::{RelaySessionId, UserId};
 use crate::kernel::secret::secrets_match;
@@ -70,7 +71,7 @@ impl RelayService {
         .await
     }
 
-    fn last_of_chain(tx: &Tx<'_>, asked: Session) -> Result<Session> {
+    pub(super) fn last_of_chain(tx: &Tx<'_>, asked: Session) -> Result<Session> {
         match store::session::chain(tx, asked.id)?.last() {
             Some(&last) if last != asked.id => {
                 store::session::get(tx, last)?.ok_or_else(Self::session_not_found)
@@ -93,16 +94,23 @@ impl RelayService {
         self.settle_in(tx, session.slot_id)?;
         let allowed = self
             .require_entitlement(tx, session.user_id)
-            .and_then(|()| self.assign(tx, None, session.id));
-        match allowed {
-            Ok(()) => {}
+            .and_then(|()| self.require_place(tx, &Wish::near(&session.region, session.slot_id)));
+        let node = match allowed {
+            Ok(node) => node,
             // To the plugin a session that cannot come back is gone, whatever the reason.
             Err(error) if matches!(error.kind(), Kind::Forbidden | Kind::Unavailable) => {
                 return Err(Self::session_not_found().caused_by(error));
             }
             Err(error) => return Err(error),
+        };
+        let now = self.now();
+        store::assignment::insert(tx, session.id, node.id(), now)?;
+        store::session::revive(tx, session.id, now)?;
+        store::session::put_region(tx, session.id, &node.facts.region)?;
+        // Another node than the own one must be told of the slot again.
+        if !node.is_local() {
+            self.wake_after(tx);
         }
-        store::session::revive(tx, session.id, self.now())?;
         self.changed_after(tx, session.user_id);
         tracing::info!(session.id = %session.id, "relay session revived by a heartbeat");
         Ok(())

@@ -3,8 +3,11 @@
 //! Invariant: on the appliance's own relay a slot's keys admit as long as the plan entitles its owner to a
 //! relay, whether or not a session is open. Only rotation, disconnection and the end of the plan cut off.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use rusqlite::Connection;
 use serde::Serialize;
 
 use super::RelayService;
@@ -15,6 +18,8 @@ use crate::kernel::{Actor, Error, Result, error_chain};
 use crate::plans::store as plans;
 use crate::relay::engine::{EngineError, Target};
 use crate::relay::model::StopReason;
+use crate::relay::nodes::Node;
+use crate::relay::store;
 use crate::slots::{KeyKind, store as slots};
 
 /// How long a person waits for the relay.
@@ -32,7 +37,7 @@ pub struct Registered {
 }
 
 impl RelayService {
-    /// Tells the relay of every slot, and ends what a plan no longer covers. At the start, and as a job that
+    /// Tells the own relay of every slot, and ends what a plan no longer covers. At the start, and as a job that
     /// makes good what failed.
     ///
     /// # Errors
@@ -81,11 +86,12 @@ impl RelayService {
         is_entitled: bool,
         total: &mut Registered,
     ) -> Result<()> {
+        let local = self.0.deps.nodes.local();
         for slot in self.0.deps.slots.list(user_id).await?.iter() {
             let outcome = if is_entitled {
-                self.register_patiently(user_id, slot.id).await
+                self.register_patiently(user_id, slot.id, &local).await
             } else {
-                self.drop_slot(slot.id).await
+                self.drop_at(slot.id, &local).await
             };
             match outcome {
                 Ok(()) if is_entitled => total.registered += 1,
@@ -106,21 +112,58 @@ impl RelayService {
         Ok(plan.is_some_and(|it| it.entitlement(&rules, self.now()).is_enabled()))
     }
 
-    pub(super) async fn register_patiently(&self, user_id: UserId, slot_id: SlotId) -> Result<()> {
-        let registered = self.register_slot(user_id, slot_id);
+    /// Registers a slot at every node where its keys admit. Answers the first failure, in the order of nodes.
+    pub(super) async fn register_everywhere(&self, user_id: UserId, slot_id: SlotId) -> Result<()> {
+        let nodes = self.nodes_of_slot(slot_id).await?;
+        let registered = nodes
+            .iter()
+            .map(|node| self.register_patiently(user_id, slot_id, node));
+        join_all(registered).await.into_iter().collect()
+    }
+
+    pub(super) async fn register_patiently(
+        &self,
+        user_id: UserId,
+        slot_id: SlotId,
+        node: &Node,
+    ) -> Result<()> {
+        let registered = self.register_slot(user_id, slot_id, node);
         match tokio::time::timeout(PATIENCE, registered).await {
             Ok(answer) => Ok(answer?),
             Err(_) => Err(unavailable()),
         }
     }
 
-    async fn drop_slot(&self, slot_id: SlotId) -> Result<()> {
+    /// The nodes that admit a slot's keys: the own one, and those where its sessions have a place.
+    pub(super) async fn nodes_of_slot(&self, slot_id: SlotId) -> Result<Vec<Arc<Node>>> {
+        let pool = self.0.deps.nodes.pool();
+        let mut nodes = vec![Arc::clone(pool.local())];
+        if pool.has_external() {
+            let read = move |connection: &Connection| {
+                Ok::<_, Error>(store::assignment::nodes_of_slot(connection, slot_id)?)
+            };
+            let ids = self.0.deps.store.read(read).await?;
+            let external = ids.iter().filter_map(|id| pool.get(*id));
+            nodes.extend(external.filter(|node| !node.is_local()).cloned());
+        }
+        Ok(nodes)
+    }
+
+    async fn drop_at(&self, slot_id: SlotId, node: &Node) -> Result<()> {
         let dropped = async {
-            let _turn = self.registering(slot_id).lock().await;
-            self.confirmed().remove(&slot_id);
-            self.0.deps.engine.drop_stream(slot_id).await
+            let _turn = self.registering(node.id(), slot_id).lock().await;
+            self.drop_in_turn(slot_id, node).await
         };
         match tokio::time::timeout(PATIENCE, dropped).await {
+            Ok(answer) => answer,
+            Err(_) => Err(unavailable()),
+        }
+    }
+
+    /// The caller holds the slot's lock for the node.
+    pub(super) async fn drop_in_turn(&self, slot_id: SlotId, node: &Node) -> Result<()> {
+        self.confirmed().remove(&(node.id(), slot_id));
+        match tokio::time::timeout(PATIENCE, node.engine.drop_stream(slot_id)).await {
             Ok(answer) => answer.map_err(engine_error),
             Err(_) => Err(unavailable()),
         }
@@ -198,7 +241,7 @@ impl RelayService {
             .await?;
         tracing::info!(slot.id = %slot_id, user.id = %user_id, "slot keys rotated");
         if is_admitting && is_entitled {
-            self.register_patiently(user_id, slot_id).await?;
+            self.register_everywhere(user_id, slot_id).await?;
         }
         Ok(keys)
     }
@@ -215,11 +258,15 @@ impl RelayService {
     ) -> Result<usize> {
         let slot = self.0.deps.slots.get(actor, slot_id).await?;
         actor.require_control(slot.user_id, "stream slot")?;
-        let closed = self.0.deps.engine.disconnect(slot_id, target);
-        match tokio::time::timeout(PATIENCE, closed).await {
-            Ok(answer) => answer.map_err(engine_error),
-            Err(_) => Err(unavailable()),
-        }
+        let nodes = self.nodes_of_slot(slot_id).await?;
+        let closed = nodes.iter().map(|node| async {
+            let closed = node.engine.disconnect(slot_id, target);
+            match tokio::time::timeout(PATIENCE, closed).await {
+                Ok(answer) => answer.map_err(engine_error),
+                Err(_) => Err(unavailable()),
+            }
+        });
+        join_all(closed).await.into_iter().sum()
     }
 
     /// Job: forgets idempotency keys that expired. Answers how many.
@@ -227,7 +274,7 @@ impl RelayService {
     /// # Errors
     /// When the store fails.
     pub async fn delete_expired_idempotency(&self) -> Result<usize> {
-        self.write(|relay, tx| Ok(super::store::idempotency::delete_expired(tx, relay.now())?))
+        self.write(|relay, tx| Ok(store::idempotency::delete_expired(tx, relay.now())?))
             .await
     }
 }

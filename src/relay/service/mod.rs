@@ -4,37 +4,46 @@
 //! the caller is answered.
 
 mod active;
+mod capacity;
 mod expiry;
+mod fleet;
 mod heartbeat;
 mod keys;
 mod media;
+mod migrate;
 mod passphrase;
+mod place;
 mod provision;
 mod start;
 mod stop;
 #[cfg(test)]
 pub(super) mod tests;
+mod upkeep;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 pub use active::UserSessions;
+pub use capacity::{NodeLoad, Places, RegionOffer};
 pub use expiry::Expired;
+pub use fleet::Operator;
 pub use heartbeat::HeartbeatFrom;
 pub use keys::Registered;
+pub use migrate::MigrateRequest;
 pub use start::Started;
 pub use stop::{StopTarget, Stopped};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
+pub use upkeep::{Probed, Reconciled};
 
-use super::engine::Engine;
 use super::meter::Meter;
 use super::model::{Session, SessionSnapshot, SlotSession, Status, StopReason};
+use super::nodes::Nodes;
 use super::presence::Presence;
 use super::store;
 use crate::db::{Cache, Store, Tx};
-use crate::kernel::ids::{RelaySessionId, SlotId, UserId};
+use crate::kernel::ids::{NodeId, RelaySessionId, SlotId, UserId};
 use crate::kernel::seal::Vault;
 use crate::kernel::secret::SecretString;
 use crate::kernel::{Clock, Error, Result, UnixMillis};
@@ -50,10 +59,6 @@ const CACHED_USERS: usize = 4096;
 pub struct RelayConfig {
     /// What `X-Relay-Auth` must say; `None` turns that way in off.
     pub shared_key: Option<SecretString>,
-    /// The region that the appliance's own relay reports.
-    pub region: String,
-    /// Sessions that it takes.
-    pub capacity: u32,
     /// How long a session lives without a sign of life.
     pub lease: Duration,
     /// How long media may be away before the broadcast is over.
@@ -72,9 +77,6 @@ impl Default for RelayConfig {
     fn default() -> Self {
         Self {
             shared_key: None,
-            region: "local".to_owned(),
-            // A session without media costs a row; media are limited by the machine, not by this.
-            capacity: 10_000,
             lease: Duration::from_mins(5),
             grace_window: Duration::from_mins(10),
             max_session: Duration::from_hours(16),
@@ -100,8 +102,8 @@ pub struct RelayDeps {
     pub slots: SlotsService,
     /// The public address.
     pub settings: Settings,
-    /// The relay.
-    pub engine: Arc<dyn Engine>,
+    /// The relay nodes.
+    pub nodes: Nodes,
     /// Times and limits.
     pub config: RelayConfig,
 }
@@ -118,10 +120,14 @@ struct Inner {
     sessions: Cache<UserId, Arc<UserSessions>>,
     /// Sessions that this process is bringing up.
     provisioning: Mutex<HashSet<RelaySessionId>>,
-    /// Slots that the engine took with their present keys.
-    confirmed: Mutex<HashSet<SlotId>>,
-    /// One registration of a slot at a time, so that the newest keys win.
+    /// Slots that a node took with their present keys.
+    confirmed: Mutex<HashSet<(NodeId, SlotId)>>,
+    /// One registration of a slot at a node at a time, so that the newest keys win.
     registering: [tokio::sync::Mutex<()>; 16],
+    /// Nodes have something to be told.
+    upkeep: Notify,
+    /// The free places, and when they were counted.
+    places: tokio::sync::Mutex<Option<(Duration, Places)>>,
     background: Mutex<JoinSet<()>>,
 }
 
@@ -143,6 +149,8 @@ impl RelayService {
             provisioning: Mutex::default(),
             confirmed: Mutex::default(),
             registering: Default::default(),
+            upkeep: Notify::new(),
+            places: tokio::sync::Mutex::default(),
             background: Mutex::default(),
             deps,
         }))
@@ -164,16 +172,27 @@ impl RelayService {
         Ok(())
     }
 
-    /// How clients reach the relay now.
+    /// How clients reach the node of a session now; the own one when it has none any more.
     #[must_use]
-    pub fn address(&self) -> Arc<PublicAddress> {
-        self.0.deps.settings.public_address()
+    pub fn address_of(&self, session: &Session) -> Arc<PublicAddress> {
+        let own = self.0.deps.settings.public_address();
+        let node = session.node_id.and_then(|id| self.0.deps.nodes.get(id));
+        let Some(node) = node else { return own };
+        let Some((public, ipv4)) = node.public_address() else {
+            return own;
+        };
+        Arc::new(PublicAddress {
+            host: public.host.clone(),
+            url: own.url.clone(),
+            ipv4,
+            ports: public.ports,
+        })
     }
 
-    /// The relay behind the sessions.
+    /// The relay nodes.
     #[must_use]
-    pub fn engine(&self) -> Arc<dyn Engine> {
-        Arc::clone(&self.0.deps.engine)
+    pub fn nodes(&self) -> &Nodes {
+        &self.0.deps.nodes
     }
 
     #[cfg(test)]
@@ -189,7 +208,7 @@ impl RelayService {
         &self.0.deps.vault
     }
 
-    fn confirmed(&self) -> MutexGuard<'_, HashSet<SlotId>> {
+    fn confirmed(&self) -> MutexGuard<'_, HashSet<(NodeId, SlotId)>> {
         let lock = self.0.confirmed.lock();
         lock.expect("nothing panics while it holds the set")
     }
@@ -224,6 +243,12 @@ impl RelayService {
         self.0.deps.store.write(move |tx| job(&relay, tx)).await
     }
 
+    /// Sees to what nodes are to be told once `tx` has committed.
+    fn wake_after(&self, tx: &Tx<'_>) {
+        let relay = self.clone();
+        tx.after_commit(move || relay.0.upkeep.notify_one());
+    }
+
     /// Clears what memory holds of the user's sessions once `tx` has committed.
     fn changed_after(&self, tx: &Tx<'_>, user_id: UserId) {
         let sessions = self.0.sessions.clone();
@@ -242,7 +267,10 @@ impl RelayService {
         self.settle_in(tx, session.slot_id)?;
         let now = self.now();
         let was_open = match assignment {
-            Assignment::Release => store::session::stop(tx, session.id, reason, now)?,
+            Assignment::Release => {
+                self.wake_after(tx);
+                store::session::stop(tx, session.id, reason, now)?
+            }
             Assignment::PassOn => {
                 store::session::stop_keeping_assignment(tx, session.id, reason, now)?
             }

@@ -27,8 +27,14 @@ impl RelayService {
         let slot = self.0.deps.slots.get(actor, slot_id).await?;
         actor.require_control(slot.user_id, "stream slot")?;
         let passphrase = change.into_passphrase();
-        if passphrase.is_some() && !self.can_encrypt() {
-            return Err(cannot_encrypt());
+        if passphrase.is_some() {
+            let nodes = self.nodes_of_slot(slot_id).await?;
+            if !nodes
+                .iter()
+                .all(|node| node.engine.capabilities().has_passphrase)
+            {
+                return Err(cannot_encrypt());
+            }
         }
         let (relay, user_id) = (self.clone(), slot.user_id);
         let new = passphrase.clone();
@@ -37,12 +43,6 @@ impl RelayService {
             .await
             .ok_or_else(|| Error::internal("the change broke off"))??;
         Ok(passphrase)
-    }
-
-    /// Whether a slot may have a passphrase.
-    #[must_use]
-    pub fn can_encrypt(&self) -> bool {
-        self.0.deps.engine.capabilities().has_passphrase
     }
 
     /// Stores the passphrase and tells the relay. Nothing but the relay itself can fail after the commit.
@@ -69,7 +69,7 @@ impl RelayService {
             slot.id = %slot_id, user.id = %user_id, is_encrypted, "slot passphrase changed"
         );
         if is_entitled {
-            self.register_patiently(user_id, slot_id).await?;
+            self.register_everywhere(user_id, slot_id).await?;
         }
         Ok(())
     }

@@ -3,25 +3,24 @@
 //! Invariant: the order is that of the contract, in one transaction: key, slot, the connection's own
 //! session, entitlement, node, insert. When any of it refuses, nothing of it stays.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::place::Wish;
 use super::{Assignment, RelayService};
 use crate::db::Tx;
 use crate::kernel::ids::{RelaySessionId, SlotId, UserId};
-use crate::kernel::{Actor, Code, Error, Kind, Result};
+use crate::kernel::{Actor, Error, Result};
 use crate::plans::{Reason, model::denied, store as plans};
 use crate::relay::model::{
     IdempotencyKey, Session, SessionCredentials, SessionSnapshot, SlotChoice, SlotSession,
     StartRequest, Status, StopReason,
 };
+use crate::relay::nodes::Node;
 use crate::relay::store;
 use crate::relay::store::session::NewSession;
 use crate::slots::store as slots;
-
-/// When a client may ask a full relay again.
-const FULL_RETRY: Duration = Duration::from_secs(10);
 
 /// The answer to a start.
 #[derive(Debug, Clone)]
@@ -99,7 +98,8 @@ impl RelayService {
         if let Some(id) = store::idempotency::find(tx, user_id, key, now)?
             && let Some(session) = store::session::get(tx, id)?
         {
-            return self.existing(tx, session);
+            let last = Self::last_of_chain(tx, session)?;
+            return self.existing(tx, last);
         }
         let named = self.named_slot(tx, user_id, &request.slot)?;
         let own = store::session::open_of_connection(tx, user_id, &request.connection_id)?;
@@ -170,7 +170,8 @@ impl RelayService {
             self.stop_in(tx, holder, StopReason::Moved, Assignment::PassOn)?;
         }
         self.require_entitlement(tx, user_id)?;
-        let session = self.new_session(user_id, slot_id, request, holder.as_ref(), ready);
+        let (node, passed_on_by) = self.node_for(tx, slot_id, request, holder.as_ref())?;
+        let session = self.new_session(user_id, slot_id, request, holder.as_ref(), &node, ready);
         let lease_expires_at = session.started_at + self.0.deps.config.lease;
         let new = NewSession {
             session: &session,
@@ -178,11 +179,35 @@ impl RelayService {
             region_preference: &request.region_preference,
             requested_by: &request.requested_by,
             lease_expires_at,
+            supersedes: None,
         };
         store::session::insert(tx, self.vault(), &new)?;
-        self.assign(tx, holder.map(|holder| holder.id), session.id)?;
+        match passed_on_by {
+            Some(holder_id) => drop(store::assignment::pass_on(tx, holder_id, session.id)?),
+            None => store::assignment::insert(tx, session.id, node.id(), session.started_at)?,
+        }
         self.changed_after(tx, user_id);
         Ok(session)
+    }
+
+    /// The node of the slot's holder, who passes the place on; or one with room.
+    fn node_for(
+        &self,
+        tx: &Tx<'_>,
+        slot_id: SlotId,
+        request: &StartRequest,
+        holder: Option<&Session>,
+    ) -> Result<(Arc<Node>, Option<RelaySessionId>)> {
+        let pool = self.0.deps.nodes.pool();
+        if let Some(holder) = holder {
+            if let Some(node) = holder.node_id.and_then(|id| pool.get(id)) {
+                return Ok((Arc::clone(node), Some(holder.id)));
+            }
+            store::assignment::release(tx, holder.id, self.now())?;
+        }
+        let region = pool.region_or_default(&request.region_preference);
+        let wish = Wish::near(&region, slot_id);
+        Ok((self.require_place(tx, &wish)?, None))
     }
 
     pub(super) fn require_entitlement(&self, tx: &Tx<'_>, user_id: UserId) -> Result<()> {
@@ -197,11 +222,12 @@ impl RelayService {
         slot_id: SlotId,
         request: &StartRequest,
         holder: Option<&Session>,
+        node: &Node,
         ready: Option<SlotId>,
     ) -> Session {
         let config = &self.0.deps.config;
         // A slot whose stream runs on the node needs nothing of it any more.
-        let is_up = ready == Some(slot_id)
+        let is_up = (ready == Some(slot_id) && node.is_local())
             || holder.is_some_and(|holder| holder.status != Status::Provisioning);
         let goes_on = holder.filter(|_| self.0.presence.is_live(slot_id));
         Session {
@@ -214,7 +240,8 @@ impl RelayService {
             } else {
                 Status::Provisioning
             },
-            region: config.region.clone(),
+            region: node.facts.region.clone(),
+            node_id: Some(node.id()),
             started_at: self.now(),
             stopped_at: None,
             stop_reason: None,
@@ -223,34 +250,6 @@ impl RelayService {
             ingest_seconds: 0,
             broadcast_seconds: goes_on.map_or(0, |holder| holder.broadcast_seconds),
         }
-    }
-
-    /// Gives `to` the node of `from`, or one with room.
-    ///
-    /// # Errors
-    /// 503 `capacity_full`.
-    pub(super) fn assign(
-        &self,
-        tx: &Tx<'_>,
-        from: Option<RelaySessionId>,
-        to: RelaySessionId,
-    ) -> Result<()> {
-        if let Some(from) = from
-            && store::assignment::pass_on(tx, from, to)?
-        {
-            return Ok(());
-        }
-        let (config, now) = (&self.0.deps.config, self.now());
-        let node_id = store::assignment::local_node(tx, &config.region, now)?;
-        if !self.0.deps.engine.takes_sessions()
-            || !store::assignment::has_room(tx, node_id, config.capacity)?
-        {
-            let message = "no relay has room for another session: try again shortly";
-            return Err(Error::new(Kind::Unavailable, Code::CapacityFull, message)
-                .reason("capacity_full")
-                .retry_after(FULL_RETRY));
-        }
-        Ok(store::assignment::insert(tx, to, node_id, now)?)
     }
 }
 
@@ -267,6 +266,8 @@ fn first_free_slot(tx: &Tx<'_>, user_id: UserId) -> Result<SlotId> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::tests::Fixture;
     use super::*;
     use crate::plans::Tier;

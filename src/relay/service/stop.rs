@@ -65,8 +65,10 @@ impl RelayService {
     pub async fn stop_all(&self, user_id: UserId, reason: StopReason) -> Result<usize> {
         self.write(move |relay, tx| {
             let open = store::session::open_of_user(tx, user_id)?;
-            for session in &open {
-                relay.stop_in(tx, session, reason, Assignment::Release)?;
+            let draining = store::session::all_draining(tx)?.into_iter();
+            let draining = draining.filter(|session| session.user_id == user_id);
+            for session in open.iter().cloned().chain(draining) {
+                relay.stop_in(tx, &session, reason, Assignment::Release)?;
             }
             Ok(open.len())
         })

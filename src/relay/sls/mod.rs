@@ -192,6 +192,10 @@ impl Engine for SlsEngine {
         self.shared.roster.admitted().await.map(Some)
     }
 
+    fn all_registered(&self) {
+        self.open();
+    }
+
     async fn stats(&self) -> Result<Vec<StreamStats>, EngineError> {
         let now = Instant::now();
         if self.shared.client.contact.is_lost(now) {

@@ -124,6 +124,7 @@ fn api_content(house: &House, route: &str) -> Content {
             "stream_token": house.holder.stream_token(1),
         }),
         "/relay/active" => return Content::Query(format!("connection_id={CONNECTION}")),
+        "/relay/migrate" => json!({"connection_id": CONNECTION, "new_region": "local"}),
         "/relay/stop" | "/relay/health" => json!({"session_id": session_id, "instance_id": ""}),
         "/relay/supervisor/restart" => json!({"part": "sls"}),
         "/auth/logout" | "/user/regenerate-token" => json!({}),

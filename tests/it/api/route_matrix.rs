@@ -157,6 +157,12 @@ const TABLE: &[(&str, &str, Statuses)] = &[
     ("POST", "/api/v1/relay/start", plugins(404, 200)),
     ("GET", "/api/v1/relay/active", plugins(204, 200)),
     ("POST", "/api/v1/relay/health", plugins(404, 200)),
+    // To the region where it is already.
+    ("POST", "/api/v1/relay/migrate", plugins(404, 200)),
+    ("GET", "/api/v1/relay/regions", plugins(200, 200)),
+    ("GET", "/api/v1/relay/manifest", plugins(200, 200)),
+    ("GET", "/api/v1/capacity/status", everybody(200)),
+    ("GET", "/api/v1/ip", plugins(200, 200)),
     ("GET", "/api/v1/usage/current", plugins(200, 200)),
     ("POST", "/api/v1/relay/stop", plugins(404, 200)),
     ("POST", "/api/v1/user/regenerate-token", plugins(200, 200)),

@@ -17,6 +17,7 @@ mod lossy_programs;
 mod obs;
 mod passphrase;
 mod plugin_journey;
+mod pool;
 mod programs;
 mod refusals;
 mod secrets;

@@ -3,14 +3,17 @@
 mod keys;
 mod life;
 mod metering;
+mod migrating;
 mod model;
 mod passphrase;
+mod pool;
 mod property;
 mod starting;
 mod trouble;
 
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -24,6 +27,7 @@ use crate::kernel::seal::Vault;
 use crate::kernel::{Actor, Clock, Error, Result, Role, UnixMillis, Via};
 use crate::plans::{PlanRules, PlansService, Tier, store as plans};
 use crate::relay::model::{ConnectionId, IdempotencyKey, SlotChoice, StartRequest};
+use crate::relay::nodes::{EngineFactory, LocalNode, load};
 use crate::relay::testing::FakeEngine;
 use crate::settings::{AddressSources, AdvertisedPorts, Settings};
 use crate::slots::{Slot, SlotsService, store as slots};
@@ -39,6 +43,27 @@ pub(in crate::relay) struct Fixture {
     pub(in crate::relay) relay: RelayService,
     rules: PlanRules,
     config: RelayConfig,
+    capacity: u32,
+    fleet: Fleet,
+}
+
+/// The engines of external nodes by the address of their API; they outlive a restart of ours.
+#[derive(Clone, Default)]
+pub(in crate::relay) struct Fleet(Arc<Mutex<HashMap<String, Arc<FakeEngine>>>>);
+
+impl Fleet {
+    fn factory(&self) -> EngineFactory {
+        let fleet = self.clone();
+        Arc::new(move |api, _| Ok(fleet.engine(api.url.as_str()) as _))
+    }
+
+    fn engine(&self, url: &str) -> Arc<FakeEngine> {
+        let mut engines = self.0.lock().unwrap();
+        let engine = engines
+            .entry(url.to_owned())
+            .or_insert_with(FakeEngine::new);
+        Arc::clone(engine)
+    }
 }
 
 /// Billing is configured, so that plans limit.
@@ -55,10 +80,16 @@ impl Fixture {
     }
 
     async fn with(rules: PlanRules, config: RelayConfig) -> Self {
+        Self::with_capacity(rules, config, 10_000).await
+    }
+
+    async fn with_capacity(rules: PlanRules, config: RelayConfig, capacity: u32) -> Self {
         let (folder, store) = crate::db::testing::main_store();
         let clock = ManualClock::starting_at(NOON);
         let engine = FakeEngine::new();
-        let relay = service(&store, &clock, &engine, rules, &config).await;
+        let fleet = Fleet::default();
+        let local = local_node(&engine, capacity);
+        let relay = service(&store, &clock, local, &fleet, rules, &config).await;
         Self {
             _folder: folder,
             store,
@@ -67,6 +98,8 @@ impl Fixture {
             relay,
             rules,
             config,
+            capacity,
+            fleet,
         }
     }
 
@@ -76,7 +109,8 @@ impl Fixture {
         self.relay = service(
             &self.store,
             &self.clock,
-            &self.engine,
+            local_node(&self.engine, self.capacity),
+            &self.fleet,
             self.rules,
             &self.config,
         )
@@ -164,10 +198,18 @@ fn key() -> IdempotencyKey {
     }
 }
 
+fn local_node(engine: &Arc<FakeEngine>, capacity: u32) -> LocalNode {
+    LocalNode {
+        capacity,
+        ..LocalNode::new(Arc::clone(engine) as _)
+    }
+}
+
 async fn service(
     store: &Store,
     clock: &Arc<ManualClock>,
-    engine: &Arc<FakeEngine>,
+    local: LocalNode,
+    fleet: &Fleet,
     rules: PlanRules,
     config: &RelayConfig,
 ) -> RelayService {
@@ -185,12 +227,13 @@ async fn service(
         },
     };
     let settings = Settings::load(store.clone(), clock.clone(), sources).await;
+    let nodes = load(store, &clock, &vault, local, fleet.factory()).await;
     RelayService::new(RelayDeps {
         store: store.clone(),
         plans: PlansService::new(store.clone(), clock.clone(), rules),
         slots: SlotsService::new(store.clone(), clock.clone(), Arc::clone(&vault)),
         settings: settings.unwrap(),
-        engine: Arc::clone(engine) as _,
+        nodes: nodes.unwrap(),
         config: config.clone(),
         clock,
         vault,

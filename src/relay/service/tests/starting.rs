@@ -219,11 +219,8 @@ async fn parallel_connections_do_not_pass_the_limit_together() {
 
 #[tokio::test]
 async fn a_full_relay_is_told_and_leaves_nothing_behind() {
-    let config = RelayConfig {
-        capacity: 1,
-        ..RelayConfig::default()
-    };
-    let fixture = Fixture::with(PlanRules::default(), config).await;
+    let (rules, config) = (PlanRules::default(), RelayConfig::default());
+    let fixture = Fixture::with_capacity(rules, config, 1).await;
     let actor = fixture.user(Tier::Free, 2).await;
     let key = key();
     let first = fixture.start(&actor, "a", SlotChoice::FirstFree).await;

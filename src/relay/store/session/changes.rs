@@ -19,6 +19,8 @@ pub(in crate::relay) struct NewSession<'a> {
     pub(in crate::relay) region_preference: &'a str,
     pub(in crate::relay) requested_by: &'a str,
     pub(in crate::relay) lease_expires_at: UnixMillis,
+    /// The session that a migration replaces with it.
+    pub(in crate::relay) supersedes: Option<RelaySessionId>,
 }
 
 /// Stores a session.
@@ -34,8 +36,8 @@ pub(in crate::relay) fn insert(
             "INSERT INTO relay_session (id, user_id, slot_id, connection_id, status, region,
                  region_preference, requested_by, credentials_sealed, started_at_ms,
                  lease_expires_at_ms, grace_window_seconds, max_session_seconds, broadcast_seconds,
-                 updated_at_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?10)",
+                 supersedes_session_id, updated_at_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?10)",
         )?
         .execute((
             session.id,
@@ -52,9 +54,11 @@ pub(in crate::relay) fn insert(
             whole_seconds(session.grace_window),
             whole_seconds(session.max_session),
             i64::try_from(session.broadcast_seconds).unwrap_or(i64::MAX),
+            new.supersedes,
         ))?;
     Ok(())
 }
+
 fn whole_seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
@@ -109,6 +113,18 @@ pub(in crate::relay) fn transition(
         )?
         .execute((id, from, to, now))?;
     Ok(changed == 1)
+}
+
+/// Notes the region of the node at which a session has its place now.
+pub(in crate::relay) fn put_region(
+    connection: &Connection,
+    id: RelaySessionId,
+    region: &str,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE relay_session SET region = ?2 WHERE id = ?1 AND region <> ?2")?
+        .execute((id, region))?;
+    Ok(())
 }
 
 /// Says otherwise why a stopped session ended.

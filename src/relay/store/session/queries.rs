@@ -26,7 +26,9 @@ macro_rules! select {
         concat!(
             "SELECT id, user_id, slot_id, connection_id, status, region,
                     started_at_ms, stopped_at_ms, stop_reason, grace_window_seconds,
-                    max_session_seconds, ingest_seconds, broadcast_seconds
+                    max_session_seconds, ingest_seconds, broadcast_seconds,
+                    (SELECT node_id FROM assignment INDEXED BY assignment_open_session
+                     WHERE session_id = relay_session.id AND released_at_ms IS NULL) AS node_id
              FROM relay_session ",
             $rest
         )
@@ -173,6 +175,12 @@ pub(in crate::relay) fn all_open(connection: &Connection) -> Result<Vec<Session>
     Ok(sessions)
 }
 
+/// The old halves of migrations that go on.
+pub(in crate::relay) fn all_draining(connection: &Connection) -> Result<Vec<Session>> {
+    let sql = select!("INDEXED BY relay_session_draining WHERE status = 'draining'");
+    list(connection, sql, &[])
+}
+
 /// The open sessions of a user, newest first.
 pub(in crate::relay) fn open_of_user(
     connection: &Connection,
@@ -274,6 +282,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Session> {
         connection_id: row.get("connection_id")?,
         status: row.get("status")?,
         region: row.get("region")?,
+        node_id: row.get("node_id")?,
         started_at: row.get("started_at_ms")?,
         stopped_at: row.get("stopped_at_ms")?,
         stop_reason: row.get("stop_reason")?,

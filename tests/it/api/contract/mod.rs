@@ -3,6 +3,7 @@
 //! Invariant: a shape is compared as a whole, so a key that comes or goes is noticed.
 
 mod health;
+mod pool;
 mod relay_start;
 mod relay_stop;
 mod sessions;

@@ -1,0 +1,154 @@
+//! A node as an operator describes it, before it is checked.
+//!
+//! Invariant: the key leaves this type only towards the local socket, whose file only our user can open.
+
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize, Serializer};
+use url::Url;
+
+use super::model::{ExternalApi, NewNode, NodeAddress};
+use crate::kernel::secret::SecretString;
+use crate::kernel::{Error, Result};
+use crate::settings::AdvertisedPorts;
+
+/// What an operator says of a node to add.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NodeSpec {
+    /// What operators call it.
+    pub name: String,
+    /// Its region, such as `us-central`.
+    pub region: String,
+    /// The base of its management API.
+    pub url: String,
+    /// The API's key.
+    #[serde(serialize_with = "expose")]
+    pub key: SecretString,
+    /// Where it tells of the links of bonded publishers.
+    pub link_stats_url: Option<String>,
+    /// Where phones and players reach it; the host of `url` when there is none.
+    pub public_host: Option<String>,
+    /// Sessions that it takes.
+    pub capacity: u32,
+    /// Bonded publishers (UDP).
+    pub srtla_port: u16,
+    /// Plain SRT publishers (UDP).
+    pub srt_publish_port: u16,
+    /// SRT players (UDP).
+    pub srt_play_port: u16,
+    /// Statistics (TCP).
+    pub stats_port: u16,
+}
+
+fn expose<S: Serializer>(
+    key: &SecretString,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_str(key.expose_secret())
+}
+
+impl NodeSpec {
+    /// The checked node.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the field.
+    pub fn check(self) -> Result<NewNode> {
+        let url = parse("url", &self.url)?;
+        let host = self.public_host.as_deref().or_else(|| url.host_str());
+        let new = NewNode {
+            name: self.name,
+            region: self.region,
+            capacity: self.capacity,
+            public: NodeAddress {
+                host: host.unwrap_or_default().to_owned(),
+                ports: AdvertisedPorts {
+                    srtla: self.srtla_port,
+                    srt_publish: self.srt_publish_port,
+                    srt_play: self.srt_play_port,
+                    stats: self.stats_port,
+                },
+            },
+            api: ExternalApi {
+                key: self.key,
+                link_stats_url: self
+                    .link_stats_url
+                    .as_deref()
+                    .map(|text| parse("link_stats_url", text))
+                    .transpose()?,
+                url,
+            },
+        };
+        new.check()
+    }
+}
+
+fn parse(field: &'static str, text: &str) -> Result<Url> {
+    Url::parse(text).map_err(|_| {
+        let message = "give an address such as http://198.51.100.7:8090";
+        Error::invalid_field(field, "invalid_url", message)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> NodeSpec {
+        NodeSpec {
+            name: "kc1".to_owned(),
+            region: "US-Central".to_owned(),
+            url: "http://198.51.100.7:8090".to_owned(),
+            key: SecretString::from("a key"),
+            link_stats_url: None,
+            public_host: None,
+            capacity: 10,
+            srtla_port: 5000,
+            srt_publish_port: 4001,
+            srt_play_port: 4000,
+            stats_port: 8090,
+        }
+    }
+
+    fn good() -> NodeSpec {
+        NodeSpec {
+            key: SecretString::from("key"),
+            ..spec()
+        }
+    }
+
+    fn refused(change: impl FnOnce(&mut NodeSpec), field: &str) {
+        let mut spec = good();
+        change(&mut spec);
+        let error = spec.check().unwrap_err();
+        assert!(error.to_string().contains(field), "{error}");
+    }
+
+    #[test]
+    fn a_node_is_known_by_the_host_of_its_api_unless_it_says_otherwise() {
+        let new = good().check().unwrap();
+        assert_eq!(new.region, "us-central");
+        assert_eq!(new.public.host, "198.51.100.7");
+        assert!(!format!("{:?}", spec()).contains("a key"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_node_is_told_by_its_field() {
+        refused(|spec| spec.key = SecretString::from("a key"), "key");
+        for url in [
+            "198.51.100.7",
+            "ftp://x",
+            "http://a:b@x",
+            "http://x?y",
+            "http://x#y",
+        ] {
+            refused(|spec| url.clone_into(&mut spec.url), "url");
+        }
+        refused(|spec| spec.capacity = 0, "capacity");
+        refused(|spec| spec.srtla_port = 0, "ports");
+        refused(|spec| "auto".clone_into(&mut spec.region), "region");
+        refused(|spec| "  ".clone_into(&mut spec.name), "name");
+        refused(
+            |spec| spec.public_host = Some("a b".to_owned()),
+            "public_host",
+        );
+    }
+}
