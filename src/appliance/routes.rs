@@ -171,7 +171,7 @@ enum Gate {
 /// because each `Router::layer` boxes every route once more.
 fn wrap(router: Router<App>, app: &App, around: &Around, gate: Gate) -> Router {
     let public_url = app.0.settings.public_address().url.clone();
-    let ask_gate = || from_fn_with_state(app.clone(), setup::gate::<App>);
+    let ask_gate = || setup::GateLayer::new(app.clone());
     let stack = ServiceBuilder::new()
         .layer(from_fn_with_state(around.clone(), http::around))
         .layer(http::csrf(&public_url))

@@ -100,6 +100,12 @@ impl AccountsService {
         Ok(exists)
     }
 
+    /// Whether it is known without asking that somebody owns this appliance.
+    #[must_use]
+    pub fn is_known_to_have_owner(&self) -> bool {
+        self.0.has_owner.load(Ordering::Relaxed)
+    }
+
     /// Writes when sessions were last heard of; returns how many rows.
     ///
     /// # Errors

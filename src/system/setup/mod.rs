@@ -10,5 +10,5 @@ pub mod pages;
 mod service;
 mod store;
 
-pub use gate::gate;
+pub use gate::{Gate, GateLayer};
 pub use service::{Claim, SetupDeps, SetupService};

@@ -65,6 +65,12 @@ impl SetupService {
         self.0.accounts.has_owner().await
     }
 
+    /// Whether it is known without asking that somebody owns this appliance.
+    #[must_use]
+    pub fn is_known_to_be_claimed(&self) -> bool {
+        self.0.accounts.is_known_to_have_owner()
+    }
+
     /// Makes a new one-time address, which replaces the one before, and writes it to
     /// `<data>/setup-token`.
     ///
