@@ -15,9 +15,9 @@ use sha2::{Digest, Sha256};
 
 use super::config::{DockerConfig, Identity};
 use super::error::DockerError;
-use super::template::{Part, files_owner, hexadecimal};
+use super::template::{Part, files_owner};
 use crate::files::write_private;
-use crate::kernel::secret::{ExposeSecret, SecretString};
+use crate::kernel::secret::{ExposeSecret, SecretString, hex};
 
 /// The most that SLS accepts. Source: its `rate_limit_*` directives.
 const RATE_LIMIT: u32 = 1000;
@@ -150,7 +150,7 @@ fn seed_database(path: &Path, key: &SecretString) -> rusqlite::Result<()> {
          );",
     )?;
     let digest = Sha256::digest(key.expose_secret().as_bytes());
-    let hash = hexadecimal(&digest);
+    let hash = hex(&digest);
     connection.execute(
         "INSERT INTO api_keys (key_hash, name, permissions, active) VALUES (?1, 'glb', 'admin', 1)
          ON CONFLICT (key_hash) DO UPDATE SET permissions = 'admin', active = 1",

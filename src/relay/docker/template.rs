@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::config::{DockerConfig, Identity, Layout};
 use super::seed;
+use crate::kernel::secret::hex;
 
 /// Carries the instance id of whose a container or network is.
 pub(super) const INSTANCE_LABEL: &str = "io.glb.instance";
@@ -294,16 +295,7 @@ fn hash_of(body: &ContainerCreateBody, settings: &str) -> String {
         .chain_update(text)
         .chain_update(settings)
         .finalize();
-    hexadecimal(&digest)
-}
-
-/// Bytes as digits.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut hex, byte| {
-        use std::fmt::Write;
-        write!(hex, "{byte:02x}").expect("a string takes all");
-        hex
-    })
+    hex(&digest)
 }
 
 #[cfg(test)]
