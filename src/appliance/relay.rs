@@ -39,10 +39,7 @@ pub(super) struct LocalRelay {
 #[derive(Debug, Clone)]
 enum Running {
     Embedded(Arc<EmbeddedRelay>),
-    Docker {
-        relay: DockerRelay,
-        sls: Arc<SlsEngine>,
-    },
+    Docker(DockerRelay),
     External(Arc<SlsEngine>),
 }
 
@@ -90,12 +87,11 @@ impl LocalRelay {
         if keys.ports.link_stats != 0 {
             sls.link_stats_url = Some(url(keys.ports.link_stats, "/stats")?);
         }
-        let sls = Arc::new(SlsEngine::new(&sls)?);
         let relay = DockerRelay::new(SupervisorDeps {
             config: docker_config,
             identity,
             key,
-            inner: Arc::clone(&sls) as _,
+            inner: Arc::new(SlsEngine::new(&sls)?),
             clock: clock.clone(),
             port_holder,
         });
@@ -104,7 +100,7 @@ impl LocalRelay {
             why,
             latency: keys.latency_min..=keys.latency_max,
             media: [keys.ports.srtla, keys.ports.publish, keys.ports.play].map(media),
-            engine: Running::Docker { relay, sls },
+            engine: Running::Docker(relay),
         })
     }
 
@@ -124,7 +120,7 @@ impl LocalRelay {
     pub(super) fn engine(&self) -> Arc<dyn Engine> {
         match &self.engine {
             Running::Embedded(engine) => Arc::clone(engine) as _,
-            Running::Docker { relay, .. } => Arc::new(relay.clone()),
+            Running::Docker(relay) => Arc::new(relay.clone()),
             Running::External(sls) => Arc::clone(sls) as _,
         }
     }
@@ -133,7 +129,7 @@ impl LocalRelay {
     pub(super) fn supervision(&self) -> Supervision {
         let docker = match &self.engine {
             Running::Embedded(_) | Running::External(_) => None,
-            Running::Docker { relay, .. } => Some(relay.clone()),
+            Running::Docker(relay) => Some(relay.clone()),
         };
         Supervision::new(self.engine().name(), self.why.clone(), docker)
     }
@@ -151,7 +147,7 @@ impl LocalRelay {
     /// Begins to look after containers, before anybody is registered with them.
     pub(super) async fn begin_work(&self, tasks: &Tasks) {
         tracing::info!(engine = self.engine().name(), why = self.why, "the relay");
-        let Running::Docker { relay, .. } = &self.engine else {
+        let Running::Docker(relay) = &self.engine else {
             return;
         };
         let relay = relay.clone();
@@ -164,17 +160,14 @@ impl LocalRelay {
 
     /// Every slot is registered now, so that a key it does not know is unknown indeed.
     pub(super) fn open(&self) {
-        match &self.engine {
-            Running::Embedded(engine) => engine.open(),
-            Running::Docker { sls, .. } | Running::External(sls) => sls.open(),
-        }
+        self.engine().all_registered();
     }
 
     /// Says goodbye to encoders and players. What is no part of this process goes on without us.
     pub(super) async fn shut_down(&self) {
         match &self.engine {
             Running::Embedded(engine) => engine.shutdown().await,
-            Running::Docker { .. } | Running::External(_) => {}
+            Running::Docker(_) | Running::External(_) => {}
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::db::Store;
 use crate::kernel::ids::SlotId;
 use crate::kernel::{Clock, Result, UnixMillis};
 use crate::relay::Nodes;
+use crate::relay::engine::Capabilities;
 
 /// Samples deleted in one write, so that the writer is not held.
 const RETENTION_BATCH: u32 = 5_000;
@@ -74,19 +75,17 @@ impl LiveService {
     /// Whether the relay can encrypt, so that a slot may have a passphrase.
     #[must_use]
     pub fn can_encrypt(&self) -> bool {
-        self.poller
-            .nodes
-            .local()
-            .engine
-            .capabilities()
-            .has_passphrase
+        self.local_capabilities().has_passphrase
     }
 
     /// Whether the relay can cut off who is connected.
     #[must_use]
     pub fn can_cut_off(&self) -> bool {
-        let local = self.poller.nodes.local();
-        local.engine.capabilities().can_disconnect
+        self.local_capabilities().can_disconnect
+    }
+
+    fn local_capabilities(&self) -> Capabilities {
+        self.poller.nodes.local().engine.capabilities()
     }
 
     /// Reads how the slots stood when the server stopped. Once, before [`Self::poll`].

@@ -308,7 +308,8 @@ pub trait Engine: Send + Sync + fmt::Debug {
         Ok(None)
     }
 
-    /// Every slot that it shall have was registered once since it was made: it may forget others of ours.
+    /// Every slot that it shall have was registered once since it was made: a key that it does not know is
+    /// unknown indeed, and it may forget other slots of ours. It may be told again.
     fn all_registered(&self) {}
 
     /// Figures of every stream that has a publisher or a player.

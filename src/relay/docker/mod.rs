@@ -205,6 +205,10 @@ impl Engine for DockerRelay {
         self.inner().disconnect(slot_id, target).await
     }
 
+    fn all_registered(&self) {
+        self.inner().all_registered();
+    }
+
     async fn stats(&self) -> Result<Vec<StreamStats>, EngineError> {
         self.inner().stats().await
     }

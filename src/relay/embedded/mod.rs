@@ -310,6 +310,10 @@ impl Engine for EmbeddedRelay {
             .await
     }
 
+    fn all_registered(&self) {
+        self.open();
+    }
+
     async fn stats(&self) -> Result<Vec<StreamStats>, EngineError> {
         self.ask(Command::Stats).await
     }

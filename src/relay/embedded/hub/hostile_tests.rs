@@ -93,6 +93,34 @@ fn register(hub: &mut Hub, publish_key: &str, play_key: &str) -> SlotId {
     slot_id
 }
 
+/// A stream, and a publisher and a player of another slot who mean harm.
+struct Beset {
+    hub: Hub,
+    encoder: Caller,
+    player: Caller,
+    bad_encoder: Caller,
+    bad_player: Caller,
+}
+
+impl Beset {
+    fn with(config: &EmbeddedConfig) -> Self {
+        let mut hub = Hub::new(START, config, [3; 32]);
+        hub.open();
+        register(&mut hub, "live_a", "play_a");
+        register(&mut hub, "live_b", "play_b");
+        let mut connect = |direction, address, key| {
+            Caller::connect(&mut hub, START, direction, address, key).unwrap()
+        };
+        Self {
+            encoder: connect(Direction::Publish, "127.0.0.1:1", "live_a"),
+            player: connect(Direction::Play, "127.0.0.1:2", "play_a"),
+            bad_encoder: connect(Direction::Publish, "127.0.0.3:1", "live_b"),
+            bad_player: connect(Direction::Play, "127.0.0.3:2", "play_b"),
+            hub,
+        }
+    }
+}
+
 #[test]
 fn a_storm_of_mutated_packets_leaves_a_stream_untouched_and_memory_bounded() {
     let config = EmbeddedConfig {
@@ -100,17 +128,13 @@ fn a_storm_of_mutated_packets_leaves_a_stream_untouched_and_memory_bounded() {
         player_queue_bytes: 300_000,
         ..EmbeddedConfig::default()
     };
-    let mut hub = Hub::new(START, &config, [3; 32]);
-    hub.open();
-    register(&mut hub, "live_a", "play_a");
-    register(&mut hub, "live_b", "play_b");
-    let connect = |hub: &mut Hub, direction, address, key| {
-        Caller::connect(hub, START, direction, address, key).unwrap()
-    };
-    let mut encoder = connect(&mut hub, Direction::Publish, "127.0.0.1:1", "live_a");
-    let player = connect(&mut hub, Direction::Play, "127.0.0.1:2", "play_a");
-    let bad_encoder = connect(&mut hub, Direction::Publish, "127.0.0.3:1", "live_b");
-    let bad_player = connect(&mut hub, Direction::Play, "127.0.0.3:2", "play_b");
+    let Beset {
+        mut hub,
+        mut encoder,
+        player,
+        bad_encoder,
+        bad_player,
+    } = Beset::with(&config);
     let mut storm = Storm {
         seed: 0x1234_5678_9ABC_DEF1,
         corpus: corpus(&bad_encoder, &bad_player),
@@ -209,17 +233,13 @@ fn every_packet_type_cut_at_every_byte_and_with_every_length_wrong_costs_a_count
         publisher_buffer_bytes: 300_000,
         ..EmbeddedConfig::default()
     };
-    let mut hub = Hub::new(START, &config, [3; 32]);
-    hub.open();
-    register(&mut hub, "live_a", "play_a");
-    register(&mut hub, "live_b", "play_b");
-    let connect = |hub: &mut Hub, direction, address, key| {
-        Caller::connect(hub, START, direction, address, key).unwrap()
-    };
-    let mut encoder = connect(&mut hub, Direction::Publish, "127.0.0.1:1", "live_a");
-    let player = connect(&mut hub, Direction::Play, "127.0.0.1:2", "play_a");
-    let bad_encoder = connect(&mut hub, Direction::Publish, "127.0.0.3:1", "live_b");
-    let bad_player = connect(&mut hub, Direction::Play, "127.0.0.3:2", "play_b");
+    let Beset {
+        mut hub,
+        mut encoder,
+        player,
+        bad_encoder,
+        bad_player,
+    } = Beset::with(&config);
     let stranger: SocketAddr = "127.0.0.4:9".parse().unwrap();
     let mut packets = corpus(&bad_encoder, &bad_player);
     packets.truncate(18);
