@@ -103,6 +103,11 @@ mod tests {
     use crate::settings::AdvertisedPorts;
 
     fn urls(passphrase: Option<&str>) -> ClientUrls {
+        let (host, url) = ("relay.example.net", "http://relay.example.net:8080");
+        urls_at(host, url, passphrase)
+    }
+
+    fn urls_at(host: &str, url: &str, passphrase: Option<&str>) -> ClientUrls {
         let keys = SlotKeys {
             publish: SecretString::from("live_aa"),
             play: SecretString::from("play_bb"),
@@ -110,8 +115,8 @@ mod tests {
             passphrase: passphrase.map(SecretString::from),
         };
         let address = PublicAddress {
-            host: "relay.example.net".to_owned(),
-            url: "http://relay.example.net:8080".to_owned(),
+            host: host.to_owned(),
+            url: url.to_owned(),
             ipv4: Ipv4Addr::LOCALHOST,
             ports: AdvertisedPorts {
                 srtla: 5000,
@@ -167,24 +172,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_host_stands_in_brackets_in_every_url() {
-        let keys = SlotKeys {
-            publish: SecretString::from("live_aa"),
-            play: SecretString::from("play_bb"),
-            stats: SecretString::from("stats_cc"),
-            passphrase: None,
-        };
-        let address = PublicAddress {
-            host: "2001:db8::1".to_owned(),
-            url: "http://[2001:db8::1]:8080".to_owned(),
-            ipv4: Ipv4Addr::LOCALHOST,
-            ports: AdvertisedPorts {
-                srtla: 5000,
-                srt_publish: 4001,
-                srt_play: 4000,
-                stats: 8090,
-            },
-        };
-        let urls = ClientUrls::new(&address, &keys, Duration::from_secs(2));
+        let urls = urls_at("2001:db8::1", "http://[2001:db8::1]:8080", None);
         for url in [
             urls.srtla,
             urls.srt,

@@ -90,7 +90,7 @@ impl AccountsService {
     /// # Errors
     /// The store's.
     pub async fn has_owner(&self) -> Result<bool> {
-        if self.0.has_owner.load(Ordering::Relaxed) {
+        if self.is_known_to_have_owner() {
             return Ok(true);
         }
         let exists = self.0.store.read(store::owner_exists).await?;
