@@ -167,17 +167,7 @@ impl LoadPlayer {
         self.acknowledged_at = now;
         self.acknowledged = self.next;
         self.ack_number += 1;
-        // Next, round trip and its variance, free buffer, then rates that nobody relies on.
-        let words = [
-            self.sequence(self.next),
-            10_000,
-            5_000,
-            8_192,
-            1_000,
-            10_000,
-            1_250_000,
-        ];
-        let body = srt_wire::to_bytes(&words);
+        let body = srt_wire::acknowledgement(self.sequence(self.next), 10_000);
         self.connection
             .send_control(ControlKind::Ack, self.ack_number, &body);
     }

@@ -9,7 +9,9 @@ use std::process::{ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::stage::PATIENCE;
 use crate::net::program::{self, Program};
+use crate::net::ts;
 
 /// What a program has written to stdout so far.
 pub(super) type Written = Arc<Mutex<Vec<u8>>>;
@@ -40,6 +42,17 @@ pub(super) fn ffmpeg_recorder(
 /// A player that decodes everything and complains about anything.
 pub(super) fn ffmpeg_decoder(source: &str) -> Program {
     Program::spawn(ffmpeg(&format!("-xerror -i {source} -f null -")))
+}
+
+/// Fails unless the transport stream in `file` has no gap and decodes to its end; what the decoder said.
+#[track_caller]
+pub(super) fn decodes_whole(file: &Path) -> String {
+    let continuity = ts::continuity(&std::fs::read(file).unwrap());
+    assert!(continuity.is_clean(), "{continuity:?}");
+    let mut decoder = ffmpeg_decoder(&file.display().to_string());
+    let status = decoder.wait(PATIENCE).expect("decoding ends");
+    assert!(status.success(), "{}", decoder.stderr());
+    decoder.stderr()
 }
 
 /// ffmpeg counts the latency in microseconds.

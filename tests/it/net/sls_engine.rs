@@ -37,6 +37,14 @@ pub(super) fn spec(slot_id: SlotId, publish: &str, play: &str) -> StreamSpec {
     }
 }
 
+/// A slot of its own at an engine, with the keys `live_a` and `play_a`.
+pub(super) async fn registered(engine: &SlsEngine) -> SlotId {
+    let slot_id = SlotId::generate();
+    let spec = spec(slot_id, "live_a", "play_a");
+    engine.register(spec).await.unwrap();
+    slot_id
+}
+
 /// The keys that the fake has, without descriptions.
 pub(super) fn pairs(fake: &FakeSls) -> Vec<(String, String)> {
     let mut pairs: Vec<_> = fake
@@ -263,11 +271,7 @@ async fn a_rate_limit_that_somebody_else_used_up_is_waited_out() {
 async fn every_fault_is_a_state_with_a_reason_that_ends_with_it() {
     let fake = FakeSls::start();
     let engine = engine(&fake);
-    let slot_id = SlotId::generate();
-    engine
-        .register(spec(slot_id, "live_a", "play_a"))
-        .await
-        .unwrap();
+    let slot_id = registered(&engine).await;
     for (fault, word) in [
         (Fault::Hang, "does not answer"),
         (Fault::Garbage, "another program"),

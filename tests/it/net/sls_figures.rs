@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use glb::kernel::ids::SlotId;
 use glb::relay::engine::{Ended, Engine, EngineEvent, PublisherStats, Target};
 use glb::relay::sls::{SlsConfig, SlsEngine};
+use tokio::sync::broadcast::Receiver;
 
 use super::fake_sls::FakeSls;
-use super::sls_engine::{config, engine, pairs, spec};
+use super::sls_engine::{config, engine, pairs, registered, spec};
 use crate::harness::eventually::eventually;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -18,19 +18,19 @@ async fn publisher(engine: &SlsEngine) -> Option<PublisherStats> {
     streams.into_iter().next()?.publisher
 }
 
+async fn expect(events: &mut Receiver<EngineEvent>, event: EngineEvent) {
+    let next = tokio::time::timeout(PATIENCE, events.recv()).await;
+    assert_eq!(next.unwrap().unwrap(), event);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_line_is_silence_long_before_sls_says_so() {
     let fake = FakeSls::start();
     let engine = engine(&fake);
     let mut events = engine.events();
-    let slot_id = SlotId::generate();
-    engine
-        .register(spec(slot_id, "live_a", "play_a"))
-        .await
-        .unwrap();
+    let slot_id = registered(&engine).await;
     assert!(fake.publish("live_a", 5_000, LATENCY));
-    let next = tokio::time::timeout(PATIENCE, events.recv()).await;
-    assert_eq!(next.unwrap().unwrap(), EngineEvent::MediaStarted(slot_id));
+    expect(&mut events, EngineEvent::MediaStarted(slot_id)).await;
     eventually(PATIENCE, "a bitrate", async || {
         publisher(&engine)
             .await
@@ -49,12 +49,10 @@ async fn a_dead_line_is_silence_long_before_sls_says_so() {
     assert_eq!(shown.bitrate_1s_kbps, 0);
     // His id is busy until SLS has noticed, and free afterwards.
     assert!(!fake.publish("live_a", 5_000, LATENCY));
-    let next = tokio::time::timeout(PATIENCE, events.recv()).await;
     let gone = EngineEvent::PublisherGone(slot_id, Ended::Error);
-    assert_eq!(next.unwrap().unwrap(), gone);
+    expect(&mut events, gone).await;
     assert!(fake.publish("live_a", 5_000, LATENCY));
-    let next = tokio::time::timeout(PATIENCE, events.recv()).await;
-    assert_eq!(next.unwrap().unwrap(), EngineEvent::MediaStarted(slot_id));
+    expect(&mut events, EngineEvent::MediaStarted(slot_id)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,17 +60,9 @@ async fn publishers_of_a_node_that_crashed_are_waited_for_and_come_back() {
     let mut fake = FakeSls::start();
     let engine = engine(&fake);
     let mut events = engine.events();
-    let slot_id = SlotId::generate();
-    engine
-        .register(spec(slot_id, "live_a", "play_a"))
-        .await
-        .unwrap();
+    let slot_id = registered(&engine).await;
     assert!(fake.publish("live_a", 5_000, LATENCY));
-    let mut expected = async |event: EngineEvent| {
-        let next = tokio::time::timeout(PATIENCE, events.recv()).await;
-        assert_eq!(next.unwrap().unwrap(), event);
-    };
-    expected(EngineEvent::MediaStarted(slot_id)).await;
+    expect(&mut events, EngineEvent::MediaStarted(slot_id)).await;
     fake.stop();
     // Nothing is known of them: no figures are better than old ones.
     eventually(PATIENCE, "no figures", async || {
@@ -80,9 +70,10 @@ async fn publishers_of_a_node_that_crashed_are_waited_for_and_come_back() {
     })
     .await;
     fake.start_again(true);
-    expected(EngineEvent::PublisherGone(slot_id, Ended::Error)).await;
+    let gone = EngineEvent::PublisherGone(slot_id, Ended::Error);
+    expect(&mut events, gone).await;
     assert!(fake.publish("live_a", 5_000, LATENCY));
-    expected(EngineEvent::MediaStarted(slot_id)).await;
+    expect(&mut events, EngineEvent::MediaStarted(slot_id)).await;
     assert_eq!(fake.count("POST"), 1);
 }
 
@@ -90,11 +81,7 @@ async fn publishers_of_a_node_that_crashed_are_waited_for_and_come_back() {
 async fn disconnecting_lets_nobody_new_in_and_shows_who_stays() {
     let fake = FakeSls::start();
     let engine = engine(&fake);
-    let slot_id = SlotId::generate();
-    engine
-        .register(spec(slot_id, "live_a", "play_a"))
-        .await
-        .unwrap();
+    let slot_id = registered(&engine).await;
     assert!(fake.publish("live_a", 5_000, LATENCY));
     let is_shown = async || publisher(&engine).await.is_some();
     eventually(PATIENCE, "the publisher is shown", is_shown).await;
@@ -129,11 +116,7 @@ async fn the_links_of_the_only_bonded_publisher_are_shown() {
     })
     .unwrap();
     assert!(engine.capabilities().has_links);
-    let slot_id = SlotId::generate();
-    engine
-        .register(spec(slot_id, "live_a", "play_a"))
-        .await
-        .unwrap();
+    registered(&engine).await;
     assert!(fake.publish("live_a", 5_000, LATENCY));
     let begun = Instant::now();
     eventually(PATIENCE, "both links", async || {

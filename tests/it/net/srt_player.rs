@@ -247,17 +247,7 @@ impl Work {
         self.asked = Some((self.ack_number, now));
         let round_trip_us = u32::try_from(self.round_trip.as_micros()).unwrap_or(u32::MAX);
         let next = self.gaps.sequence(self.acknowledged);
-        // Next, round trip and its variance, free buffer, then rates that nobody relies on.
-        let words = [
-            next,
-            round_trip_us,
-            round_trip_us / 2,
-            8_192,
-            1_000,
-            10_000,
-            1_250_000,
-        ];
-        let body = srt_wire::to_bytes(&words);
+        let body = srt_wire::acknowledgement(next, round_trip_us);
         self.connection
             .send_control(ControlKind::Ack, self.ack_number, &body);
     }

@@ -274,6 +274,20 @@ pub(crate) fn to_bytes(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_be_bytes()).collect()
 }
 
+/// The body of an acknowledgement of everything before `next`.
+pub(crate) fn acknowledgement(next: u32, round_trip_us: u32) -> Vec<u8> {
+    // Next, round trip and its variance, free buffer, then rates that nobody relies on.
+    to_bytes(&[
+        next,
+        round_trip_us,
+        round_trip_us / 2,
+        8_192,
+        1_000,
+        10_000,
+        1_250_000,
+    ])
+}
+
 /// The sequence number `steps` after `sequence`.
 pub(crate) fn after(sequence: u32, steps: u32) -> u32 {
     sequence.wrapping_add(steps) & SEQUENCE_MASK
