@@ -96,6 +96,9 @@ pub(super) async fn compose(
     let figures = Figures::default();
     let nodes = nodes(opened, &engine).await?;
     let relay = relay(config, opened, &settings, &nodes);
+    opened.plans.load_rules().await?;
+    opened.plans.follow(opened.slots.clone());
+    opened.plans.follow(relay.follower());
     let live = LiveService::new(
         nodes,
         Arc::new(relay.clone()),
@@ -108,6 +111,7 @@ pub(super) async fn compose(
     let plugin = plugin(config, opened, &settings);
     let inputs = JobInputs {
         accounts: opened.accounts.clone(),
+        plans: opened.plans.clone(),
         plugin: plugin.clone(),
         relay: relay.clone(),
         live: live.clone(),

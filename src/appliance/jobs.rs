@@ -8,6 +8,7 @@ use crate::accounts::jobs as accounts;
 use crate::db::Store;
 use crate::jobs::{Job, job};
 use crate::live::{LiveService, Looked};
+use crate::plans::{PlansService, jobs as plans_jobs};
 use crate::plugin::PluginService;
 use crate::plugin::jobs as plugin;
 use crate::relay::RelayService;
@@ -23,6 +24,7 @@ const HOUR: Duration = Duration::from_hours(1);
 #[derive(Debug, Clone)]
 pub(super) struct JobInputs {
     pub(super) accounts: AccountsService,
+    pub(super) plans: PlansService,
     pub(super) plugin: PluginService,
     pub(super) relay: RelayService,
     pub(super) live: LiveService,
@@ -89,9 +91,15 @@ fn of_accounts(inputs: &JobInputs) -> Vec<Job> {
 }
 
 fn of_relay(inputs: &JobInputs) -> Vec<Job> {
-    let JobInputs { relay, .. } = inputs;
+    let JobInputs { relay, plans, .. } = inputs;
     let limit = MINUTE;
     vec![
+        job(
+            "cycle_roll_over",
+            HOUR,
+            10 * MINUTE,
+            on!(plans, plans_jobs::roll_over),
+        ),
         job("lease_expiry", 5 * SECOND, limit, on!(relay, relay::expire)),
         job(
             "lease_writing",
@@ -101,7 +109,7 @@ fn of_relay(inputs: &JobInputs) -> Vec<Job> {
         ),
         job(
             "usage_metering",
-            10 * SECOND,
+            MINUTE,
             limit,
             on!(relay, relay::write_usage),
         ),

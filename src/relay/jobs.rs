@@ -35,7 +35,7 @@ pub async fn register_slots(relay: &RelayService) -> anyhow::Result<String> {
     ))
 }
 
-/// Writes counted seconds of ingest. Every ten seconds.
+/// Writes counted seconds of ingest. Every minute; what ends a session or a broadcast writes its own at once.
 ///
 /// # Errors
 /// The store's.

@@ -11,6 +11,7 @@ use super::{Slot, SlotsService};
 use crate::accounts::extract::LenientPluginActor;
 use crate::http::{ApiError, Json, Path};
 use crate::kernel::Error;
+use crate::plans::PlansService;
 
 /// A slot in the plugin's words; also part of the account snapshot.
 #[derive(Serialize)]
@@ -43,16 +44,22 @@ struct SlotsAnswer {
     stream_slots: Vec<SlotView>,
 }
 
-/// The caller's slots.
+/// The caller's slots that the plan covers.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn list(
     State(slots): State<SlotsService>,
+    State(plans): State<PlansService>,
     LenientPluginActor(actor): LenientPluginActor,
 ) -> Result<impl IntoResponse, ApiError> {
+    let count = plans.entitlement(actor.user_id).await?.max_slots;
     let slots = slots.list(actor.user_id).await?;
-    let stream_slots = slots.iter().map(|slot| SlotView::from(&**slot)).collect();
+    let stream_slots = slots
+        .iter()
+        .filter(|slot| slot.slot_number <= count)
+        .map(|slot| SlotView::from(&**slot))
+        .collect();
     Ok(axum::Json(SlotsAnswer { stream_slots }))
 }
 

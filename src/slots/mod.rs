@@ -4,6 +4,8 @@
 //! Invariant: a key or passphrase is stored sealed, a key found by its keyed hash; it leaves this capability only as a
 //! [`SecretString`](crate::kernel::secret::SecretString) inside [`SlotKeys`].
 
+mod plan;
+
 pub mod api;
 pub mod jobs;
 pub mod model;

@@ -113,7 +113,7 @@ impl RelayService {
         }
     }
 
-    /// Job, every ten seconds or so, and at the end: writes counted seconds in one transaction. Answers how
+    /// Job, once a minute, and at the end: writes counted seconds in one transaction. Answers how
     /// many slots had some.
     ///
     /// # Errors

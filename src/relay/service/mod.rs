@@ -7,6 +7,7 @@ mod active;
 mod capacity;
 mod expiry;
 mod fleet;
+mod follow;
 mod heartbeat;
 mod keys;
 mod media;
@@ -28,6 +29,7 @@ pub use active::UserSessions;
 pub use capacity::{NodeLoad, Places, RegionOffer};
 pub use expiry::Expired;
 pub use fleet::Operator;
+pub use follow::FollowingRelay;
 pub use heartbeat::HeartbeatFrom;
 pub use keys::Registered;
 pub use migrate::MigrateRequest;
@@ -124,6 +126,8 @@ struct Inner {
     confirmed: Mutex<HashSet<(NodeId, SlotId)>>,
     /// One registration of a slot at a node at a time, so that the newest keys win.
     registering: [tokio::sync::Mutex<()>; 16],
+    /// Users whose plan changed and of whose slots the relay was not told since.
+    changed_plans: Mutex<HashSet<UserId>>,
     /// Nodes have something to be told.
     upkeep: Notify,
     /// The free places, and when they were counted.
@@ -149,6 +153,7 @@ impl RelayService {
             provisioning: Mutex::default(),
             confirmed: Mutex::default(),
             registering: Default::default(),
+            changed_plans: Mutex::default(),
             upkeep: Notify::new(),
             places: tokio::sync::Mutex::default(),
             background: Mutex::default(),
@@ -196,6 +201,11 @@ impl RelayService {
     }
 
     #[cfg(test)]
+    pub(super) fn plans(&self) -> &PlansService {
+        &self.0.deps.plans
+    }
+
+    #[cfg(test)]
     pub(super) fn slots_service(&self) -> SlotsService {
         self.0.deps.slots.clone()
     }
@@ -210,6 +220,11 @@ impl RelayService {
 
     fn confirmed(&self) -> MutexGuard<'_, HashSet<(NodeId, SlotId)>> {
         let lock = self.0.confirmed.lock();
+        lock.expect("nothing panics while it holds the set")
+    }
+
+    fn changed_plans(&self) -> MutexGuard<'_, HashSet<UserId>> {
+        let lock = self.0.changed_plans.lock();
         lock.expect("nothing panics while it holds the set")
     }
 
@@ -308,6 +323,7 @@ impl RelayService {
                     store::session::add_ingest_seconds(tx, id, seconds)?;
                 }
             }
+            self.0.deps.plans.forget_after(tx, plan.user_id);
             self.changed_after(tx, plan.user_id);
         }
         // Also when the user is gone: nobody is left to account to.

@@ -6,6 +6,7 @@ mod metering;
 mod migrating;
 mod model;
 mod passphrase;
+mod plans;
 mod pool;
 mod property;
 mod starting;
@@ -228,14 +229,19 @@ async fn service(
     };
     let settings = Settings::load(store.clone(), clock.clone(), sources).await;
     let nodes = load(store, &clock, &vault, local, fleet.factory()).await;
-    RelayService::new(RelayDeps {
+    let plans = PlansService::new(store.clone(), clock.clone(), rules);
+    let slots = SlotsService::new(store.clone(), clock.clone(), Arc::clone(&vault));
+    let relay = RelayService::new(RelayDeps {
         store: store.clone(),
-        plans: PlansService::new(store.clone(), clock.clone(), rules),
-        slots: SlotsService::new(store.clone(), clock.clone(), Arc::clone(&vault)),
+        plans: plans.clone(),
+        slots: slots.clone(),
         settings: settings.unwrap(),
         nodes: nodes.unwrap(),
         config: config.clone(),
         clock,
         vault,
-    })
+    });
+    plans.follow(slots);
+    plans.follow(relay.follower());
+    relay
 }

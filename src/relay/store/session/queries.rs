@@ -181,6 +181,18 @@ pub(in crate::relay) fn all_draining(connection: &Connection) -> Result<Vec<Sess
     list(connection, sql, &[])
 }
 
+/// The old halves of a user's migrations that go on.
+pub(in crate::relay) fn draining_of_user(
+    connection: &Connection,
+    user_id: UserId,
+) -> Result<Vec<Session>> {
+    let sql = select!(
+        "INDEXED BY relay_session_draining WHERE status = 'draining'
+             AND slot_id IN (SELECT id FROM stream_slot WHERE stream_slot.user_id = ?1)"
+    );
+    list(connection, sql, &[&user_id])
+}
+
 /// The open sessions of a user, newest first.
 pub(in crate::relay) fn open_of_user(
     connection: &Connection,
