@@ -96,9 +96,7 @@ pub(super) async fn compose(
     let figures = Figures::default();
     let nodes = nodes(opened, &engine).await?;
     let relay = relay(config, opened, &settings, &nodes);
-    opened.plans.load_rules().await?;
-    opened.plans.follow(opened.slots.clone());
-    opened.plans.follow(relay.follower());
+    set_up_plans(opened, &relay).await?;
     let live = LiveService::new(
         nodes,
         Arc::new(relay.clone()),
@@ -151,6 +149,14 @@ pub(super) async fn compose(
         around,
         ticker: Some(Box::pin(ticker)),
     })
+}
+
+/// What operators set for all plans, and who follows them.
+async fn set_up_plans(opened: &Opened, relay: &RelayService) -> anyhow::Result<()> {
+    opened.plans.load_rules().await?;
+    opened.plans.follow(opened.slots.clone());
+    opened.plans.follow(relay.follower());
+    Ok(())
 }
 
 /// The own relay and the external nodes.

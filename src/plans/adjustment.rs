@@ -118,10 +118,15 @@ impl NewAdjustment {
         let mut wrong = Vec::new();
         if self.seconds == 0 || self.seconds.abs() > ADJUSTMENT_SECONDS_MAX {
             let message = "use whole seconds but 0, 2764800 at most either way";
-            wrong.push(FieldError::new("adjustment_seconds", "out_of_range", message));
+            wrong.push(FieldError::new(
+                "adjustment_seconds",
+                "out_of_range",
+                message,
+            ));
         }
         if self.reason == AdjustmentReason::OutageReconciliation {
-            let message = "use manual_correction or dispute_resolution; outages are made good by a job";
+            let message =
+                "use manual_correction or dispute_resolution; outages are made good by a job";
             wrong.push(FieldError::new("reason", "not_for_operators", message));
         }
         let length = self.note.trim().chars().count();
@@ -152,13 +157,13 @@ impl PlansService {
         let (plans, actor) = (self.clone(), *actor);
         self.store()
             .write(move |tx| {
-                plans.require_manager(tx, &actor, user_id)?;
+                Self::require_manager(tx, &actor, user_id)?;
                 let now = plans.now();
                 let adjustment = Adjustment {
                     id: AdjustmentId::generate(),
                     user_id,
                     session_id: new.session_id,
-                    cycle_start: plans.cycle_in(tx, user_id, now)?.start,
+                    cycle_start: Self::cycle_in(tx, user_id, now)?.start,
                     seconds: new.seconds,
                     reason: new.reason,
                     source: AdjustmentSource::AdminTool,
@@ -196,7 +201,17 @@ impl PlansService {
         Ok(())
     }
 
-    fn cycle_in(&self, tx: &Tx<'_>, user_id: UserId, now: UnixMillis) -> Result<Cycle> {
+    /// The newest `limit` corrections of a user.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn adjustments(&self, user_id: UserId, limit: u32) -> Result<Vec<Adjustment>> {
+        self.store()
+            .read(move |connection| Ok(store::adjustment_list(connection, user_id, limit)?))
+            .await
+    }
+
+    fn cycle_in(tx: &Tx<'_>, user_id: UserId, now: UnixMillis) -> Result<Cycle> {
         let plan = store::plan_get(tx, user_id)?.ok_or_else(|| Error::not_found("user"))?;
         Ok(Cycle::containing(plan.cycle_anchor_at, now))
     }

@@ -178,7 +178,7 @@ impl PlansService {
         let (plans, actor) = (self.clone(), *actor);
         self.store()
             .write(move |tx| {
-                plans.require_manager(tx, &actor, user_id)?;
+                Self::require_manager(tx, &actor, user_id)?;
                 let by = ChangedBy {
                     actor: Some(actor.user_id),
                     reason: "",
@@ -190,12 +190,7 @@ impl PlansService {
     }
 
     /// Refuses who may not manage the plan and usage of `user_id`.
-    pub(super) fn require_manager(
-        &self,
-        tx: &Tx<'_>,
-        actor: &Actor,
-        user_id: UserId,
-    ) -> Result<()> {
+    pub(super) fn require_manager(tx: &Tx<'_>, actor: &Actor, user_id: UserId) -> Result<()> {
         if !actor.is_operator() {
             return Err(Error::forbidden());
         }
@@ -210,8 +205,10 @@ impl PlansService {
 /// What changed, as `tier free to standard, add-ons 0 to 1`.
 fn described(change: &PlanChange, reason: &str) -> String {
     let (before, after) = (&change.before, &change.after);
-    let deadline =
-        |plan: &Plan| plan.grace_deadline_at.map_or_else(|| "none".to_owned(), |at| at.to_string());
+    let deadline = |plan: &Plan| {
+        plan.grace_deadline_at
+            .map_or_else(|| "none".to_owned(), |at| at.to_string())
+    };
     let word = |is_so: bool| if is_so { "yes" } else { "no" }.to_owned();
     let of = |name: &'static str, say: &dyn Fn(&Plan) -> String| {
         let (was, is) = (say(before), say(after));

@@ -110,7 +110,11 @@ mod tests {
     #[test]
     fn an_anchor_on_a_leap_day_comes_back_to_it() {
         let anchor = at("2024-02-29T12:00:00Z");
-        let starts = ["2025-02-28T12:00:00Z", "2025-03-29T12:00:00Z", "2028-02-29T12:00:00Z"];
+        let starts = [
+            "2025-02-28T12:00:00Z",
+            "2025-03-29T12:00:00Z",
+            "2028-02-29T12:00:00Z",
+        ];
         for start in starts.map(at) {
             assert_eq!(Cycle::containing(anchor, start).start, start);
             let before = Cycle::containing(anchor, UnixMillis(start.0 - 1));

@@ -10,10 +10,10 @@ use arc_swap::ArcSwap;
 use super::change::PlanFollower;
 use super::cycle::Cycle;
 use super::model::{Entitlement, Plan, PlanRules, Reason, Usage, denied};
-use super::store::{self, Consumed};
+use super::store::{self, Consumed, SessionUsage};
 use crate::audit::{self, AuditEvent};
 use crate::db::{Cache, Store, Tx};
-use crate::kernel::ids::UserId;
+use crate::kernel::ids::{RelaySessionId, UserId};
 use crate::kernel::{Actor, Clock, Error, Result, UnixMillis};
 
 /// Users whose plan is kept in memory.
@@ -189,6 +189,26 @@ impl PlansService {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// A user's seconds per cycle and session, the newest first, `limit` of them from before `before` on.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn records(
+        &self,
+        user_id: UserId,
+        before: (UnixMillis, Option<RelaySessionId>),
+        limit: u32,
+    ) -> Result<Vec<SessionUsage>> {
+        self.0
+            .store
+            .read(move |connection| {
+                Ok(store::session_usage_list(
+                    connection, user_id, before, limit,
+                )?)
+            })
+            .await
     }
 
     /// The usage of the present cycle, as far as it is written: up to about a minute old.

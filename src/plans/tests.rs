@@ -72,7 +72,9 @@ impl World {
         self.write(move |tx| {
             let plan = store::plan_get(tx, user_id)?.unwrap();
             plans.forget_after(tx, user_id);
-            Ok(store::usage_add_seconds(tx, &plan, None, ended_at, seconds)?)
+            Ok(store::usage_add_seconds(
+                tx, &plan, None, ended_at, seconds,
+            )?)
         })
         .await;
     }
@@ -109,7 +111,10 @@ impl PlanFollower for Told {
 #[tokio::test]
 async fn an_operator_changes_a_plan_with_an_audit_row_and_everybody_is_told_once() {
     let world = World::new();
-    let (operator, user) = (world.user(Role::Operator).await, world.user(Role::Streamer).await);
+    let (operator, user) = (
+        world.user(Role::Operator).await,
+        world.user(Role::Streamer).await,
+    );
     let told = Told::default();
     world.plans.follow(told.clone());
     let entitled = async || world.plans.entitlement(user.user_id).await.unwrap();
@@ -123,7 +128,11 @@ async fn an_operator_changes_a_plan_with_an_audit_row_and_everybody_is_told_once
         assert_eq!(change.unwrap().after.tier, Tier::Standard);
     }
     assert_eq!(entitled().await.max_concurrent_conns, 3, "memory was told");
-    assert_eq!(*told.0.lock().unwrap(), [4], "the second change changed nothing");
+    assert_eq!(
+        *told.0.lock().unwrap(),
+        [4],
+        "the second change changed nothing"
+    );
     let rows = world.audited("plan.changed").await;
     assert_eq!(rows, ["tier free to standard, add-ons 0 to 2"]);
 }
@@ -131,7 +140,10 @@ async fn an_operator_changes_a_plan_with_an_audit_row_and_everybody_is_told_once
 #[tokio::test]
 async fn what_a_follower_refuses_does_not_happen() {
     let world = World::new();
-    let (operator, user) = (world.user(Role::Operator).await, world.user(Role::Streamer).await);
+    let (operator, user) = (
+        world.user(Role::Operator).await,
+        world.user(Role::Streamer).await,
+    );
     world.plans.follow(Told::default());
     let edit = PlanEdit {
         addon_relay_count: Some(60),
@@ -147,7 +159,10 @@ async fn what_a_follower_refuses_does_not_happen() {
 #[tokio::test]
 async fn only_who_may_manage_a_user_changes_their_plan_or_usage() {
     let world = World::new();
-    let (owner, operator) = (world.user(Role::Owner).await, world.user(Role::Operator).await);
+    let (owner, operator) = (
+        world.user(Role::Owner).await,
+        world.user(Role::Operator).await,
+    );
     let user = world.user(Role::Streamer).await;
     let viewer = world.user(Role::Viewer).await;
     let change = async |by: &Actor, of: UserId| {
@@ -159,7 +174,10 @@ async fn only_who_may_manage_a_user_changes_their_plan_or_usage() {
     assert_eq!(change(&operator, owner.user_id).await, Err(Kind::Forbidden));
     assert_eq!(change(&operator, user.user_id).await, Ok(()));
     assert_eq!(change(&owner, owner.user_id).await, Ok(()));
-    assert_eq!(change(&owner, UserId::generate()).await, Err(Kind::NotFound));
+    assert_eq!(
+        change(&owner, UserId::generate()).await,
+        Err(Kind::NotFound)
+    );
     let too_many = PlanEdit {
         addon_relay_count: Some(EXTRAS_MAX + 1),
         extra_slot_count: Some(EXTRAS_MAX + 1),
@@ -172,8 +190,15 @@ async fn only_who_may_manage_a_user_changes_their_plan_or_usage() {
 #[tokio::test]
 async fn a_failed_payment_has_its_grace_and_a_second_one_does_not_extend_it() {
     let world = World::new();
-    let (owner, user) = (world.user(Role::Owner).await, world.user(Role::Streamer).await);
-    world.plans.change(&owner, user.user_id, standard()).await.unwrap();
+    let (owner, user) = (
+        world.user(Role::Owner).await,
+        world.user(Role::Streamer).await,
+    );
+    world
+        .plans
+        .change(&owner, user.user_id, standard())
+        .await
+        .unwrap();
     let status = async |status| {
         let edit = PlanEdit {
             status: Some(status),
@@ -186,9 +211,23 @@ async fn a_failed_payment_has_its_grace_and_a_second_one_does_not_extend_it() {
     assert_eq!(status(PlanStatus::PastDue).await, until);
     world.clock.advance(DAY);
     assert_eq!(status(PlanStatus::PastDue).await, until);
-    assert!(world.plans.entitlement(user.user_id).await.unwrap().is_enabled());
+    assert!(
+        world
+            .plans
+            .entitlement(user.user_id)
+            .await
+            .unwrap()
+            .is_enabled()
+    );
     world.clock.advance(DAY);
-    assert!(!world.plans.entitlement(user.user_id).await.unwrap().is_enabled());
+    assert!(
+        !world
+            .plans
+            .entitlement(user.user_id)
+            .await
+            .unwrap()
+            .is_enabled()
+    );
     assert_eq!(status(PlanStatus::Active).await, None);
 }
 
@@ -196,8 +235,15 @@ async fn a_failed_payment_has_its_grace_and_a_second_one_does_not_extend_it() {
 #[tokio::test]
 async fn corrections_count_have_a_reason_and_never_go_below_nothing() {
     let world = World::new();
-    let (owner, user) = (world.user(Role::Owner).await, world.user(Role::Streamer).await);
-    world.plans.change(&owner, user.user_id, standard()).await.unwrap();
+    let (owner, user) = (
+        world.user(Role::Owner).await,
+        world.user(Role::Streamer).await,
+    );
+    world
+        .plans
+        .change(&owner, user.user_id, standard())
+        .await
+        .unwrap();
     world.stream(user.user_id, 54_100, START + 2 * DAY).await;
     world.clock.advance(2 * DAY);
     let usage = async || world.plans.usage(user.user_id).await.unwrap();
@@ -214,24 +260,46 @@ async fn corrections_count_have_a_reason_and_never_go_below_nothing() {
     };
     let manual = AdjustmentReason::ManualCorrection;
     assert!(adjust(-200, " the line was ours ", manual).await.is_ok());
-    assert_eq!((usage().await.consumed_seconds, usage().await.overage_seconds), (53_900, 0));
+    assert_eq!(
+        (
+            usage().await.consumed_seconds,
+            usage().await.overage_seconds
+        ),
+        (53_900, 0)
+    );
     assert!(adjust(-60_000, "all of it", manual).await.is_ok());
     assert_eq!(usage().await.consumed_seconds, 0);
     let outage = AdjustmentReason::OutageReconciliation;
     assert_eq!(adjust(0, "", outage).await, Err(3));
     let told = world.audited("usage.adjusted").await;
-    assert_eq!(told[1], "-200 s, manual_correction, admin_tool: the line was ours");
+    assert_eq!(
+        told[1],
+        "-200 s, manual_correction, admin_tool: the line was ours"
+    );
 }
 
 #[tokio::test]
 async fn a_cycle_that_is_over_keeps_its_terms_whenever_the_job_runs() {
     let world = World::new();
-    let (owner, user) = (world.user(Role::Owner).await, world.user(Role::Streamer).await);
-    world.plans.change(&owner, user.user_id, standard()).await.unwrap();
+    let (owner, user) = (
+        world.user(Role::Owner).await,
+        world.user(Role::Streamer).await,
+    );
+    world
+        .plans
+        .change(&owner, user.user_id, standard())
+        .await
+        .unwrap();
     world.stream(user.user_id, 60_000, START + 3 * DAY).await;
     let february = world.plans.ledger(user.user_id).await.unwrap().cycle;
-    world.stream(user.user_id, 10, february.end + Duration::from_secs(4)).await;
-    assert_eq!(world.plans.roll_over().await.unwrap(), 2, "the first run looks at all");
+    world
+        .stream(user.user_id, 10, february.end + Duration::from_secs(4))
+        .await;
+    assert_eq!(
+        world.plans.roll_over().await.unwrap(),
+        2,
+        "the first run looks at all"
+    );
     // Two cycles later, in one run.
     world.clock.advance(65 * DAY);
     assert_eq!(world.plans.roll_over().await.unwrap(), 2);
@@ -240,11 +308,22 @@ async fn a_cycle_that_is_over_keeps_its_terms_whenever_the_job_runs() {
         tier: Some(Tier::Free),
         ..PlanEdit::default()
     };
-    world.plans.change(&owner, user.user_id, free).await.unwrap();
+    world
+        .plans
+        .change(&owner, user.user_id, free)
+        .await
+        .unwrap();
     let statements = world.plans.statements(user.user_id, 12).await.unwrap();
     let figures: Vec<_> = statements
         .iter()
-        .map(|it| (it.cycle_start, it.plan_tier, it.consumed_seconds, it.overage_seconds))
+        .map(|it| {
+            (
+                it.cycle_start,
+                it.plan_tier,
+                it.consumed_seconds,
+                it.overage_seconds,
+            )
+        })
         .collect();
     let first = (START, Tier::Standard, 60_006, 6_006);
     assert_eq!(figures, [(february.end, Tier::Standard, 4, 0), first]);
@@ -256,10 +335,26 @@ async fn a_clock_that_was_ahead_leaves_no_cycle_closed_that_is_not_over() {
     let user = world.user(Role::Streamer).await;
     world.clock.advance(400 * DAY);
     world.plans.roll_over().await.unwrap();
-    assert_eq!(world.plans.statements(user.user_id, 50).await.unwrap().len(), 13);
+    assert_eq!(
+        world
+            .plans
+            .statements(user.user_id, 50)
+            .await
+            .unwrap()
+            .len(),
+        13
+    );
     world.clock.set_wall(START + 40 * DAY);
     assert_eq!(world.plans.roll_over().await.unwrap(), 1);
-    assert_eq!(world.plans.statements(user.user_id, 50).await.unwrap().len(), 1);
+    assert_eq!(
+        world
+            .plans
+            .statements(user.user_id, 50)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
     let usage = world.plans.usage(user.user_id).await.unwrap();
     assert!(usage.cycle_start <= START + 40 * DAY && START + 40 * DAY < usage.cycle_end);
 }
@@ -267,8 +362,15 @@ async fn a_clock_that_was_ahead_leaves_no_cycle_closed_that_is_not_over() {
 #[tokio::test]
 async fn what_the_standard_tier_includes_is_set_at_run_time_unless_the_configuration_does() {
     let world = World::new();
-    let (owner, user) = (world.user(Role::Owner).await, world.user(Role::Streamer).await);
-    world.plans.change(&owner, user.user_id, standard()).await.unwrap();
+    let (owner, user) = (
+        world.user(Role::Owner).await,
+        world.user(Role::Streamer).await,
+    );
+    world
+        .plans
+        .change(&owner, user.user_id, standard())
+        .await
+        .unwrap();
     let set = async |by: &Actor, seconds| {
         let set = world.plans.set_standard_included_seconds(by, seconds).await;
         set.map_err(|error| error.kind())
@@ -276,7 +378,12 @@ async fn what_the_standard_tier_includes_is_set_at_run_time_unless_the_configura
     assert_eq!(set(&user, 1).await, Err(Kind::Forbidden));
     assert_eq!(set(&owner, 3_000_000).await, Err(Kind::Invalid));
     assert_eq!(set(&owner, 3_600).await, Ok(()));
-    let included = world.plans.usage(user.user_id).await.unwrap().included_seconds;
+    let included = world
+        .plans
+        .usage(user.user_id)
+        .await
+        .unwrap()
+        .included_seconds;
     assert_eq!(included, 3_600);
     let restarted = |is_standard_included_fixed| {
         let rules = PlanRules {

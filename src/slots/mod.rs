@@ -16,5 +16,6 @@ pub mod urls;
 
 pub use model::{KeyKind, Slot, SlotKeys, StreamToken};
 pub use passphrase::{Passphrase, PassphraseChange};
+pub use plan::SLOTS_OF_NEW_USERS;
 pub use service::SlotsService;
 pub use urls::ClientUrls;

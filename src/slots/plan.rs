@@ -13,6 +13,9 @@ use crate::kernel::Result;
 use crate::kernel::ids::UserId;
 use crate::plans::{PlanChange, PlanFollower};
 
+/// Slots that every user is given at first: what tier internal has, which without billing is everybody's.
+pub const SLOTS_OF_NEW_USERS: u32 = 4;
+
 impl SlotsService {
     /// Makes what is missing up to `count` slots, inside the caller's transaction. Answers how many were made.
     ///
@@ -26,11 +29,15 @@ impl SlotsService {
         Ok(made)
     }
 
-    /// The same in a transaction of its own, when memory says that slots are missing.
+    /// The same in a transaction of its own, when memory says that slots are missing beyond those
+    /// that every user was given.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn ensure(&self, user_id: UserId, count: u32) -> Result<()> {
+        if count <= SLOTS_OF_NEW_USERS {
+            return Ok(());
+        }
         let has = self.list(user_id).await?.len();
         if u32::try_from(has).is_ok_and(|has| has >= count) {
             return Ok(());

@@ -17,9 +17,9 @@ use std::time::Duration;
 
 pub use docker::{DockerKeys, EngineKind};
 pub use external::ExternalKeys;
-pub use plans::PlansKeys;
 use layers::Layers;
 pub use layers::{ConfigError, DEFAULTS, Origin};
+pub use plans::PlansKeys;
 use secrecy::SecretString;
 pub use secrets::KeyFileError;
 

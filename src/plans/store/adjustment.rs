@@ -9,10 +9,7 @@ use crate::plans::adjustment::Adjustment;
 ///
 /// # Errors
 /// When there is no such user.
-pub fn adjustment_insert(
-    connection: &Connection,
-    adjustment: &Adjustment,
-) -> rusqlite::Result<()> {
+pub fn adjustment_insert(connection: &Connection, adjustment: &Adjustment) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO billing_adjustment (id, user_id, session_id, cycle_start_at_ms,

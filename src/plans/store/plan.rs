@@ -40,11 +40,7 @@ pub fn plan_insert(
 ///
 /// # Errors
 /// When the statement fails.
-pub fn plan_update(
-    connection: &Connection,
-    plan: &Plan,
-    now: UnixMillis,
-) -> rusqlite::Result<()> {
+pub fn plan_update(connection: &Connection, plan: &Plan, now: UnixMillis) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "UPDATE plan SET tier = ?2, status = ?3, addon_relay_count = ?4, is_operator_set = ?5,

@@ -79,10 +79,8 @@ pub fn consumed_in(
             .prepare_cached(sql)?
             .query_row((user_id, cycle_start), |row| row.get::<_, i64>(0))
     };
-    let measured = sum(
-        "SELECT COALESCE(SUM(seconds), 0) FROM usage_record
-         WHERE user_id = ?1 AND cycle_start_at_ms = ?2",
-    )?;
+    let measured = sum("SELECT COALESCE(SUM(seconds), 0) FROM usage_record
+         WHERE user_id = ?1 AND cycle_start_at_ms = ?2")?;
     let adjustment_seconds = sum(
         "SELECT COALESCE(SUM(adjustment_seconds), 0) FROM billing_adjustment
              INDEXED BY billing_adjustment_cycle

@@ -63,7 +63,12 @@ impl RelayService {
             let goes_on = entitled.covers_slot(number)
                 || (entitled.is_enabled() && self.0.presence.is_live(session.slot_id));
             if !goes_on {
-                self.stop_in(tx, &session, StopReason::EntitlementEnded, Assignment::Release)?;
+                self.stop_in(
+                    tx,
+                    &session,
+                    StopReason::EntitlementEnded,
+                    Assignment::Release,
+                )?;
                 stopped += 1;
             }
         }

@@ -81,12 +81,19 @@ impl RelayService {
     async fn sync_into(&self, user_id: UserId, total: &mut Registered) -> Result<()> {
         let entitled = self.0.deps.plans.entitlement(user_id).await?;
         if entitled.is_enabled() {
-            self.0.deps.slots.ensure(user_id, entitled.max_slots).await?;
+            self.0
+                .deps
+                .slots
+                .ensure(user_id, entitled.max_slots)
+                .await?;
         }
         self.sync_slots(user_id, &entitled, total).await?;
-        let has_uncovered = self.sessions_of(user_id).await?.open().iter().any(|of| {
-            !entitled.covers_slot(of.slot.slot_number)
-        });
+        let has_uncovered = self
+            .sessions_of(user_id)
+            .await?
+            .open()
+            .iter()
+            .any(|of| !entitled.covers_slot(of.slot.slot_number));
         if has_uncovered {
             self.write(move |relay, tx| relay.stop_uncovered_in(tx, user_id, &entitled))
                 .await?;

@@ -233,10 +233,8 @@ impl RelayService {
             .into_iter()
             .find(|slot_id| !held.contains(slot_id))
             .ok_or_else(|| {
-                Error::conflict(
-                    "all stream slots are in use: name the one that shall move here",
-                )
-                .reason("no_free_slot")
+                Error::conflict("all stream slots are in use: name the one that shall move here")
+                    .reason("no_free_slot")
             })
     }
 

@@ -1,12 +1,12 @@
 //! The use cases against a real store, a relay in memory and a clock that stands still.
 
+mod entitled;
 mod keys;
 mod life;
 mod metering;
 mod migrating;
 mod model;
 mod passphrase;
-mod plans;
 mod pool;
 mod property;
 mod starting;

@@ -66,9 +66,9 @@ async fn a_broadcast_in_a_slot_that_the_plan_lost_goes_on_to_its_end() {
     let fixture = Fixture::with(billing(), RelayConfig::default()).await;
     let actor = fixture.user(Tier::Free, 1).await;
     change(&fixture, &actor, addons(2)).await;
-    for (name, number) in [("on air", 3), ("idle", 4)] {
-        let started = fixture.start(&actor, &name.replace(' ', "-"), SlotChoice::Number(number));
-        started.await.unwrap();
+    for (name, number) in [("on-air", 3), ("idle", 4)] {
+        let slot = SlotChoice::Number(number);
+        fixture.start(&actor, name, slot).await.unwrap();
     }
     let third = fixture.slots(&actor).await[2].id;
     fixture.relay.media_arrived(third).await.unwrap();
