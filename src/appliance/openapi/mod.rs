@@ -87,7 +87,7 @@ static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
     text.expect("a value can be written").into()
 });
 
-/// This document, in OpenAPI 3.1.
+/// This document of the API.
 #[utoipa::path(
     get, path = "/api/v1/openapi.json", tag = "Server",
     responses((status = 200, description = "The same until the next release.", body = Object)),
