@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::cycle::Cycle;
 pub use super::entitlement::{Access, Entitlement, Reason, denied};
@@ -123,7 +124,7 @@ impl Plan {
 }
 
 /// Usage of the current cycle. Field names are those of the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Usage {
     /// The tier that counts.
     pub plan_tier: Tier,
