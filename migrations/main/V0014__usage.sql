@@ -39,22 +39,6 @@ CREATE INDEX billing_adjustment_cycle ON billing_adjustment (user_id, cycle_star
 -- Up to when seconds of a session are written.
 ALTER TABLE relay_session ADD COLUMN metered_until_ms INTEGER;
 
--- Until when the seconds of everybody are written: one row at most.
-CREATE TABLE metering_mark (
-    singleton INTEGER PRIMARY KEY NOT NULL CHECK (singleton = 1),
-    at_ms INTEGER NOT NULL
-) STRICT;
-
--- Spans in which nobody looked at a node that went on without us. Gone once they are reconciled.
-CREATE TABLE metering_gap (
-    id INTEGER PRIMARY KEY NOT NULL,
-    node_id TEXT NOT NULL REFERENCES node (id) ON DELETE CASCADE,
-    from_ms INTEGER NOT NULL,
-    until_ms INTEGER NOT NULL,
-    CHECK (until_ms > from_ms)
-) STRICT;
-CREATE INDEX metering_gap_node ON metering_gap (node_id);
-
 -- What heartbeats told of a session: one row a minute at most.
 CREATE TABLE relay_health_event (
     session_id TEXT NOT NULL REFERENCES relay_session (id) ON DELETE CASCADE,

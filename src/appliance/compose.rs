@@ -54,6 +54,7 @@ impl Composed {
         relay.reconcile_nodes().await?;
         // What was half done when the server stopped is finished or unwound before anybody asks.
         relay.sweep_provisioning().await?;
+        relay.recall_metering().await?;
         live.remember().await;
         live.look_up_carriers().await?;
         let live = live.clone();
@@ -95,8 +96,7 @@ pub(super) async fn compose(
     let settings = Settings::load(opened.store.clone(), opened.clock.clone(), sources).await?;
     let figures = Figures::default();
     let nodes = nodes(opened, &engine).await?;
-    let relay = relay(config, opened, &settings, &nodes);
-    set_up_plans(opened, &relay).await?;
+    let relay = relay(config, opened, &settings, &nodes).await?;
     let live = LiveService::new(
         nodes,
         Arc::new(relay.clone()),
@@ -151,14 +151,6 @@ pub(super) async fn compose(
     })
 }
 
-/// What operators set for all plans, and who follows them.
-async fn set_up_plans(opened: &Opened, relay: &RelayService) -> anyhow::Result<()> {
-    opened.plans.load_rules().await?;
-    opened.plans.follow(opened.slots.clone());
-    opened.plans.follow(relay.follower());
-    Ok(())
-}
-
 /// The own relay and the external nodes.
 async fn nodes(opened: &Opened, engine: &Arc<dyn Engine>) -> anyhow::Result<Nodes> {
     let local = LocalNode::new(Arc::clone(engine));
@@ -182,8 +174,15 @@ fn external_engine(api: &ExternalApi, own: NodeId) -> crate::kernel::Result<Arc<
     Ok(Arc::new(engine))
 }
 
-fn relay(config: &Config, opened: &Opened, settings: &Settings, nodes: &Nodes) -> RelayService {
-    RelayService::new(RelayDeps {
+/// The relay's sessions, which follow the plans as the slots do.
+async fn relay(
+    config: &Config,
+    opened: &Opened,
+    settings: &Settings,
+    nodes: &Nodes,
+) -> anyhow::Result<RelayService> {
+    opened.plans.load_rules().await?;
+    let relay = RelayService::new(RelayDeps {
         store: opened.store.clone(),
         clock: opened.clock.clone(),
         vault: Arc::clone(&opened.vault),
@@ -195,7 +194,10 @@ fn relay(config: &Config, opened: &Opened, settings: &Settings, nodes: &Nodes) -
             shared_key: config.relay_shared_key.clone(),
             ..RelayConfig::default()
         },
-    })
+    });
+    opened.plans.follow(opened.slots.clone());
+    opened.plans.follow(relay.follower());
+    Ok(relay)
 }
 
 fn plugin(config: &Config, opened: &Opened, settings: &Settings) -> PluginService {

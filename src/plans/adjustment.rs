@@ -5,6 +5,7 @@
 use rusqlite::ToSql;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::PlansService;
 use super::cycle::Cycle;
@@ -22,7 +23,7 @@ pub const NOTE_LENGTH_MAX: usize = 500;
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $($(#[$of:meta])* $word:ident = $text:literal,)*) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
         #[serde(rename_all = "snake_case")]
         pub enum $name { $($(#[$of])* $word,)* }
 

@@ -8,6 +8,7 @@ use axum::Json as JsonBody;
 use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::adjustment::{Adjustment, AdjustmentReason, AdjustmentSource, NewAdjustment};
 use super::model::{Entitlement, PlanStatus, Tier, Usage};
@@ -26,7 +27,7 @@ const PAGE: u32 = 100;
 const LATEST: u32 = 60;
 
 /// What a session used of a cycle.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct RecordView {
     /// `null` for ingest without a session.
     session_id: Option<RelaySessionId>,
@@ -49,7 +50,7 @@ impl From<SessionUsage> for RecordView {
 }
 
 /// Records, the newest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct RecordsAnswer {
     records: Vec<RecordView>,
     /// What to ask as `before` for those that follow; `null` at the end.
@@ -63,10 +64,15 @@ pub struct RecordsQuery {
     before: String,
 }
 
-/// `GET /api/v1/usage/records`: the caller's seconds per cycle and session.
+/// What the caller streamed, per cycle and session.
 ///
 /// # Errors
 /// 400 for a `before` that no answer held.
+#[utoipa::path(
+    get, path = "/api/v1/usage/records", tag = "Usage", security(("plugin" = [])),
+    params(("before" = Option<String>, Query, description = "The `next` of an earlier answer.")),
+    responses((status = 200, description = "At most a hundred, the newest first.", body = RecordsAnswer)),
+)]
 pub async fn list_records(
     State(plans): State<PlansService>,
     PluginActor(actor): PluginActor,
@@ -99,15 +105,19 @@ fn cursor(text: &str) -> Result<(UnixMillis, Option<RelaySessionId>), Error> {
 }
 
 /// Cycles that are over, the newest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct StatementsAnswer {
     statements: Vec<Statement>,
 }
 
-/// `GET /api/v1/usage/statements`: the caller's cycles that are over.
+/// The caller's cycles that are over.
 ///
 /// # Errors
 /// The store's.
+#[utoipa::path(
+    get, path = "/api/v1/usage/statements", tag = "Usage", security(("plugin" = [])),
+    responses((status = 200, description = "The newest first.", body = StatementsAnswer)),
+)]
 pub async fn list_statements(
     State(plans): State<PlansService>,
     PluginActor(actor): PluginActor,
@@ -117,16 +127,21 @@ pub async fn list_statements(
 }
 
 /// What holds for all plans.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct PlansView {
     /// Ingest seconds that a cycle of tier standard includes, 0 to 2678400.
     standard_included_seconds: u64,
 }
 
-/// `GET /api/v1/plans`
+/// What holds for all plans, for operators.
 ///
 /// # Errors
 /// 403 for whoever is no operator.
+#[utoipa::path(
+    get, path = "/api/v1/plans", tag = "Usage", security(("plugin" = [])),
+    responses((status = 200, description = "What holds for all plans.", body = PlansView)),
+    extensions(("x-errors" = json!(["forbidden"]))),
+)]
 pub async fn get_plans(
     State(plans): State<PlansService>,
     PluginActor(actor): PluginActor,
@@ -137,10 +152,16 @@ pub async fn get_plans(
     }))
 }
 
-/// `PUT /api/v1/plans`
+/// Changes what holds for all plans, for operators.
 ///
 /// # Errors
 /// 403 for whoever is no operator, 409 when the configuration sets it, 400 out of bounds.
+#[utoipa::path(
+    put, path = "/api/v1/plans", tag = "Usage", security(("plugin" = [])),
+    request_body = PlansView,
+    responses((status = 200, description = "It holds from now on.", body = PlansView)),
+    extensions(("x-errors" = json!(["forbidden", "conflict"]))),
+)]
 pub async fn put_plans(
     State(plans): State<PlansService>,
     PluginActor(actor): PluginActor,
@@ -152,7 +173,7 @@ pub async fn put_plans(
 }
 
 /// A user's plan: what the row says, what follows, what was used.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct PlanView {
     user_id: UserId,
     tier: Tier,
@@ -184,10 +205,16 @@ impl PlanView {
     }
 }
 
-/// `GET /api/v1/users/{user_id}/plan`
+/// The plan of a user, for operators.
 ///
 /// # Errors
 /// 403 for whoever is no operator, 404 for an unknown user.
+#[utoipa::path(
+    get, path = "/api/v1/users/{user_id}/plan", tag = "Usage", security(("plugin" = [])),
+    params(("user_id" = UserId, Path, description = "Whose.")),
+    responses((status = 200, description = "The plan and the present cycle.", body = PlanView)),
+    extensions(("x-errors" = json!(["forbidden", "not_found"]))),
+)]
 pub async fn get_plan(
     State(plans): State<PlansService>,
     State(relay): State<RelayService>,
@@ -210,10 +237,15 @@ async fn plan_view(
 }
 
 /// What shall change; what is left out stays.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct PlanBody {
+    /// `free`, `standard` or `internal`.
+    #[schema(example = "standard")]
     tier: Option<String>,
+    /// `active`, `trial`, `past_due` or `canceled`.
+    #[schema(example = "active")]
     status: Option<String>,
+    /// Add-ons of tier standard, 0 to 96.
     addon_relay_count: Option<u32>,
     extra_slot_count: Option<u32>,
     is_operator_set: Option<bool>,
@@ -245,10 +277,17 @@ pub(super) fn status(word: &str) -> Result<PlanStatus, Error> {
     word.parse().map_err(wrong)
 }
 
-/// `PUT /api/v1/users/{user_id}/plan`
+/// Changes the plan of a user, for operators.
 ///
 /// # Errors
 /// 403 for whoever is no operator, and for an operator who means an owner; 404; 400.
+#[utoipa::path(
+    put, path = "/api/v1/users/{user_id}/plan", tag = "Usage", security(("plugin" = [])),
+    params(("user_id" = UserId, Path, description = "Whose.")),
+    request_body = PlanBody,
+    responses((status = 200, description = "As it is now.", body = PlanView)),
+    extensions(("x-errors" = json!(["forbidden", "not_found"]))),
+)]
 pub async fn put_plan(
     State(plans): State<PlansService>,
     State(relay): State<RelayService>,
@@ -262,7 +301,7 @@ pub async fn put_plan(
 }
 
 /// A correction of usage.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct AdjustmentView {
     id: AdjustmentId,
     session_id: Option<RelaySessionId>,
@@ -290,15 +329,21 @@ impl From<Adjustment> for AdjustmentView {
 }
 
 /// Corrections, those of the newest cycle first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct AdjustmentsAnswer {
     adjustments: Vec<AdjustmentView>,
 }
 
-/// `GET /api/v1/users/{user_id}/adjustments`
+/// The corrections of a user's usage, for operators.
 ///
 /// # Errors
 /// 403 for whoever is no operator, 404 for an unknown user.
+#[utoipa::path(
+    get, path = "/api/v1/users/{user_id}/adjustments", tag = "Usage", security(("plugin" = [])),
+    params(("user_id" = UserId, Path, description = "Whose.")),
+    responses((status = 200, description = "Those of the newest cycle first.", body = AdjustmentsAnswer)),
+    extensions(("x-errors" = json!(["forbidden", "not_found"]))),
+)]
 pub async fn list_adjustments(
     State(plans): State<PlansService>,
     PluginActor(actor): PluginActor,
@@ -312,18 +357,32 @@ pub async fn list_adjustments(
 }
 
 /// A correction that is asked for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct AdjustmentBody {
+    /// Seconds to add, or below zero to take away; not 0, 2764800 at most either way.
+    #[schema(example = -600)]
     adjustment_seconds: i64,
+    /// `manual_correction` or `dispute_resolution`.
+    #[schema(example = "manual_correction")]
     reason: String,
+    /// Why, in 1 to 500 characters; the user reads it.
+    #[schema(example = "the relay lost the line")]
     note: String,
+    /// The session it is about.
     session_id: Option<RelaySessionId>,
 }
 
-/// `POST /api/v1/users/{user_id}/adjustments`: 201.
+/// Corrects a user's usage, for operators.
 ///
 /// # Errors
 /// 403 for whoever is no operator, and for an operator who means an owner; 404; 400.
+#[utoipa::path(
+    post, path = "/api/v1/users/{user_id}/adjustments", tag = "Usage", security(("plugin" = [])),
+    params(("user_id" = UserId, Path, description = "Whose.")),
+    request_body = AdjustmentBody,
+    responses((status = 201, description = "It counts in the present cycle.", body = AdjustmentView)),
+    extensions(("x-errors" = json!(["forbidden", "not_found"]))),
+)]
 pub async fn add_adjustment(
     State(plans): State<PlansService>,
     PluginActor(actor): PluginActor,

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::PlansService;
 use super::cycle::Cycle;
@@ -23,7 +24,7 @@ const BATCH: u32 = 200;
 const LONGEST_CYCLE: Duration = Duration::from_hours(32 * 24);
 
 /// A cycle that is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Statement {
     /// The tier that counted at its end.
     pub plan_tier: Tier,

@@ -44,6 +44,24 @@ pub async fn write_usage(relay: &RelayService) -> anyhow::Result<String> {
     Ok(format!("{slots} slots had seconds"))
 }
 
+/// Makes good what was not counted in outages. Every two minutes.
+///
+/// # Errors
+/// The store's.
+pub async fn reconcile_outages(relay: &RelayService) -> anyhow::Result<String> {
+    let seconds = relay.reconcile_outages().await?;
+    Ok(format!("{seconds} seconds made good"))
+}
+
+/// Writes what heartbeats told. Every minute.
+///
+/// # Errors
+/// The store's.
+pub async fn write_health(relay: &RelayService) -> anyhow::Result<String> {
+    let events = relay.write_health().await?;
+    Ok(format!("{events} heartbeats written"))
+}
+
 /// Writes when leases end. Every minute.
 ///
 /// # Errors

@@ -15,6 +15,7 @@ pub mod jobs;
 mod meter;
 pub mod model;
 pub mod nodes;
+mod outage;
 mod presence;
 pub mod service;
 pub mod sls;

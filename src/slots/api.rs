@@ -85,9 +85,10 @@ pub async fn list(
 )]
 pub async fn list_by_old_path(
     slots: State<SlotsService>,
+    plans: State<PlansService>,
     actor: LenientPluginActor,
 ) -> Result<impl IntoResponse, ApiError> {
-    list(slots, actor).await
+    list(slots, plans, actor).await
 }
 
 /// A slot's new name.

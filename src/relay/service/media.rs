@@ -109,6 +109,9 @@ impl RelayService {
     /// Memory only; [`Self::flush`] writes.
     pub fn media_seconds(&self, slot_id: SlotId, seconds: u64, ended_at: UnixMillis) {
         if seconds > 0 {
+            let from = ended_at - Duration::from_secs(seconds);
+            let was_live = self.0.presence.is_live(slot_id);
+            self.0.outages.media_seen(slot_id, from, was_live);
             self.0.meter.add(slot_id, seconds, ended_at);
         }
     }

@@ -15,6 +15,7 @@ mod migrate;
 mod passphrase;
 mod place;
 mod provision;
+mod reconcile;
 mod start;
 mod stop;
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub use upkeep::{Probed, Reconciled};
 use super::meter::Meter;
 use super::model::{Session, SessionSnapshot, SlotSession, Status, StopReason};
 use super::nodes::Nodes;
+use super::outage::Outages;
 use super::presence::Presence;
 use super::store;
 use crate::db::{Cache, Store, Tx};
@@ -119,6 +121,7 @@ struct Inner {
     deps: RelayDeps,
     presence: Presence,
     meter: Meter,
+    outages: Outages,
     sessions: Cache<UserId, Arc<UserSessions>>,
     /// Sessions that this process is bringing up.
     provisioning: Mutex<HashSet<RelaySessionId>>,
@@ -149,6 +152,7 @@ impl RelayService {
         Self(Arc::new(Inner {
             presence: Presence::new(deps.clock.clone()),
             meter: Meter::default(),
+            outages: Outages::new(deps.clock.clone()),
             sessions: Cache::with_capacity(CACHED_USERS),
             provisioning: Mutex::default(),
             confirmed: Mutex::default(),
@@ -174,6 +178,7 @@ impl RelayService {
         tasks.shutdown().await;
         self.flush().await?;
         self.write_leases().await?;
+        self.write_health().await?;
         Ok(())
     }
 
@@ -210,7 +215,7 @@ impl RelayService {
         self.0.deps.slots.clone()
     }
 
-    fn now(&self) -> UnixMillis {
+    pub(super) fn now(&self) -> UnixMillis {
         self.0.deps.clock.now()
     }
 
@@ -320,7 +325,7 @@ impl RelayService {
                 let (ended_at, seconds) = (stretch.ended_at, stretch.seconds);
                 plans::usage_add_seconds(tx, &plan, session_id, ended_at, seconds)?;
                 if let Some(id) = session_id {
-                    store::session::add_ingest_seconds(tx, id, seconds)?;
+                    store::session::add_ingest_seconds(tx, id, seconds, ended_at)?;
                 }
             }
             self.0.deps.plans.forget_after(tx, plan.user_id);

@@ -6,6 +6,7 @@ mod life;
 mod metering;
 mod migrating;
 mod model;
+mod outages;
 mod passphrase;
 mod pool;
 mod property;
