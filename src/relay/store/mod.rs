@@ -6,4 +6,6 @@
 pub(super) mod assignment;
 pub(super) mod health;
 pub(super) mod idempotency;
+#[cfg(test)]
+mod scale_tests;
 pub(super) mod session;
