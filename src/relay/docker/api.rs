@@ -18,6 +18,8 @@ pub struct SupervisorView {
     why: String,
     /// `null` for an engine without containers.
     supervisor: Option<SupervisorStatus>,
+    /// Names of containers that nobody looks after since the relay runs elsewhere.
+    left_containers: Vec<String>,
 }
 
 /// `GET /api/v1/relay/supervisor`
@@ -29,10 +31,12 @@ pub async fn get_supervisor(
     PluginActor(actor): PluginActor,
 ) -> Result<JsonBody<SupervisorView>, ApiError> {
     let overview = supervision.overview(&actor)?;
+    let left_containers = supervision.left_containers(&actor).await?;
     Ok(JsonBody(SupervisorView {
         engine: overview.engine,
         why: overview.why,
         supervisor: overview.containers,
+        left_containers,
     }))
 }
 

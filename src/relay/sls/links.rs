@@ -19,6 +19,9 @@ use super::figures::Garbage;
 use crate::kernel::ids::SlotId;
 use crate::relay::engine::LinkStats;
 
+/// Names of networks are shorter; what is longer is none.
+const CARRIER_CHARACTERS_MAX: usize = 100;
+
 /// A group and a stream are the same when neither rate is more than this many times the other.
 const RATES_AGREE_WITHIN: u32 = 2;
 
@@ -48,6 +51,8 @@ struct Link {
     packets: u64,
     silent: Duration,
     uptime: Duration,
+    /// The network's name, where the receiver has a database of its own.
+    carrier: Option<String>,
 }
 
 /// Reads the receiver's answer; it answers any path with 200, so only the content proves that it is its.
@@ -89,6 +94,11 @@ fn link(link: &Value) -> Option<Link> {
         packets: whole("pkts"),
         silent: Duration::from_millis(bounded(whole("last_ms_ago"))),
         uptime: Duration::from_secs(bounded(whole("uptime_s"))),
+        carrier: link
+            .get("asn_org")
+            .and_then(Value::as_str)
+            .map(|name| name.chars().take(CARRIER_CHARACTERS_MAX).collect())
+            .filter(|name: &String| !name.is_empty()),
     })
 }
 
@@ -201,7 +211,7 @@ impl Rated {
             since_last_packet: link.silent + age,
             uptime: link.uptime + age,
             sender: None,
-            carrier: None,
+            carrier: link.carrier.clone(),
         })
     }
 }

@@ -13,6 +13,7 @@ fn group(id: &str, stream_id: Option<&str>, bytes: &[u64]) -> Group {
         packets: bytes / 1000,
         silent: Duration::from_millis(500),
         uptime: Duration::from_secs(10),
+        carrier: None,
     });
     Group {
         id: id.to_owned(),
@@ -54,7 +55,11 @@ fn a_recorded_answer_is_understood() {
     assert_eq!((links[1].bytes, links[1].packets), (1_324_110, 1_263));
     assert_eq!(links[1].silent, Duration::from_millis(583));
     assert_eq!(links[1].uptime, Duration::from_secs(7));
+    assert_eq!(links[1].carrier, None);
     assert_eq!(parse(200, br#"{"groups":[]}"#), Ok(Vec::new()));
+    let named = THREE_LINKS.replacen("41102\"", "41102\",\"asn_org\":\"Example Mobile\"", 1);
+    let named = parse(200, named.as_bytes()).unwrap();
+    assert_eq!(named[0].links[0].carrier.as_deref(), Some("Example Mobile"));
 }
 
 #[test]
