@@ -95,7 +95,11 @@ fn describe_container(
         image_id: found.map_or_else(String::new, |found| found.image_id.clone()),
         id: found.map_or_else(String::new, |found| found.id.clone()),
         state,
-        problem: seen.problem.as_ref().map(Problem::from),
+        problem: seen
+            .problem
+            .as_ref()
+            .or(seen.silence.as_ref())
+            .map(Problem::from),
         crashes: seen.crashes,
         exit_code: found.map_or(0, |found| found.exit_code),
         cpu_percent: seen.cpu_percent,

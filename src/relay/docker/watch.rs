@@ -22,6 +22,10 @@ pub(super) struct Seen {
     pub(super) breaker: Breaker,
     pub(super) crashes: u64,
     pub(super) problem: Option<DockerError>,
+    /// Which of its ports does not answer.
+    pub(super) silence: Option<DockerError>,
+    /// The start after which SLS was seen to know our key.
+    pub(super) key_proved_at: Option<jiff::Timestamp>,
     pub(super) last_lines: Vec<String>,
     pub(super) waits_for_idle: bool,
     pub(super) cpu_percent: Option<f64>,
@@ -72,6 +76,8 @@ impl Watch {
             breaker,
             crashes: 0,
             problem: None,
+            silence: None,
+            key_proved_at: None,
             last_lines: Vec::new(),
             waits_for_idle: false,
             cpu_percent: None,
@@ -129,6 +135,7 @@ impl Seen {
     pub(super) fn forget_container(&mut self) {
         self.last = None;
         self.last_usage = None;
+        self.silence = None;
         self.silent_since = None;
     }
 
