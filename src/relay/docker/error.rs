@@ -77,6 +77,9 @@ pub enum DockerError {
         /// Who must be able to write to it: user and group.
         owner: (u32, u32),
     },
+    /// The listener that SLS asks cannot be opened.
+    #[error("the listener for SLS's admission hook cannot be opened: {0}")]
+    Hook(String),
     /// The engine refused for another reason.
     #[error("Docker refused: {0}")]
     Refused(String),
@@ -127,6 +130,10 @@ impl DockerError {
                 "read the container's last lines; when another program has the port, choose another \
                  relay.docker.api_port"
             }
+            Self::Hook(_) => {
+                "choose another relay.docker.admission_port or set relay.docker.admission_hook to off: SLS \
+                 refuses everybody until it can ask"
+            }
             Self::KeyLost { .. } => "let the container's user write to its folder and restart it",
             Self::Refused(_) => "read Docker's own log: journalctl -u docker",
         }
@@ -148,6 +155,7 @@ impl DockerError {
             | Self::Silent(_)
             | Self::NoApi(_)
             | Self::KeyLost { .. }
+            | Self::Hook(_)
             | Self::Refused(_) => false,
         }
     }

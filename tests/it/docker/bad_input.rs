@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use glb::relay::docker::{Layout, Part, SupervisorStatus};
 use glb::relay::engine::{Engine, EngineHealth};
 
-use super::stage::{Stage, images};
+use super::stage::{Stage, UP, images};
+use crate::harness::eventually::eventually;
 
 /// What is promised for a receiver that fell silent.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
@@ -72,7 +73,10 @@ async fn a_volume_that_the_image_s_user_may_not_write_is_told_and_healed() {
     chown(&data, Some(uid), Some(gid)).unwrap();
     stage.relay().restart(Part::Sls, true).await.unwrap();
     stage.until_ready().await;
-    assert_eq!(stage.relay().health().await, EngineHealth::Ready);
+    eventually(UP, "all is well", async || {
+        stage.relay().health().await == EngineHealth::Ready
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use glb::relay::docker::Part;
 use glb::relay::engine::{Engine, EngineHealth};
 
-use super::stage::Stage;
+use super::stage::{Stage, free_tcp_port};
 use crate::harness::eventually::eventually_blocking;
 use crate::net::engine_contract::{LATENCY, PATIENCE, Stand, obeys_the_contract};
 use crate::net::srt_probe::{self, Call, Outcome};
@@ -74,7 +74,17 @@ impl Stand for Containers {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_sls_in_a_container_obeys_the_contract() {
+    obeys(Stage::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_sls_in_a_container_that_asks_whom_to_admit_obeys_the_contract() {
     let mut stage = Stage::new();
+    stage.config.admission_port = Some(free_tcp_port());
+    obeys(stage).await;
+}
+
+async fn obeys(mut stage: Stage) {
     stage.speak_to_sls();
     stage.supervise();
     stage.until_ready().await;

@@ -112,12 +112,13 @@ async fn a_restarted_engine_has_the_same_containers() {
                 .is_some_and(|it| it.reason.contains("Docker"))
         })
         .await;
-    daemon.begin(false);
+    daemon.begin(true);
     is_back(&stage).await;
     assert_eq!(lives(&stage), before, "they outlived it");
 
+    // One that keeps none starts those that it finds anew.
     daemon.end();
-    daemon.begin(true);
+    daemon.begin(false);
     is_back(&stage).await;
     let ids = |lives: &[String]| {
         lives

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
 use crate::net::program::require;
 
 /// The socket of the engine, as `docker` itself finds it.
@@ -88,8 +91,7 @@ pub(super) fn images() -> &'static Images {
             images.mute_srtla,
         );
         import(&program, &["-c", receiver], images.receiver);
-        let elsewhere = ["--platform", "linux/s390x", "-c", sls];
-        import(&program, &elsewhere, images.foreign);
+        load_foreign(&program, images.foreign);
         images
     })
 }
@@ -113,6 +115,34 @@ fn build(folder: &Path) -> PathBuf {
         .expect("rustc runs");
     assert!(status.success(), "the stand-in compiles");
     program
+}
+
+/// An image that says that it is for other machines, which `docker import` cannot make.
+fn load_foreign(program: &Path, name: &str) {
+    let folder = program.parent().expect("it is in a folder");
+    let tar = |archive: &str, files: &[&str]| {
+        let mut command = Command::new("tar");
+        command.arg("-cf").arg(folder.join(archive)).arg("-C");
+        let status = command.arg(folder).args(files).status();
+        assert!(status.expect("tar runs").success());
+    };
+    tar("layer.tar", &["standin"]);
+    let layer = std::fs::read(folder.join("layer.tar")).expect("it was made above");
+    let digest = Sha256::digest(layer);
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let config = json!({
+        "architecture": "s390x",
+        "os": "linux",
+        "config": {"Cmd": ["/standin", "sls"]},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
+    });
+    let manifest = json!([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]);
+    for (file, content) in [("config.json", config), ("manifest.json", manifest)] {
+        std::fs::write(folder.join(file), content.to_string()).expect("the folder is ours");
+    }
+    tar("image.tar", &["manifest.json", "config.json", "layer.tar"]);
+    let archive = folder.join("image.tar");
+    docker(&["load", "-q", "-i", archive.to_str().expect("a plain path")]);
 }
 
 fn import(program: &Path, options: &[&str], name: &str) {

@@ -1,6 +1,7 @@
 //! The supervisor on the machine's real container engine, with stand-ins of our own in the containers.
 
 mod bad_input;
+mod callers;
 mod contract;
 mod daemon;
 mod images;

@@ -18,6 +18,7 @@ use glb::relay::engine::{
     Capabilities, Engine, EngineCounters, EngineError, EngineEvent, EngineHealth, PublisherStats,
     StreamSpec, StreamStats, Target, Traffic,
 };
+use glb::relay::inside::Inside;
 use glb::relay::sls::{SlsConfig, SlsEngine};
 use tempfile::TempDir;
 use tokio::sync::broadcast;
@@ -88,6 +89,8 @@ impl Engine for Quiet {
     }
 }
 
+impl Inside for Quiet {}
+
 /// A data folder, an instance, and at times a supervisor for it.
 #[derive(Debug)]
 pub(super) struct Stage {
@@ -125,6 +128,7 @@ impl Stage {
             },
             latency_min: Duration::from_millis(120),
             latency_max: Duration::from_secs(5),
+            admission_port: None,
             memory_mib: 128,
             cpu_millis: 1_000,
             crashes_max: 5,
@@ -181,7 +185,7 @@ impl Stage {
         self.sls = Some(Arc::new(engine));
     }
 
-    fn engine(&self) -> Arc<dyn Engine> {
+    fn engine(&self) -> Arc<dyn Inside> {
         match &self.sls {
             Some(sls) => Arc::clone(sls) as _,
             None => Arc::clone(&self.inner) as _,
@@ -284,7 +288,7 @@ impl Drop for Stage {
     }
 }
 
-fn free_tcp_port() -> u16 {
+pub(super) fn free_tcp_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let address = listener.local_addr();
     address.expect("a bound socket has an address").port()

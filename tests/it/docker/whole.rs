@@ -121,6 +121,11 @@ fn journey(mut stage: Stage) {
     let account = server.admin_create("owner@example.org", "owner");
     let mut browser = Browser::signed_in(&server, &account);
     let plugin = Plugin::signed_in(&server, &mut browser);
+    // Ready is told a moment before the node takes sessions.
+    let token = plugin.stream_token(1);
+    eventually_blocking(UP, "there is room", || {
+        plugin.start(CONNECTION, &token).status < 300
+    });
     let session = plugin.session(CONNECTION);
     let slots = slots_in_container(&stage);
     assert!(slots > 0);
