@@ -162,3 +162,57 @@ impl Supervisor {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::supervisor::SupervisorDeps;
+    use super::super::testing::{config, identity};
+    use super::*;
+    use crate::kernel::Clock;
+    use crate::relay::testing::FakeEngine;
+
+    #[test]
+    fn those_who_stay_are_ended_after_a_grace_once_in_a_while_and_never_beside_others() {
+        let inner = FakeEngine::new();
+        let supervisor = Supervisor::new(SupervisorDeps {
+            config: config("/nowhere"),
+            identity: identity(),
+            key: "key".into(),
+            inner: Arc::clone(&inner) as _,
+            clock: Clock::system(),
+            port_holder: |_, _| None,
+        });
+        let mut watch = Watch::new(&supervisor.deps.config);
+        let mut restarts = |seconds: u64| {
+            supervisor.end_lingering(&mut watch, Duration::from_secs(seconds));
+            std::mem::take(&mut lock(&supervisor.orders).mends)
+        };
+        let one = Lingering {
+            publishers: 1,
+            ..Lingering::default()
+        };
+        assert_eq!(restarts(0), []);
+        inner.set_lingering(Lingering {
+            is_anybody_else_live: true,
+            ..one
+        });
+        assert_eq!((restarts(1), restarts(100)), (vec![], vec![]));
+        inner.set_lingering(one);
+        assert_eq!(restarts(101), [Part::Sls], "the other one has left");
+        assert_eq!(restarts(150), [], "it is too soon");
+        assert_eq!(restarts(161), [Part::Sls]);
+        inner.set_lingering(Lingering::default());
+        assert_eq!(restarts(300), []);
+        inner.set_lingering(one);
+        assert_eq!(
+            (restarts(301), restarts(310)),
+            (vec![], vec![]),
+            "the grace"
+        );
+        assert_eq!(restarts(311), [Part::Sls]);
+        let warning = supervisor.lingering_warning().unwrap();
+        assert!(warning.contains("1 publishers") && warning.contains("20 seconds"));
+    }
+}
