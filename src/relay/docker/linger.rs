@@ -33,8 +33,10 @@ impl Supervisor {
         now: Duration,
     ) {
         if let (Some(client), Some(actual)) = (watch.client.clone(), actual) {
+            let was_told = watch.hook_problem.is_some();
             if actual.network.is_some()
                 && let Err(error) = self.open_hook(&client, watch).await
+                && !was_told
             {
                 tracing::warn!(error = %error, "SLS cannot ask whom to admit");
             }

@@ -3,8 +3,8 @@
 //! The receiver writes which group a link joins and from which port it carries a group to SLS; SLS writes which
 //! publish key came from which port. Neither tells it anywhere else.
 //!
-//! Source: srtla_rec (`[<address>] [Group: <id>] Connection registration`, `[Group: <id>] Created SRT socket.
-//! Local Port: <port>`) and srt-live-server 1.5.1 (`new publisher[<address>], key_stream_name=<key>.`).
+//! Source: `srtla_rec` (`[<address>] [Group: <id>] Connection registration`, `[Group: <id>] Created SRT socket. Local
+//! Port: <port>`) and srt-live-server 1.5.1 (`new publisher[<address>], key_stream_name=<key>.`).
 //!
 //! Invariant: lines are taken in the order of their moments, whichever program wrote them; a link is only told
 //! when all three are known and newer ones contradict none. Bounded, whatever is written.

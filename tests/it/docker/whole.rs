@@ -147,6 +147,11 @@ fn journey(mut stage: Stage) {
         links(&plugin).len() == 3
     });
     assert_eq!(on_air.sender.counters().refusals, 0);
+    let played = on_air.player.counters();
+    eprintln!(
+        "over kill -9 and restart of the server: {} packets played, {} missing",
+        played.received, played.missing
+    );
 
     let far = FakeSls::start();
     move_to_far(&server, &plugin, &far);
