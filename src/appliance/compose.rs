@@ -92,7 +92,7 @@ pub(super) async fn compose(
     stop: &CancellationToken,
 ) -> anyhow::Result<Composed> {
     let engine = local.engine();
-    let sources = address_sources(config, addresses);
+    let sources = address_sources(config, addresses, local.is_embedded());
     let settings = Settings::load(opened.store.clone(), opened.clock.clone(), sources).await?;
     let figures = Figures::default();
     let nodes = nodes(opened, &engine).await?;
@@ -126,6 +126,7 @@ pub(super) async fn compose(
         accounts: opened.accounts.clone(),
         setup: setup.clone(),
         relay: Some(relay.clone()),
+        containers: local.containers(),
     };
     let app = App(Arc::new(Services {
         accounts: opened.accounts.clone(),

@@ -275,7 +275,9 @@ impl Poller {
             .iter_mut()
             .filter_map(|stream| stream.publisher.as_mut());
         for link in publishers.flat_map(|publisher| &mut publisher.links) {
-            link.carrier = self.carriers.name_of(link.address.ip());
+            // Ours comes first; a node may have a database of its own.
+            let named = self.carriers.name_of(link.address.ip());
+            link.carrier = named.or_else(|| link.carrier.take());
         }
     }
 

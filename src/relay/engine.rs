@@ -221,7 +221,7 @@ pub struct LinkStats {
     pub uptime: Duration,
     /// What the sender itself says of the link, when it says anything.
     pub sender: Option<SenderLinkFigures>,
-    /// The network's name, where a database tells it; an engine leaves it out.
+    /// The network's name, where a database tells it.
     pub carrier: Option<String>,
 }
 

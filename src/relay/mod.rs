@@ -11,6 +11,7 @@ pub mod api;
 pub mod docker;
 pub mod embedded;
 pub mod engine;
+pub mod inside;
 pub mod jobs;
 mod meter;
 pub mod model;
