@@ -23,6 +23,9 @@ impl Supervisor {
         action: &Action,
         tell: &Sender<News>,
     ) -> Result<(), DockerError> {
+        if begins_sls(action) {
+            self.deps.inner.note_restarted();
+        }
         let (part, done) = match action {
             Action::AwaitIdle(_) => return Ok(()),
             Action::Pull(image) => {
@@ -131,6 +134,18 @@ impl Supervisor {
         let holder = (self.deps.port_holder)(is_udp, port);
         let holder = holder.map_or_else(String::new, |program| format!(" by {program}"));
         DockerError::PortTaken(format!("port {port}/{kind} is taken{holder}"))
+    }
+}
+
+/// Whether SLS has no callers after it.
+fn begins_sls(action: &Action) -> bool {
+    match action {
+        Action::Create(part) | Action::Start(part, _) | Action::Restart(part, _) => part.has_sls(),
+        Action::Pull(_)
+        | Action::CreateNetwork
+        | Action::Remove(_)
+        | Action::Stop(..)
+        | Action::AwaitIdle(_) => false,
     }
 }
 
