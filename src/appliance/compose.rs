@@ -54,6 +54,7 @@ impl Composed {
         relay.reconcile_nodes().await?;
         // What was half done when the server stopped is finished or unwound before anybody asks.
         relay.sweep_provisioning().await?;
+        relay.recall_metering().await?;
         live.remember().await;
         live.look_up_carriers().await?;
         let live = live.clone();
@@ -95,7 +96,7 @@ pub(super) async fn compose(
     let settings = Settings::load(opened.store.clone(), opened.clock.clone(), sources).await?;
     let figures = Figures::default();
     let nodes = nodes(opened, &engine).await?;
-    let relay = relay(config, opened, &settings, &nodes);
+    let relay = relay(config, opened, &settings, &nodes).await?;
     let live = LiveService::new(
         nodes,
         Arc::new(relay.clone()),
@@ -108,6 +109,7 @@ pub(super) async fn compose(
     let plugin = plugin(config, opened, &settings);
     let inputs = JobInputs {
         accounts: opened.accounts.clone(),
+        plans: opened.plans.clone(),
         plugin: plugin.clone(),
         relay: relay.clone(),
         live: live.clone(),
@@ -173,8 +175,15 @@ fn external_engine(api: &ExternalApi, own: NodeId) -> crate::kernel::Result<Arc<
     Ok(Arc::new(engine))
 }
 
-fn relay(config: &Config, opened: &Opened, settings: &Settings, nodes: &Nodes) -> RelayService {
-    RelayService::new(RelayDeps {
+/// The relay's sessions, which follow the plans as the slots do.
+async fn relay(
+    config: &Config,
+    opened: &Opened,
+    settings: &Settings,
+    nodes: &Nodes,
+) -> anyhow::Result<RelayService> {
+    opened.plans.load_rules().await?;
+    let relay = RelayService::new(RelayDeps {
         store: opened.store.clone(),
         clock: opened.clock.clone(),
         vault: Arc::clone(&opened.vault),
@@ -186,7 +195,10 @@ fn relay(config: &Config, opened: &Opened, settings: &Settings, nodes: &Nodes) -
             shared_key: config.relay_shared_key.clone(),
             ..RelayConfig::default()
         },
-    })
+    });
+    opened.plans.follow(opened.slots.clone());
+    opened.plans.follow(relay.follower());
+    Ok(relay)
 }
 
 fn plugin(config: &Config, opened: &Opened, settings: &Settings) -> PluginService {

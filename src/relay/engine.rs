@@ -282,6 +282,11 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// A receiver of everything that happens from now on. A receiver that lags must read [`Engine::stats`].
     fn events(&self) -> broadcast::Receiver<EngineEvent>;
 
+    /// Whether it carries media on while this process is down.
+    fn outlives_us(&self) -> bool {
+        true
+    }
+
     /// Whether new sessions may be given to it now; one that cannot carry media is like a full one.
     fn takes_sessions(&self) -> bool {
         true

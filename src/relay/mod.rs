@@ -16,6 +16,7 @@ pub mod jobs;
 mod meter;
 pub mod model;
 pub mod nodes;
+mod outage;
 mod presence;
 pub mod service;
 pub mod sls;

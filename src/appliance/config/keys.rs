@@ -137,6 +137,11 @@ pub(super) const KEYS: &[Key] = &[
     key("relay.embedded.publisher_buffer_mb", KeyKind::Number(2, 24)),
     key("relay.embedded.player_queue_mb", KeyKind::Number(1, 64)),
     key("telemetry.sample_days", KeyKind::Number(1, 3_650)),
+    key("telemetry.health_event_days", KeyKind::Number(1, 3_650)),
+    key(
+        "plans.standard_included_seconds",
+        KeyKind::Number(0, 2_678_400),
+    ),
 ];
 
 /// The environment variable of a key.
