@@ -93,6 +93,7 @@ pub(super) async fn compose(
     let engine = local.engine();
     let sources = address_sources(config, addresses);
     let settings = Settings::load(opened.store.clone(), opened.clock.clone(), sources).await?;
+    opened.accounts.second_factors().follow(&settings);
     let figures = Figures::default();
     let nodes = nodes(opened, &engine).await?;
     let relay = relay(config, opened, &settings, &nodes);

@@ -8,6 +8,7 @@ use tower_http::compression::CompressionLayer;
 
 use super::config::Config;
 use super::state::App;
+use crate::accounts::second_factor::pages as second_factor;
 use crate::accounts::{api as accounts_api, pages as accounts};
 use crate::http::{self, Around};
 use crate::live::{api as live_api, pages as live, sse};
@@ -120,6 +121,10 @@ fn pages() -> Router<App> {
             "/login",
             get(accounts::show_login).post(accounts::submit_login),
         )
+        .route(
+            "/login/code",
+            get(second_factor::show_code).post(second_factor::submit_code),
+        )
         .route("/logout", post(accounts::log_out))
         .route(
             "/login/plugin",
@@ -142,6 +147,20 @@ fn pages() -> Router<App> {
         .route("/users", get(accounts::show_users).post(accounts::add_user))
         .route("/account", get(accounts::show_account))
         .route("/account/password", post(accounts::change_password))
+        .route(
+            "/account/second-factor",
+            get(second_factor::show_second_factor),
+        )
+        .route("/account/second-factor/begin", post(second_factor::begin))
+        .route(
+            "/account/second-factor/confirm",
+            post(second_factor::confirm),
+        )
+        .route("/account/second-factor/change", post(second_factor::change))
+        .route(
+            "/account/second-factor/policy",
+            post(second_factor::decide_policy),
+        )
         .route(
             "/account/sessions/{id}/revoke",
             post(accounts::revoke_browser),

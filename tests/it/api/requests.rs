@@ -96,6 +96,11 @@ fn content(house: &House, caller: Caller, method: &str, route: &str) -> Content 
             ("current_password", "a wrong password"),
             ("new_password", "another long password"),
         ]),
+        ("POST", "/login/code" | "/account/second-factor/confirm") => form(&[("code", "000000")]),
+        ("POST", "/account/second-factor/change") => {
+            form(&[("code", "000000"), ("action", "renew")])
+        }
+        ("POST", "/account/second-factor/policy") => form(&[("required", "no")]),
         ("POST", "/slots/{slot_id}/label") => form(&[("label", "Backpack")]),
         ("POST", "/slots/{slot_id}/rotate") => form(&[("key", "stats")]),
         ("POST", "/slots/{slot_id}/passphrase") => form(&[("action", "remove")]),

@@ -61,6 +61,9 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         [200, 200, 303, 303, 303, 303, 303, 200, 200],
     ),
     ("POST", "/login", everybody(401)),
+    // Nobody owes a code.
+    ("GET", "/login/code", everybody(303)),
+    ("POST", "/login/code", everybody(303)),
     ("POST", "/theme", everybody(303)),
     ("GET", "/login/plugin", page(200)),
     ("POST", "/login/plugin", browsers(200, 403, 200, 200, 200)),
@@ -129,6 +132,27 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         "POST",
         "/account/plugins/{id}/revoke",
         browsers(404, 404, 404, 404, 303),
+    ),
+    ("GET", "/account/second-factor", page(200)),
+    (
+        "POST",
+        "/account/second-factor/begin",
+        browsers(303, 303, 303, 303, 303),
+    ),
+    (
+        "POST",
+        "/account/second-factor/confirm",
+        browsers(422, 422, 422, 422, 422),
+    ),
+    (
+        "POST",
+        "/account/second-factor/change",
+        browsers(422, 422, 422, 422, 422),
+    ),
+    (
+        "POST",
+        "/account/second-factor/policy",
+        browsers(403, 403, 403, 303, 403),
     ),
     // The plugin.
     ("POST", "/api/v1/auth/plugin/login/start", everybody(201)),
@@ -260,7 +284,13 @@ fn complaints(
         demand(location.is_empty(), "leads elsewhere");
     }
     // A form that is shown again says what is wrong to a person.
-    let is_form = matches!(route, "/login" | "/account/password");
+    let is_form = matches!(
+        route,
+        "/login"
+            | "/account/password"
+            | "/account/second-factor/confirm"
+            | "/account/second-factor/change"
+    );
     if status >= 400 && !is_form {
         let code = match status {
             401 => "unauthorized",
