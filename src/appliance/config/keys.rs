@@ -17,6 +17,15 @@ pub(super) enum KeyKind {
     List,
     /// A secret of at least 32 characters, never shown.
     Secret,
+    /// A secret that somebody else gave, of any length, never shown.
+    GivenSecret,
+}
+
+impl KeyKind {
+    /// Whether the value is never shown, and may be read from a file.
+    pub(super) fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::GivenSecret)
+    }
 }
 
 /// One key of `appliance.toml`.

@@ -206,7 +206,8 @@ async fn the_command_line_takes_a_lost_one_away() {
     enrol(&world, &user).await;
     world.accounts.reset_second_factor(email()).await.unwrap();
     assert!(matches!(sign_in(&world).await, SignInStep::Done(_)));
-    let rows = world.store.read(|conn| audit::newest(conn, 9)).await.map_err(|e: Error| e);
+    let read = |conn: &Connection| Ok::<_, Error>(audit::newest(conn, 9)?);
+    let rows = world.store.read(read).await;
     let actions: Vec<_> = rows.unwrap().into_iter().map(|row| row.action).collect();
     assert_eq!(actions, ["second_factor.reset", "second_factor.enabled"]);
 }
