@@ -293,6 +293,8 @@ async fn online(data_dir: &Path, request: ControlRequest) -> anyhow::Result<Valu
         .unix_socket(path.clone())
         .timeout(PATIENCE)
         .no_proxy()
+        // It speaks no TLS, and a system without root certificates gives no client otherwise.
+        .tls_certs_only([])
         .build()?;
     let sent = client
         .post("http://localhost/control")
