@@ -15,6 +15,7 @@ mod seen;
 mod token;
 
 pub mod model;
+pub mod oauth;
 pub mod second_factor;
 pub mod service;
 pub mod store;

@@ -14,6 +14,9 @@ use super::relay::LocalRelay;
 use super::state::{App, Services};
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::oauth::OAuthService;
+use crate::accounts::oauth::service::OAuthDeps;
+use crate::http::outbound::Outbound;
 use crate::http::{Around, StopSignal};
 use crate::jobs::{Jobs, Tasks};
 use crate::kernel::Error;
@@ -107,7 +110,9 @@ pub(super) async fn compose(
     )
     .with_latency_bounds(local.latency());
     let plugin = plugin(config, opened, &settings);
+    let oauth = oauth(config, opened, &settings);
     let inputs = JobInputs {
+        oauth: oauth.clone(),
         accounts: opened.accounts.clone(),
         plugin: plugin.clone(),
         relay: relay.clone(),
@@ -131,6 +136,7 @@ pub(super) async fn compose(
         health: health(config, opened, &relay, &engine, &figures),
         jobs,
         live,
+        oauth,
         plans: opened.plans.clone(),
         plugin,
         snapshots: Snapshots::new(opened.accounts.clone(), opened.slots.clone(), relay.clone()),
@@ -186,6 +192,19 @@ fn relay(config: &Config, opened: &Opened, settings: &Settings, nodes: &Nodes) -
             shared_key: config.relay_shared_key.clone(),
             ..RelayConfig::default()
         },
+    })
+}
+
+fn oauth(config: &Config, opened: &Opened, settings: &Settings) -> OAuthService {
+    OAuthService::new(OAuthDeps {
+        store: opened.store.clone(),
+        clock: opened.clock.clone(),
+        vault: Arc::clone(&opened.vault),
+        accounts: opened.accounts.clone(),
+        settings: settings.clone(),
+        // The addresses are the configuration's own.
+        outbound: Outbound::default(),
+        config: config.oauth.clone(),
     })
 }
 

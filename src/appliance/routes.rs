@@ -8,6 +8,7 @@ use tower_http::compression::CompressionLayer;
 
 use super::config::Config;
 use super::state::App;
+use crate::accounts::oauth::{api as oauth, pages as links};
 use crate::accounts::second_factor::pages as second_factor;
 use crate::accounts::{api as accounts_api, pages as accounts};
 use crate::http::{self, Around};
@@ -72,6 +73,9 @@ fn api() -> Router<App> {
         .route("/api/v1/auth/session", get(plugin_api::get_session))
         .route("/api/v1/auth/refresh", post(plugin_api::refresh))
         .route("/api/v1/auth/logout", post(accounts_api::log_out))
+        // Sign-in providers; opened by people in a browser.
+        .route("/api/v1/auth/{provider}/authorize", get(oauth::authorize))
+        .route("/api/v1/auth/{provider}/callback", get(oauth::callback))
         // Slots and their keys.
         .route("/api/v1/user/stream-slots", get(slots::list))
         .route("/api/v1/stream-slots", get(slots::list))
@@ -147,6 +151,8 @@ fn pages() -> Router<App> {
         .route("/users", get(accounts::show_users).post(accounts::add_user))
         .route("/account", get(accounts::show_account))
         .route("/account/password", post(accounts::change_password))
+        .route("/account/links", get(links::show_links))
+        .route("/account/links/{provider}/unlink", post(links::unlink))
         .route(
             "/account/second-factor",
             get(second_factor::show_second_factor),

@@ -32,6 +32,7 @@ pub struct NextQuery {
 /// # Errors
 /// The store's.
 pub async fn show_login(
+    State(accounts): State<AccountsService>,
     frame: Frame,
     OptionalBrowserActor(actor): OptionalBrowserActor,
     Query(query): Query<NextQuery>,
@@ -40,7 +41,8 @@ pub async fn show_login(
     if actor.is_some() {
         return Ok(Redirect::to(next).into_response());
     }
-    let page = SignInPage::new(frame.visitor(SIGN_IN), "", None, next);
+    let page = SignInPage::new(frame.visitor(SIGN_IN), "", None, next)
+        .with_providers(accounts.linked_accounts().offered());
     Ok(render(StatusCode::OK, &page))
 }
 
@@ -80,7 +82,8 @@ pub async fn submit_login(
         Ok(step) => Ok(go_on(&accounts, step, &peer, next)),
         Err(error) if matches!(error.kind(), Kind::Unauthenticated | Kind::LimitReached) => {
             let problem = Some(error.message().to_owned());
-            let page = SignInPage::new(frame.visitor(SIGN_IN), &form.email, problem, next);
+            let page = SignInPage::new(frame.visitor(SIGN_IN), &form.email, problem, next)
+                .with_providers(accounts.linked_accounts().offered());
             Ok(refused(&error, &page))
         }
         Err(error) => Err(error.into()),

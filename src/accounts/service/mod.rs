@@ -17,6 +17,7 @@ pub use users::{PluginSessions, create_user_in};
 
 use super::limits::AddressLimit;
 use super::model::AccountsConfig;
+use super::oauth::LinkedAccounts;
 use super::password::Hasher;
 use super::second_factor::SecondFactors;
 use super::seen::LastSeen;
@@ -55,6 +56,7 @@ struct Inner {
     plugins_seen: LastSeen<AuthSessionId>,
     has_owner: AtomicBool,
     second_factors: SecondFactors,
+    linked_accounts: LinkedAccounts,
 }
 
 impl AccountsService {
@@ -69,6 +71,7 @@ impl AccountsService {
     ) -> Self {
         let second_factors = SecondFactors::new(store.clone(), clock.clone(), Arc::clone(&vault));
         Self(Arc::new(Inner {
+            linked_accounts: LinkedAccounts::new(store.clone()),
             store,
             second_factors,
             address_limit: AddressLimit::new(clock.clone()),
@@ -89,6 +92,12 @@ impl AccountsService {
     #[must_use]
     pub fn config(&self) -> &AccountsConfig {
         &self.0.config
+    }
+
+    /// The accounts at sign-in providers that users linked.
+    #[must_use]
+    pub fn linked_accounts(&self) -> &LinkedAccounts {
+        &self.0.linked_accounts
     }
 
     /// Whether somebody owns this appliance. Once it is so it stays so, and costs nothing to ask.
