@@ -93,7 +93,8 @@ pub async fn authorize(
         }
     };
     let browser = browser_token(&headers, &peer);
-    let begun = oauth.begin(provider, intent, &query.next(), &browser, peer.ip);
+    let next = query.next();
+    let begun = oauth.begin(provider, intent, &next, &browser, peer.ip);
     match begun.await {
         Ok(url) => {
             let name = cookie_name(peer.is_https);

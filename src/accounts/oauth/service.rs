@@ -186,7 +186,10 @@ impl OAuthService {
     pub async fn complete(&self, provider: Provider, back: Return<'_>) -> Result<Outcome> {
         let calls = self.calls(provider)?;
         let departed = self.use_state(provider, back.state, back.browser).await?;
-        let code = back.code.map_err(|error| refused_there(provider, error))?;
+        let code = back
+            .code
+            .clone()
+            .map_err(|error| refused_there(provider, error))?;
         if let Some(user) = departed.link_user {
             require_still_signed_in(back.signed_in, user)?;
         }

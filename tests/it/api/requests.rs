@@ -59,6 +59,7 @@ fn path(house: &House, route: &str) -> String {
     let filled = route
         .replace("{slot_id}", &house.slot_id)
         .replace("{number}", "1")
+        .replace("{provider}", "twitch")
         .replace("{key}", &house.session.play_key)
         .replace("{file}", &house.static_file)
         .replace("{id}", id);

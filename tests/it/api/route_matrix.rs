@@ -133,6 +133,12 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         "/account/plugins/{id}/revoke",
         browsers(404, 404, 404, 404, 303),
     ),
+    ("GET", "/account/links", page(200)),
+    (
+        "POST",
+        "/account/links/{provider}/unlink",
+        browsers(404, 404, 404, 404, 404),
+    ),
     ("GET", "/account/second-factor", page(200)),
     (
         "POST",
@@ -158,6 +164,9 @@ const TABLE: &[(&str, &str, Statuses)] = &[
     ("POST", "/api/v1/auth/plugin/login/start", everybody(201)),
     ("POST", "/api/v1/auth/plugin/login/poll", everybody(202)),
     ("POST", "/api/v1/auth/plugin/login/complete", everybody(401)),
+    // This server knows no provider.
+    ("GET", "/api/v1/auth/{provider}/authorize", everybody(404)),
+    ("GET", "/api/v1/auth/{provider}/callback", everybody(404)),
     ("GET", "/api/v1/auth/session", plugins(200, 200)),
     ("POST", "/api/v1/auth/refresh", everybody(401)),
     ("GET", "/api/v1/user/stream-slots", plugins(200, 200)),
