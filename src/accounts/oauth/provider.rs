@@ -3,9 +3,11 @@
 //! Invariant: no answer is read beyond its limit or waited for beyond its time, no redirect is followed, and no
 //! error text holds a token, a code or a secret.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use http::header::{ACCEPT, AUTHORIZATION};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use oauth2::basic::{
@@ -177,40 +179,51 @@ impl ProviderCalls<'_> {
         })
     }
 
-    /// Exchanges a code for tokens.
-    pub(super) async fn exchange(
+    /// Exchanges a code for tokens. The future is boxed, because that of the crate borrows in a way that the
+    /// compiler cannot prove to be `Send` through a handler.
+    pub(super) fn exchange(
         &self,
         redirect: &str,
         code: String,
         verifier: &SecretString,
-    ) -> Result<ProviderTokens, Error> {
+    ) -> BoxFuture<'static, Result<ProviderTokens, Error>> {
+        let (provider, client, caller) = (self.provider, self.client(redirect), self.caller());
         let verifier = PkceCodeVerifier::new(verifier.expose_secret().to_owned());
-        let client = self.client(redirect)?;
-        let request = client
-            .exchange_code(AuthorizationCode::new(code))
-            .set_pkce_verifier(verifier);
-        let status = AtomicU16::new(0);
-        let send = |request| self.send_noting(request, &status);
-        let answer = request.request_async(&send).await;
-        read_tokens(answer, status.load(Ordering::Relaxed))
-            .map_err(|trouble| trouble.into_error(self.provider))
+        Box::pin(async move {
+            let client = client?;
+            let request = client
+                .exchange_code(AuthorizationCode::new(code))
+                .set_pkce_verifier(verifier);
+            let answer = request.request_async(&caller.as_client()).await;
+            caller
+                .read_tokens(answer)
+                .map_err(|trouble| trouble.into_error(provider))
+        })
     }
 
-    /// Exchanges a refresh token for new tokens.
-    pub(super) async fn refresh(
+    /// Exchanges a refresh token for new tokens. Boxed as [`Self::exchange`].
+    pub(super) fn refresh(
         &self,
         redirect: &str,
         token: &SecretString,
-    ) -> Result<ProviderTokens, Trouble> {
-        let client = self
-            .client(redirect)
-            .map_err(|_| Trouble::Garbage("the public address is no address"))?;
+    ) -> BoxFuture<'static, Result<ProviderTokens, Trouble>> {
+        let (client, caller) = (self.client(redirect), self.caller());
         let token = RefreshToken::new(token.expose_secret().to_owned());
-        let request = client.exchange_refresh_token(&token);
-        let status = AtomicU16::new(0);
-        let send = |request| self.send_noting(request, &status);
-        let answer = request.request_async(&send).await;
-        read_tokens(answer, status.load(Ordering::Relaxed))
+        Box::pin(async move {
+            let client =
+                client.map_err(|_| Trouble::Garbage("the public address is no address"))?;
+            let request = client.exchange_refresh_token(&token);
+            let answer = request.request_async(&caller.as_client()).await;
+            caller.read_tokens(answer)
+        })
+    }
+
+    fn caller(&self) -> Caller {
+        Caller {
+            outbound: self.outbound.clone(),
+            answer_within: self.answer_within,
+            status: Arc::default(),
+        }
     }
 
     /// Asks whose an access token is.
@@ -233,22 +246,33 @@ impl ProviderCalls<'_> {
         let request = request
             .body(Vec::new())
             .map_err(|_| Trouble::Garbage("our own request to it"))?;
-        let answer = self.send(request).await?;
+        let answer = self.caller().send(request).await?;
         match answer.status() {
             StatusCode::OK => Ok(identity::parse(self.provider, answer.body())?),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Trouble::Withdrawn),
             status => Err(Trouble::Status(status.as_u16())),
         }
     }
+}
 
-    async fn send_noting(
-        &self,
-        request: Request<Vec<u8>>,
-        status: &AtomicU16,
-    ) -> Result<Response<Vec<u8>>, Trouble> {
-        let answer = self.send(request).await?;
-        status.store(answer.status().as_u16(), Ordering::Relaxed);
-        Ok(answer)
+/// Makes the calls themselves, and remembers the status of the last answer.
+#[derive(Debug, Clone)]
+struct Caller {
+    outbound: Outbound,
+    answer_within: Duration,
+    status: Arc<AtomicU16>,
+}
+
+type Sent = BoxFuture<'static, Result<Response<Vec<u8>>, Trouble>>;
+
+impl Caller {
+    /// As the crate wants it.
+    fn as_client(&self) -> impl Fn(Request<Vec<u8>>) -> Sent + Send + Sync + use<> {
+        let caller = self.clone();
+        move |request| {
+            let caller = caller.clone();
+            Box::pin(async move { caller.send(request).await })
+        }
     }
 
     async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Trouble> {
@@ -264,6 +288,8 @@ impl ProviderCalls<'_> {
             .to_configured(request.url())
             .map_err(trouble)?;
         let mut answer = client.execute(request).await.map_err(trouble)?;
+        self.status
+            .store(answer.status().as_u16(), Ordering::Relaxed);
         if answer.status().is_server_error() {
             return Err(Trouble::Status(answer.status().as_u16()));
         }
@@ -279,19 +305,20 @@ impl ProviderCalls<'_> {
         *response.headers_mut() = answer.headers().clone();
         Ok(response)
     }
-}
 
-fn read_tokens(
-    answer: Result<TokenAnswer, RequestTokenError<Trouble, BasicErrorResponse>>,
-    status: u16,
-) -> Result<ProviderTokens, Trouble> {
-    let answer = answer.map_err(|error| trouble_of(error, status))?;
-    let refresh = answer.refresh_token.map(RefreshToken::into_secret);
-    Ok(ProviderTokens {
-        access: SecretString::from(answer.access_token.into_secret()),
-        refresh: refresh.map(SecretString::from),
-        life: answer.expires_in.map(Duration::from_secs),
-    })
+    fn read_tokens(
+        &self,
+        answer: Result<TokenAnswer, RequestTokenError<Trouble, BasicErrorResponse>>,
+    ) -> Result<ProviderTokens, Trouble> {
+        let status = self.status.load(Ordering::Relaxed);
+        let answer = answer.map_err(|error| trouble_of(error, status))?;
+        let refresh = answer.refresh_token.map(RefreshToken::into_secret);
+        Ok(ProviderTokens {
+            access: SecretString::from(answer.access_token.into_secret()),
+            refresh: refresh.map(SecretString::from),
+            life: answer.expires_in.map(Duration::from_secs),
+        })
+    }
 }
 
 fn trouble_of(error: RequestTokenError<Trouble, BasicErrorResponse>, status: u16) -> Trouble {
