@@ -6,7 +6,6 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
 use super::model::{Intent, Outcome, Provider, STATE_LIFE};
-use super::pages::{merge_page, proofs_of};
 use super::service::{OAuthService, Return};
 use super::views::ConfirmLinkPage;
 use crate::accounts::extract::{
@@ -209,18 +208,6 @@ pub async fn callback(
     match oauth.complete(provider, back).await {
         Ok(Outcome::SignedIn { step, next }) => go_on(&accounts, step, &peer, &next),
         Ok(Outcome::Linked(_)) => Redirect::to("/account/links?done=linked").into_response(),
-        Ok(Outcome::MergeOffered { token, other, .. }) => {
-            let Some(user) = &actor else {
-                return ask_to_sign_in(&http::Uri::from_static("/account/links"));
-            };
-            match proofs_of(&accounts, &user.actor, other.id).await {
-                Ok(proofs) => {
-                    let page = merge_page(&frame, user, &other, token, proofs, &[]);
-                    render(StatusCode::OK, &page)
-                }
-                Err(error) => failed(&frame, Some(user), &headers, error),
-            }
-        }
         Err(error) => failed(&frame, actor.as_ref(), &headers, error),
     }
 }
@@ -296,6 +283,10 @@ fn words(error: &Error) -> (&'static str, &'static str) {
         ("other_account_linked", _) => (
             "One of them is linked already",
             "Unlink that one, then link this one.",
+        ),
+        ("linked_elsewhere", _) => (
+            "That is linked elsewhere",
+            "Sign in as that user and unlink it, then link it here.",
         ),
         (_, Kind::Unauthenticated) => {
             ("You are signed out", "Sign in, then link it under Account.")

@@ -169,13 +169,4 @@ pub enum Outcome {
     },
     /// The account is linked now, or was before.
     Linked(Provider),
-    /// The account is linked to another user, whom this browser has thereby proved to be too.
-    MergeOffered {
-        /// What the confirmation sends.
-        token: SecretString,
-        /// The other user.
-        other: crate::accounts::model::User,
-        /// Whether that user's second factor is asked for.
-        other_has_second_factor: bool,
-    },
 }

@@ -1,4 +1,4 @@
-//! The page of the own linked accounts, and merging.
+//! The page of the own linked accounts.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -7,16 +7,14 @@ use serde::Deserialize;
 
 use super::model::{LinkedAccount, Provider};
 use super::service::OAuthService;
-use super::views::{LinkRow, LinkedRow, LinksPage, MergePage, Proofs};
+use super::views::{LinkRow, LinkedRow, LinksPage};
 use crate::accounts::extract::BrowserActor;
 use crate::accounts::frame::Frame;
-use crate::accounts::model::{SignedIn, User};
-use crate::accounts::service::AccountsService;
+use crate::accounts::model::SignedIn;
 use crate::http::page::{Flash, FlashKind, render, sentence};
 use crate::http::{ApiError, Path, Query, status_of};
 use crate::kernel::ids::UserId;
-use crate::kernel::secret::SecretString;
-use crate::kernel::{Actor, Error, FieldError, Kind, Result};
+use crate::kernel::{Error, Kind, Result};
 
 const PAGE: &str = "/account/links";
 
@@ -32,7 +30,6 @@ impl DoneQuery {
         let text = match self.done.as_str() {
             "linked" => "The account is linked. You can sign in with it.",
             "unlinked" => "The account is unlinked.",
-            "merged" => "The two accounts are one now.",
             _ => return None,
         };
         Some(Flash {
@@ -116,32 +113,4 @@ fn problem(error: &Error) -> Flash {
         kind: FlashKind::Problem,
         text: sentence(error.message()),
     }
-}
-
-/// What has to be proved before `other` becomes part of the caller's account.
-pub(super) async fn proofs_of(
-    accounts: &AccountsService,
-    actor: &Actor,
-    other: UserId,
-) -> Result<Proofs> {
-    let factors = accounts.second_factors();
-    Ok(Proofs {
-        password: accounts.has_password(actor).await?,
-        code: factors.is_enrolled(actor.user_id).await?,
-        other_code: factors.is_enrolled(other).await?,
-    })
-}
-
-/// The page that offers to merge.
-pub(super) fn merge_page(
-    frame: &Frame,
-    user: &SignedIn,
-    other: &User,
-    token: SecretString,
-    proofs: Proofs,
-    errors: &[FieldError],
-) -> MergePage {
-    let shell = frame.at(PAGE).signed_in("Merge two accounts", user);
-    let emails = [user.email.clone(), other.email.clone()];
-    MergePage::new(shell, emails, token, proofs, errors)
 }

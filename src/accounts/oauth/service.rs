@@ -1,7 +1,6 @@
 //! Sending browsers to providers, and what comes of their way back.
 
 mod linking;
-mod merging;
 mod tokens;
 
 use std::net::IpAddr;
@@ -252,17 +251,14 @@ impl OAuthService {
         })
     }
 
-    /// Forgets browsers that did not come back and offers that nobody took; returns how many.
+    /// Forgets browsers that did not come back; returns how many.
     ///
     /// # Errors
     /// The store's.
     pub async fn delete_old(&self) -> Result<usize> {
         let now = self.now();
-        let job = move |tx: &Tx<'_>| {
-            let states = store::states_delete_old(tx, now)?;
-            Ok::<_, Error>(states + store::merges_delete_old(tx, now)?)
-        };
-        self.deps().store.write(job).await
+        let job = move |tx: &Tx<'_>| store::states_delete_old(tx, now);
+        Ok(self.deps().store.write(job).await?)
     }
 
     fn note(&self, tx: &Tx<'_>, actor: UserId, action: &str, detail: &str) -> Result<()> {

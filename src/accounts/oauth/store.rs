@@ -1,4 +1,4 @@
-//! The tables `linked_account`, `oauth_state` and `merge_request`.
+//! The tables `linked_account` and `oauth_state`.
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -209,55 +209,4 @@ pub(super) fn tokens_put(
         now,
     ))?;
     Ok(())
-}
-
-/// Moves links to another user; of a provider of which that user has one, the link stays where it is. Returns
-/// how many moved.
-pub(super) fn links_move(conn: &Connection, from: UserId, to: UserId) -> Result<usize, DbError> {
-    let sql = "UPDATE OR IGNORE linked_account SET user_id = ?2 WHERE user_id = ?1";
-    Ok(conn.prepare_cached(sql)?.execute((from, to))?)
-}
-
-/// Stores an offer to merge.
-pub(super) fn merge_insert(
-    conn: &Connection,
-    digest: TokenDigest,
-    kept: UserId,
-    merged: UserId,
-    expires_at: UnixMillis,
-) -> Result<(), DbError> {
-    let sql =
-        "INSERT INTO merge_request (token_digest, kept_user_id, merged_user_id, expires_at_ms)
-               VALUES (?1, ?2, ?3, ?4)";
-    conn.prepare_cached(sql)?
-        .execute((digest, kept, merged, expires_at))?;
-    Ok(())
-}
-
-/// Whom an offer to `kept` names that still stands at `now`.
-pub(super) fn merge_get(
-    conn: &Connection,
-    digest: TokenDigest,
-    kept: UserId,
-    now: UnixMillis,
-) -> Result<Option<UserId>, DbError> {
-    let sql = "SELECT merged_user_id FROM merge_request
-               WHERE token_digest = ?1 AND kept_user_id = ?2 AND expires_at_ms > ?3";
-    let mut statement = conn.prepare_cached(sql)?;
-    Ok(statement
-        .query_row((digest, kept, now), |row| row.get(0))
-        .optional()?)
-}
-
-/// Uses an offer up.
-pub(super) fn merge_delete(conn: &Connection, digest: TokenDigest) -> Result<(), DbError> {
-    conn.prepare_cached("DELETE FROM merge_request WHERE token_digest = ?1")?
-        .execute([digest])?;
-    Ok(())
-}
-
-/// Forgets offers that nobody took; returns how many.
-pub(super) fn merges_delete_old(conn: &Connection, now: UnixMillis) -> Result<usize, DbError> {
-    let sql = "DELETE FROM merge_request WHERE expires_at_ms <= ?1";
-    Ok(conn.prepare_cached(sql)?.execute([now])?)
 }

@@ -34,30 +34,11 @@ fn links() -> LinksPage {
     }
 }
 
-fn merge() -> MergePage {
-    let proofs = Proofs {
-        password: true,
-        code: true,
-        other_code: true,
-    };
-    let emails = ["ada@example.com", "old.ada@example.com"].map(str::to_owned);
-    let wrong = [FieldError::new("code", "wrong_code", "this code is wrong")];
-    let shell = shell("Merge two accounts", "/account/links", Role::Streamer);
-    MergePage::new(
-        shell,
-        emails,
-        SecretString::from("merge-token"),
-        proofs,
-        &wrong,
-    )
-}
-
 /// Every page by name.
 pub(crate) fn pages() -> Vec<(&'static str, String)> {
     vec![
         ("confirm-link", confirm().render().unwrap()),
         ("links", links().render().unwrap()),
-        ("merge", merge().render().unwrap()),
     ]
 }
 
@@ -66,10 +47,4 @@ fn every_page_is_sound() {
     for (_, html) in pages() {
         assert_sound_page(&html);
     }
-}
-
-#[test]
-fn a_merge_does_not_print_its_token() {
-    assert!(!format!("{:?}", merge()).contains("merge-token"));
-    assert!(merge().render().unwrap().contains("merge-token"));
 }

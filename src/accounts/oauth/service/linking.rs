@@ -14,13 +14,6 @@ use crate::kernel::{Actor, Error, Result, UnixMillis};
 /// How long a page of confirmation serves.
 const PROOF_LIFE: Duration = Duration::from_mins(10);
 
-/// What became of a wish to link.
-enum Linked {
-    Done,
-    /// To another user.
-    Elsewhere(UserId),
-}
-
 impl OAuthService {
     /// What the page of confirmation gives the caller's browser: good there alone, for this provider, for ten
     /// minutes.
@@ -68,10 +61,8 @@ impl OAuthService {
         let (service, id) = (self.clone(), identity.provider_id.clone());
         let name = identity.display_name.clone();
         let job = move |tx: &Tx<'_>| {
-            if let Some(owner) =
-                store::link_owner(tx, provider, &id)?.filter(|owner| *owner != user)
-            {
-                return Ok(Linked::Elsewhere(owner));
+            if store::link_owner(tx, provider, &id)?.is_some_and(|owner| owner != user) {
+                return Err(linked_elsewhere(provider));
             }
             let links = store::links_of(tx, user)?;
             let same = links.iter().find(|link| link.provider == provider);
@@ -88,12 +79,9 @@ impl OAuthService {
                     &format!("{provider} {id} ({name})"),
                 )?;
             }
-            Ok::<_, Error>(Linked::Done)
+            Ok::<_, Error>(Outcome::Linked(provider))
         };
-        match self.deps().store.write(job).await? {
-            Linked::Done => Ok(Outcome::Linked(provider)),
-            Linked::Elsewhere(other) => self.offer_merge(user, other).await,
-        }
+        self.deps().store.write(job).await
     }
 
     /// Stores name and tokens of a linked account that was just proved.
@@ -154,6 +142,13 @@ impl OAuthService {
         };
         self.deps().store.write(job).await
     }
+}
+
+fn linked_elsewhere(provider: Provider) -> Error {
+    let label = provider.label();
+    let message =
+        format!("this {label} account is linked with another account here: unlink it there first");
+    Error::conflict(message).reason("linked_elsewhere")
 }
 
 fn other_is_linked(provider: Provider) -> Error {
