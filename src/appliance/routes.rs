@@ -7,6 +7,7 @@ use tower::ServiceBuilder;
 use tower_http::compression::CompressionLayer;
 
 use super::config::Config;
+use super::openapi;
 use super::state::App;
 use crate::accounts::oauth::{api as oauth, pages as links};
 use crate::accounts::second_factor::pages as second_factor;
@@ -78,7 +79,7 @@ fn api() -> Router<App> {
         .route("/api/v1/auth/{provider}/callback", get(oauth::callback))
         // Slots and their keys.
         .route("/api/v1/user/stream-slots", get(slots::list))
-        .route("/api/v1/stream-slots", get(slots::list))
+        .route("/api/v1/stream-slots", get(slots::list_by_old_path))
         .route(
             "/api/v1/user/stream-slots/{number}/label",
             put(slots::rename),
@@ -114,6 +115,7 @@ fn api() -> Router<App> {
             post(containers_api::restart_container),
         )
         .route("/api/v1/usage/current", get(relay::usage))
+        .route("/api/v1/openapi.json", get(openapi::get_document))
         .route("/stats/{key}", get(live_api::get_stats))
 }
 
@@ -182,6 +184,8 @@ fn assets() -> Router<App> {
     Router::new()
         .route("/static/{file}", get(http::assets::asset))
         .route("/favicon.ico", get(http::assets::favicon))
+        .route("/api/docs", get(openapi::to_docs))
+        .route("/api/docs/{file}", get(openapi::show_docs))
         .layer(CompressionLayer::new())
 }
 

@@ -60,11 +60,28 @@ impl AuthorizeQuery {
     }
 }
 
-/// `GET /api/v1/auth/{provider}/authorize`: leads to the provider. With `link_user` only a browser that is signed
-/// in as that user gets there, and only over a page of confirmation.
+/// Leads a browser to the sign-in provider.
+///
+/// With `link_user` only one that is signed in as that user gets there, and only over a page of confirmation. A
+/// browser that asks for HTML gets every failure as a page.
 ///
 /// # Errors
 /// 404 for a provider that is not set up, 403 for a foreign `link_user`, 429 for too many.
+#[utoipa::path(
+    get, path = "/api/v1/auth/{provider}/authorize", tag = "Sign-in",
+    params(
+        ("provider" = String, Path, description = "`twitch`, `google` or `discord`.", example = "twitch"),
+        ("link_user" = Option<String>, Query, description = "Link to this user, who is signed in there."),
+        ("attempt" = Option<String>, Query, description = "A plugin's attempt that goes on afterwards."),
+        ("next" = Option<String>, Query, description = "A path of the appliance to go on to."),
+        ("confirm" = Option<String>, Query, description = "What the page of confirmation gave."),
+    ),
+    responses(
+        (status = 200, description = "The page that asks whether to link."),
+        (status = 303, description = "To the provider, or to sign in first."),
+    ),
+    extensions(("x-errors" = json!(["not_found", "forbidden", "rate_limited"]))),
+)]
 pub async fn authorize(
     State(oauth): State<OAuthService>,
     OptionalBrowserActor(actor): OptionalBrowserActor,
@@ -178,11 +195,29 @@ impl std::fmt::Debug for CallbackQuery {
     }
 }
 
-/// `GET /api/v1/auth/{provider}/callback`: where the provider sends the browser back to.
+/// Takes a browser that the sign-in provider sent back.
+///
+/// A browser that asks for HTML gets every failure as a page.
 ///
 /// # Errors
 /// 400 for a state that is not this browser's, 403 when the person or the rules refused, 502 when the provider
 /// failed.
+#[utoipa::path(
+    get, path = "/api/v1/auth/{provider}/callback", tag = "Sign-in",
+    params(
+        ("provider" = String, Path, description = "`twitch`, `google` or `discord`.", example = "twitch"),
+        ("state" = Option<String>, Query, description = "What the browser left with; good once."),
+        ("code" = Option<String>, Query, description = "What the provider gave for tokens."),
+        ("error" = Option<String>, Query, description = "Why it gave no code."),
+    ),
+    responses(
+        (status = 200, description = "The page that offers to merge two accounts of one person."),
+        (status = 303, description = "Signed in or linked; or the second factor is due."),
+    ),
+    extensions(("x-errors" = json!([
+        "invalid_request", "unauthorized", "login_denied", "not_found", "conflict", "upstream_failed",
+    ]))),
+)]
 pub async fn callback(
     State(oauth): State<OAuthService>,
     State(accounts): State<AccountsService>,
