@@ -100,15 +100,7 @@ pub(super) async fn compose(
     let figures = Figures::default();
     let nodes = nodes(opened, &engine).await?;
     let relay = relay(config, opened, &settings, &nodes);
-    let live = LiveService::new(
-        nodes,
-        Arc::new(relay.clone()),
-        opened.telemetry.clone(),
-        opened.clock.clone(),
-        figures.relay.clone(),
-        Carriers::new(config.carrier_database.clone()),
-    )
-    .with_latency_bounds(local.latency());
+    let live = live(config, opened, local, nodes, &relay, &figures);
     let plugin = plugin(config, opened, &settings);
     let oauth = oauth(config, opened, &settings);
     let inputs = JobInputs {
@@ -154,6 +146,25 @@ pub(super) async fn compose(
         around,
         ticker: Some(Box::pin(ticker)),
     })
+}
+
+fn live(
+    config: &Config,
+    opened: &Opened,
+    local: &LocalRelay,
+    nodes: Nodes,
+    relay: &RelayService,
+    figures: &Figures,
+) -> LiveService {
+    LiveService::new(
+        nodes,
+        Arc::new(relay.clone()),
+        opened.telemetry.clone(),
+        opened.clock.clone(),
+        figures.relay.clone(),
+        Carriers::new(config.carrier_database.clone()),
+    )
+    .with_latency_bounds(local.latency())
 }
 
 /// The own relay and the external nodes.

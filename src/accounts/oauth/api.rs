@@ -1,7 +1,8 @@
 //! Where browsers leave for a provider and come back. They show pages to people and JSON to programs.
 
-use axum::extract::{OriginalUri, State};
+use axum::extract::{FromRef, FromRequestParts, OriginalUri, State};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
+use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
@@ -84,31 +85,29 @@ impl AuthorizeQuery {
 )]
 pub async fn authorize(
     State(oauth): State<OAuthService>,
-    OptionalBrowserActor(actor): OptionalBrowserActor,
+    visitor: Visitor,
     Path(provider): Path<Provider>,
     OriginalUri(uri): OriginalUri,
-    frame: Frame,
-    peer: Peer,
-    headers: HeaderMap,
     Query(query): Query<AuthorizeQuery>,
 ) -> Response {
+    let Visitor { actor, peer, .. } = &visitor;
     if let Err(error) = oauth.require(provider) {
-        return failed(&frame, actor.as_ref(), &headers, error);
+        return visitor.failed(error);
     }
     let intent = match &query.link_user {
         None => Intent::SignIn,
         Some(user) => {
-            let Some(signed_in) = &actor else {
+            let Some(signed_in) = actor else {
                 return ask_to_sign_in(&uri);
             };
             match may_link(&oauth, provider, signed_in, user, &query.confirm) {
                 Ok(Some(user)) => Intent::Link(user),
-                Ok(None) => return confirmation(&oauth, provider, signed_in, &frame),
-                Err(error) => return failed(&frame, actor.as_ref(), &headers, error),
+                Ok(None) => return confirmation(&oauth, provider, signed_in, &visitor.frame),
+                Err(error) => return visitor.failed(error),
             }
         }
     };
-    let browser = browser_token(&headers, &peer);
+    let browser = browser_token(&visitor.headers, peer);
     let next = query.next();
     let begun = oauth.begin(provider, intent, &next, &browser, peer.ip);
     match begun.await {
@@ -118,7 +117,7 @@ pub async fn authorize(
             let headers = AppendHeaders([(header::SET_COOKIE, cookie)]);
             (headers, Redirect::to(url.as_str())).into_response()
         }
-        Err(error) => failed(&frame, actor.as_ref(), &headers, error),
+        Err(error) => visitor.failed(error),
     }
 }
 
@@ -221,70 +220,104 @@ impl std::fmt::Debug for CallbackQuery {
 pub async fn callback(
     State(oauth): State<OAuthService>,
     State(accounts): State<AccountsService>,
-    OptionalBrowserActor(actor): OptionalBrowserActor,
+    visitor: Visitor,
     Path(provider): Path<Provider>,
-    frame: Frame,
-    peer: Peer,
-    headers: HeaderMap,
     Query(query): Query<CallbackQuery>,
 ) -> Response {
-    let client = browser_client(&peer, &headers);
+    let Visitor {
+        actor,
+        peer,
+        headers,
+        ..
+    } = &visitor;
+    let client = browser_client(peer, headers);
     let back = Return {
         state: &query.state,
         code: query
             .code
             .filter(|code| !code.is_empty())
             .ok_or(query.error.as_deref().unwrap_or_default()),
-        browser: cookie_of(&headers, cookie_name(peer.is_https)).unwrap_or_default(),
+        browser: cookie_of(headers, cookie_name(peer.is_https)).unwrap_or_default(),
         signed_in: actor.as_ref(),
         client: &client,
-        previous: session_cookie(&headers, peer.is_https),
+        previous: session_cookie(headers, peer.is_https),
     };
     match oauth.complete(provider, back).await {
-        Ok(Outcome::SignedIn { step, next }) => go_on(&accounts, step, &peer, &next),
+        Ok(Outcome::SignedIn { step, next }) => go_on(&accounts, step, peer, &next),
         Ok(Outcome::Linked(_)) => Redirect::to("/account/links?done=linked").into_response(),
-        Err(error) => failed(&frame, actor.as_ref(), &headers, error),
+        Err(error) => visitor.failed(error),
     }
 }
 
-/// A failure as whoever asks can read it: these two paths of the API are opened by people.
-fn failed(frame: &Frame, user: Option<&SignedIn>, headers: &HeaderMap, error: Error) -> Response {
-    let wants_html = headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.contains("text/html"));
-    if !wants_html {
-        return ApiError(error).into_response();
+/// Who stands before one of the two paths.
+#[derive(Debug)]
+pub struct Visitor {
+    actor: Option<SignedIn>,
+    frame: Frame,
+    peer: Peer,
+    headers: HeaderMap,
+}
+
+impl<S> FromRequestParts<S> for Visitor
+where
+    AccountsService: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &S,
+    ) -> std::result::Result<Self, ApiError> {
+        let OptionalBrowserActor(actor) =
+            OptionalBrowserActor::from_request_parts(parts, state).await?;
+        Ok(Self {
+            actor,
+            frame: Frame::from_request_parts(parts, state).await?,
+            peer: Peer::from_request_parts(parts, state).await?,
+            headers: parts.headers.clone(),
+        })
     }
-    let status = status_of(error.kind());
-    if status.is_server_error() {
-        tracing::warn!(
-            cause = error_chain(&error),
-            "a sign-in through a provider failed"
-        );
+}
+
+impl Visitor {
+    fn wants_html(&self) -> bool {
+        let accepted = self.headers.get_all(header::ACCEPT).iter();
+        accepted
+            .filter_map(|value| value.to_str().ok())
+            .any(|value| value.contains("text/html"))
     }
-    let (title, remedy) = words(&error);
-    let frame = frame.at("/account/links");
-    let (shell, way_on) = match user {
-        Some(user) => (
-            frame.signed_in(title, user),
-            ("Linked accounts", "/account/links"),
-        ),
-        None => (frame.visitor(title), ("Sign in", "/login")),
-    };
-    let page = ErrorPage {
-        shell,
-        status: status.as_u16(),
-        why: sentence(error.message()),
-        remedy: remedy.to_owned(),
-        way_on: WayOn {
-            label: way_on.0,
-            href: way_on.1,
-        },
-        request_id: RequestId::current().map(|id| id.to_string()),
-    };
-    render(status, &page)
+
+    /// A failure as whoever asks can read it: these two paths of the API are opened by people.
+    fn failed(&self, error: Error) -> Response {
+        if !self.wants_html() {
+            return ApiError(error).into_response();
+        }
+        let status = status_of(error.kind());
+        if status.is_server_error() {
+            let cause = error_chain(&error);
+            tracing::warn!(cause, "a sign-in through a provider failed");
+        }
+        let (title, remedy) = words(&error);
+        let frame = self.frame.at("/account/links");
+        let (shell, label, href) = match &self.actor {
+            Some(user) => (
+                frame.signed_in(title, user),
+                "Linked accounts",
+                "/account/links",
+            ),
+            None => (frame.visitor(title), "Sign in", "/login"),
+        };
+        let page = ErrorPage {
+            shell,
+            status: status.as_u16(),
+            why: sentence(error.message()),
+            remedy: remedy.to_owned(),
+            way_on: WayOn { label, href },
+            request_id: RequestId::current().map(|id| id.to_string()),
+        };
+        render(status, &page)
+    }
 }
 
 /// What happened, and what to do.

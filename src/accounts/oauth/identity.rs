@@ -1,6 +1,6 @@
 //! What providers answer to "whose token is this?".
 //!
-//! Sources, read in November 2026: Twitch API reference, "Get Users"; Google, "OpenID Connect", userinfo;
+//! Sources, read in November 2026: Twitch API reference, "Get Users"; Google, "`OpenID` Connect", userinfo;
 //! Discord developer documentation, "User Object".
 //!
 //! Invariant: nothing that a provider answers makes this panic, and what it gives is short and printable.

@@ -276,10 +276,12 @@ impl Caller {
     }
 
     async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Trouble> {
-        let trouble = |error: reqwest::Error| match error.is_timeout() {
-            true => Trouble::Slow,
+        let trouble = |error: reqwest::Error| {
+            if error.is_timeout() {
+                return Trouble::Slow;
+            }
             // An address of a provider holds no secret, but a query might.
-            false => Trouble::Unreachable(error_chain(&error.without_url())),
+            Trouble::Unreachable(error_chain(&error.without_url()))
         };
         let mut request = reqwest::Request::try_from(request).map_err(trouble)?;
         *request.timeout_mut() = Some(self.answer_within);

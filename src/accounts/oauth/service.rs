@@ -310,3 +310,6 @@ fn not_linked(provider: Provider) -> Error {
     );
     Error::new(Kind::Forbidden, Code::LoginDenied, message).reason("account_not_linked")
 }
+
+#[cfg(test)]
+mod tests;

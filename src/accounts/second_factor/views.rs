@@ -180,7 +180,7 @@ impl RecoveryCodesPage {
     }
 
     fn lines(&self) -> impl Iterator<Item = &str> {
-        self.codes.0.iter().map(|code| code.expose_secret())
+        self.codes.0.iter().map(ExposeSecret::expose_secret)
     }
 }
 

@@ -197,7 +197,7 @@ impl Drop for FakeProvider {
     fn drop(&mut self) {
         if let Some(stop) = self.stop.take() {
             // It may have ended already.
-            drop(stop.send(()));
+            stop.send(()).ok();
         }
         if let Some(thread) = self.thread.take() {
             thread.join().expect("it does not panic");

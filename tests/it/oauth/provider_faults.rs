@@ -21,9 +21,12 @@ fn every_fault_of_a_provider_is_a_page_with_reason_and_remedy() {
     ];
     for (fault, why) in words {
         for is_token in [true, false] {
-            let set = |fault| match is_token {
-                true => house.provider.set_token_fault(fault),
-                false => house.provider.set_user_fault(fault),
+            let set = |fault| {
+                if is_token {
+                    house.provider.set_token_fault(fault);
+                } else {
+                    house.provider.set_user_fault(fault);
+                }
             };
             set(fault);
             let mut visitor = house.visitor();

@@ -1,5 +1,6 @@
 //! The second factor through the pages, the plugin's sign-in and the command line.
 
+use glb::kernel::Clock;
 use totp_rs::{Builder, Secret, Totp};
 
 use super::{House, Person};
@@ -27,12 +28,10 @@ impl App {
             .with_secret(secret)
             .build()
             .expect("a good key");
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap();
+        let now = u64::try_from(Clock::system().now().seconds()).expect("it is after 1970");
         Self {
             totp,
-            step: now.as_secs() / 30,
+            step: now / 30,
         }
     }
 

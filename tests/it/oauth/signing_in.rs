@@ -29,9 +29,10 @@ fn a_linked_account_signs_in_and_the_plugin_is_told_of_it() {
             "linked": true, "display_name": person.name, "provider_id": person.id,
         });
         for provider in ["twitch", "google", "discord"] {
-            match provider == name {
-                true => assert_eq!(told[provider], expected),
-                false => assert_eq!(told[provider], serde_json::json!({"linked": false})),
+            if provider == name {
+                assert_eq!(told[provider], expected);
+            } else {
+                assert_eq!(told[provider], serde_json::json!({"linked": false}));
             }
         }
         assert_eq!(plugin.snapshot["linked_accounts"], *told);

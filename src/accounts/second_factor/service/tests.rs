@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use super::super::model::PENDING_LIFE;
 use super::super::totp::code_at;
 use super::*;
 use crate::accounts::model::{BrowserClient, User};
 use crate::accounts::service::SignInStep;
 use crate::accounts::service::testing::{PASSWORD, World};
+use crate::kernel::secret::ExposeSecret;
 use crate::kernel::{Kind, Role, Via};
 
 fn actor(user: &User) -> Actor {
