@@ -14,6 +14,9 @@ use super::relay::LocalRelay;
 use super::state::{App, Services};
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::oauth::OAuthService;
+use crate::accounts::oauth::service::OAuthDeps;
+use crate::http::outbound::Outbound;
 use crate::http::{Around, StopSignal};
 use crate::jobs::{Jobs, Tasks};
 use crate::kernel::Error;
@@ -94,20 +97,15 @@ pub(super) async fn compose(
     let engine = local.engine();
     let sources = address_sources(config, addresses, local.is_embedded());
     let settings = Settings::load(opened.store.clone(), opened.clock.clone(), sources).await?;
+    opened.accounts.second_factors().follow(&settings);
     let figures = Figures::default();
     let nodes = nodes(opened, &engine).await?;
     let relay = relay(config, opened, &settings, &nodes).await?;
-    let live = LiveService::new(
-        nodes,
-        Arc::new(relay.clone()),
-        opened.telemetry.clone(),
-        opened.clock.clone(),
-        figures.relay.clone(),
-        Carriers::new(config.carrier_database.clone()),
-    )
-    .with_latency_bounds(local.latency());
+    let live = live(config, opened, local, nodes, &relay, &figures);
     let plugin = plugin(config, opened, &settings);
+    let oauth = oauth(config, opened, &settings);
     let inputs = JobInputs {
+        oauth: oauth.clone(),
         accounts: opened.accounts.clone(),
         plans: opened.plans.clone(),
         plugin: plugin.clone(),
@@ -133,6 +131,7 @@ pub(super) async fn compose(
         health: health(config, opened, &relay, &engine, &figures),
         jobs,
         live,
+        oauth,
         plans: opened.plans.clone(),
         plugin,
         snapshots: Snapshots::new(opened.accounts.clone(), opened.slots.clone(), relay.clone()),
@@ -150,6 +149,25 @@ pub(super) async fn compose(
         around,
         ticker: Some(Box::pin(ticker)),
     })
+}
+
+fn live(
+    config: &Config,
+    opened: &Opened,
+    local: &LocalRelay,
+    nodes: Nodes,
+    relay: &RelayService,
+    figures: &Figures,
+) -> LiveService {
+    LiveService::new(
+        nodes,
+        Arc::new(relay.clone()),
+        opened.telemetry.clone(),
+        opened.clock.clone(),
+        figures.relay.clone(),
+        Carriers::new(config.carrier_database.clone()),
+    )
+    .with_latency_bounds(local.latency())
 }
 
 /// The own relay and the external nodes.
@@ -199,6 +217,19 @@ async fn relay(
     opened.plans.follow(opened.slots.clone());
     opened.plans.follow(relay.follower());
     Ok(relay)
+}
+
+fn oauth(config: &Config, opened: &Opened, settings: &Settings) -> OAuthService {
+    OAuthService::new(OAuthDeps {
+        store: opened.store.clone(),
+        clock: opened.clock.clone(),
+        vault: Arc::clone(&opened.vault),
+        accounts: opened.accounts.clone(),
+        settings: settings.clone(),
+        // The addresses are the configuration's own.
+        outbound: Outbound::default(),
+        config: config.oauth.clone(),
+    })
 }
 
 fn plugin(config: &Config, opened: &Opened, settings: &Settings) -> PluginService {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::config::Config;
 use crate::accounts::AccountsService;
 use crate::accounts::jobs as accounts;
+use crate::accounts::oauth::OAuthService;
 use crate::db::Store;
 use crate::jobs::{Job, job};
 use crate::live::{LiveService, Looked};
@@ -25,6 +26,7 @@ const HOUR: Duration = Duration::from_hours(1);
 pub(super) struct JobInputs {
     pub(super) accounts: AccountsService,
     pub(super) plans: PlansService,
+    pub(super) oauth: OAuthService,
     pub(super) plugin: PluginService,
     pub(super) relay: RelayService,
     pub(super) live: LiveService,
@@ -81,6 +83,12 @@ fn of_accounts(inputs: &JobInputs) -> Vec<Job> {
             MINUTE,
             limit,
             on!(plugin, plugin::delete_old_attempts),
+        ),
+        job(
+            "oauth_cleanup",
+            10 * MINUTE,
+            limit,
+            on!(inputs.oauth, accounts::delete_old_departures),
         ),
         job(
             "retired_key_cleanup",

@@ -9,6 +9,8 @@ use tower_http::compression::CompressionLayer;
 use super::config::Config;
 use super::openapi;
 use super::state::App;
+use crate::accounts::oauth::{api as oauth, pages as links};
+use crate::accounts::second_factor::pages as second_factor;
 use crate::accounts::{api as accounts_api, pages as accounts};
 use crate::http::{self, Around};
 use crate::live::{api as live_api, pages as live, sse};
@@ -74,6 +76,9 @@ fn api() -> Router<App> {
         .route("/api/v1/auth/session", get(plugin_api::get_session))
         .route("/api/v1/auth/refresh", post(plugin_api::refresh))
         .route("/api/v1/auth/logout", post(accounts_api::log_out))
+        // Sign-in providers; opened by people in a browser.
+        .route("/api/v1/auth/{provider}/authorize", get(oauth::authorize))
+        .route("/api/v1/auth/{provider}/callback", get(oauth::callback))
         // Slots and their keys.
         .route("/api/v1/user/stream-slots", get(slots::list))
         .route("/api/v1/stream-slots", get(slots::list_by_old_path))
@@ -143,6 +148,10 @@ fn pages() -> Router<App> {
             "/login",
             get(accounts::show_login).post(accounts::submit_login),
         )
+        .route(
+            "/login/code",
+            get(second_factor::show_code).post(second_factor::submit_code),
+        )
         .route("/logout", post(accounts::log_out))
         .route(
             "/login/plugin",
@@ -170,6 +179,22 @@ fn pages() -> Router<App> {
         .route("/account/usage", get(plans::show_usage))
         .route("/account", get(accounts::show_account))
         .route("/account/password", post(accounts::change_password))
+        .route("/account/links", get(links::show_links))
+        .route("/account/links/{provider}/unlink", post(links::unlink))
+        .route(
+            "/account/second-factor",
+            get(second_factor::show_second_factor),
+        )
+        .route("/account/second-factor/begin", post(second_factor::begin))
+        .route(
+            "/account/second-factor/confirm",
+            post(second_factor::confirm),
+        )
+        .route("/account/second-factor/change", post(second_factor::change))
+        .route(
+            "/account/second-factor/policy",
+            post(second_factor::decide_policy),
+        )
         .route(
             "/account/sessions/{id}/revoke",
             post(accounts::revoke_browser),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 
 use crate::accounts::AccountsService;
+use crate::accounts::oauth::OAuthService;
 use crate::jobs::Jobs;
 use crate::live::LiveService;
 use crate::plans::pages::UserParts;
@@ -25,6 +26,7 @@ pub(super) struct Services {
     pub(super) health: HealthService,
     pub(super) jobs: Jobs,
     pub(super) live: LiveService,
+    pub(super) oauth: OAuthService,
     pub(super) plans: PlansService,
     pub(super) plugin: PluginService,
     pub(super) relay: RelayService,
@@ -65,6 +67,7 @@ offer! {
     health: HealthService,
     jobs: Jobs,
     live: LiveService,
+    oauth: OAuthService,
     plans: PlansService,
     plugin: PluginService,
     relay: RelayService,

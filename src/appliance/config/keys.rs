@@ -17,6 +17,15 @@ pub(super) enum KeyKind {
     List,
     /// A secret of at least 32 characters, never shown.
     Secret,
+    /// A secret that somebody else gave, of any length, never shown.
+    GivenSecret,
+}
+
+impl KeyKind {
+    /// Whether the value is never shown, and may be read from a file.
+    pub(super) fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::GivenSecret)
+    }
 }
 
 /// One key of `appliance.toml`.
@@ -50,6 +59,25 @@ pub(super) const KEYS: &[Key] = &[
     key("auth.refresh_token_days", KeyKind::Number(1, 3_650)),
     key("auth.plugin_login_minutes", KeyKind::Number(1, 60)),
     key("auth.plugin_login_poll_seconds", KeyKind::Number(1, 60)),
+    key("oauth.answer_seconds", KeyKind::Number(1, 10)),
+    key("oauth.twitch.client_id", KeyKind::Text),
+    key("oauth.twitch.client_secret", KeyKind::GivenSecret),
+    key("oauth.twitch.scopes", KeyKind::List),
+    key("oauth.twitch.authorize_url", KeyKind::Text),
+    key("oauth.twitch.token_url", KeyKind::Text),
+    key("oauth.twitch.user_info_url", KeyKind::Text),
+    key("oauth.google.client_id", KeyKind::Text),
+    key("oauth.google.client_secret", KeyKind::GivenSecret),
+    key("oauth.google.scopes", KeyKind::List),
+    key("oauth.google.authorize_url", KeyKind::Text),
+    key("oauth.google.token_url", KeyKind::Text),
+    key("oauth.google.user_info_url", KeyKind::Text),
+    key("oauth.discord.client_id", KeyKind::Text),
+    key("oauth.discord.client_secret", KeyKind::GivenSecret),
+    key("oauth.discord.scopes", KeyKind::List),
+    key("oauth.discord.authorize_url", KeyKind::Text),
+    key("oauth.discord.token_url", KeyKind::Text),
+    key("oauth.discord.user_info_url", KeyKind::Text),
     key(
         "relay.engine",
         KeyKind::Choice(&["auto", "docker", "embedded", "external"]),

@@ -7,6 +7,7 @@ mod external;
 mod keys;
 mod layers;
 mod plans;
+mod oauth;
 mod secrets;
 mod values;
 
@@ -23,6 +24,7 @@ pub use plans::PlansKeys;
 use secrecy::SecretString;
 pub use secrets::KeyFileError;
 
+use crate::accounts::oauth::OAuthConfig;
 use crate::http::TrustedProxies;
 use crate::settings::validate_host;
 
@@ -152,6 +154,8 @@ pub struct Config {
     pub plugin_login_life: Duration,
     /// How often the plugin polls.
     pub plugin_login_poll: Duration,
+    /// Sign-in providers.
+    pub oauth: OAuthConfig,
     /// What carries the media.
     pub engine: EngineKind,
     /// The containers.
@@ -217,6 +221,7 @@ impl Config {
             refresh_token_life: seconds("auth.refresh_token_days", DAY)?,
             plugin_login_life: seconds("auth.plugin_login_minutes", MINUTE)?,
             plugin_login_poll: seconds("auth.plugin_login_poll_seconds", 1)?,
+            oauth: oauth::oauth(layers)?,
             engine: docker::engine_kind(layers)?,
             docker: docker::docker(layers)?,
             external: external::external(layers)?,

@@ -22,6 +22,7 @@ use utoipa::OpenApi;
 pub(super) use page::{show_docs, to_docs};
 
 use crate::accounts::api as accounts;
+use crate::accounts::oauth::api as oauth;
 use crate::http::ErrorBody;
 use crate::plans::api as plans;
 use crate::plugin::api as plugin;
@@ -53,6 +54,8 @@ use crate::slots::api as slots;
         plugin::get_session,
         plugin::refresh,
         accounts::log_out,
+        oauth::authorize,
+        oauth::callback,
         // Slots and their keys.
         slots::list,
         slots::list_by_old_path,

@@ -64,6 +64,7 @@ fn path(house: &House, route: &str) -> String {
         .replace("{slot_id}", &house.slot_id)
         .replace("{user_id}", &house.user_id)
         .replace("{number}", "1")
+        .replace("{provider}", "twitch")
         .replace("{key}", &house.session.play_key)
         .replace("{file}", static_file)
         .replace("{id}", id);
@@ -109,6 +110,11 @@ fn content(house: &House, caller: Caller, method: &str, route: &str) -> Content 
         ]),
         ("POST", "/users/{user_id}/adjustments") => form(&[("minutes", "-5"), ("note", "a test")]),
         ("POST", "/plans") => form(&[("included_hours", "15")]),
+        ("POST", "/login/code" | "/account/second-factor/confirm") => form(&[("code", "000000")]),
+        ("POST", "/account/second-factor/change") => {
+            form(&[("code", "000000"), ("action", "renew")])
+        }
+        ("POST", "/account/second-factor/policy") => form(&[("required", "no")]),
         ("POST", "/slots/{slot_id}/label") => form(&[("label", "Backpack")]),
         ("POST", "/slots/{slot_id}/rotate") => form(&[("key", "stats")]),
         ("POST", "/slots/{slot_id}/passphrase") => form(&[("action", "remove")]),
