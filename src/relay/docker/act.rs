@@ -161,3 +161,15 @@ async fn pull(client: DockerClient, image: String, tell: Sender<News>) {
     }
     drop(tell.send(News::PullEnded(image, result)).await);
 }
+
+/// Tells of every change that the engine tells of, until it tells no more.
+pub(super) async fn listen(client: DockerClient, tell: mpsc::Sender<News>) {
+    let mut events = Box::pin(client.events());
+    while let Some(Ok(())) = events.next().await {
+        if tell.send(News::Changed).await.is_err() {
+            return;
+        }
+    }
+    // The loop is gone when nobody hears it.
+    drop(tell.send(News::EventsEnded).await);
+}
