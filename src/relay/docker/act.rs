@@ -163,7 +163,7 @@ async fn pull(client: DockerClient, image: String, tell: Sender<News>) {
 }
 
 /// Tells of every change that the engine tells of, until it tells no more.
-pub(super) async fn listen(client: DockerClient, tell: mpsc::Sender<News>) {
+pub(super) async fn listen(client: DockerClient, tell: Sender<News>) {
     let mut events = Box::pin(client.events());
     while let Some(Ok(())) = events.next().await {
         if tell.send(News::Changed).await.is_err() {
