@@ -12,6 +12,7 @@ use super::listen::{address_sources, local_url};
 use super::open::Opened;
 use super::relay::LocalRelay;
 use super::state::{App, Services};
+use super::stores::Stores;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::{Around, StopSignal};
@@ -27,6 +28,7 @@ use crate::relay::sls::{SlsConfig, SlsEngine};
 use crate::relay::{LocalNode, Nodes, RelayConfig, RelayDeps, RelayService, nodes};
 use crate::settings::Settings;
 use crate::system::health::{HealthService, MetricsAccess};
+use crate::system::jobs::JobControl;
 use crate::system::setup::{SetupDeps, SetupService};
 
 type Ticker = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -95,7 +97,7 @@ pub(super) async fn compose(
     let settings = Settings::load(opened.store.clone(), opened.clock.clone(), sources).await?;
     let figures = Figures::default();
     let nodes = nodes(opened, &engine).await?;
-    let relay = relay(config, opened, &settings, &nodes);
+    let relay = relay(config, opened, &settings, &nodes, &figures);
     let live = LiveService::new(
         nodes,
         Arc::new(relay.clone()),
@@ -128,7 +130,7 @@ pub(super) async fn compose(
     let app = App(Arc::new(Services {
         accounts: opened.accounts.clone(),
         health: health(config, opened, &relay, &engine, &figures),
-        jobs,
+        jobs: JobControl::new(jobs, opened.store.clone(), opened.clock.clone()),
         live,
         plans: opened.plans.clone(),
         plugin,
@@ -172,7 +174,13 @@ fn external_engine(api: &ExternalApi, own: NodeId) -> crate::kernel::Result<Arc<
     Ok(Arc::new(engine))
 }
 
-fn relay(config: &Config, opened: &Opened, settings: &Settings, nodes: &Nodes) -> RelayService {
+fn relay(
+    config: &Config,
+    opened: &Opened,
+    settings: &Settings,
+    nodes: &Nodes,
+    figures: &Figures,
+) -> RelayService {
     RelayService::new(RelayDeps {
         store: opened.store.clone(),
         clock: opened.clock.clone(),
@@ -181,6 +189,7 @@ fn relay(config: &Config, opened: &Opened, settings: &Settings, nodes: &Nodes) -
         slots: opened.slots.clone(),
         settings: settings.clone(),
         nodes: nodes.clone(),
+        metrics: figures.provision.clone(),
         config: RelayConfig {
             shared_key: config.relay_shared_key.clone(),
             ..RelayConfig::default()
@@ -229,12 +238,16 @@ fn health(
     engine: &Arc<dyn Engine>,
     figures: &Figures,
 ) -> HealthService {
+    let stores = Stores {
+        main: opened.store.clone(),
+        telemetry: opened.telemetry.clone(),
+    };
     HealthService::new(
-        opened.store.clone(),
+        [opened.store.clone(), opened.telemetry.clone()],
         Arc::clone(engine),
         opened.clock.clone(),
-        figures.registry(&opened.store),
-        figures.before_scrape(&opened.store, relay, engine),
+        figures.registry(&stores),
+        figures.before_scrape(&stores, relay, engine),
         MetricsAccess {
             token: config.metrics_token.clone(),
         },

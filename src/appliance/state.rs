@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 
 use crate::accounts::AccountsService;
-use crate::jobs::Jobs;
 use crate::live::LiveService;
 use crate::plans::service::PlansService;
 use crate::plugin::PluginService;
@@ -15,6 +14,7 @@ use crate::relay::docker::Supervision;
 use crate::settings::Settings;
 use crate::slots::SlotsService;
 use crate::system::health::HealthService;
+use crate::system::jobs::JobControl;
 use crate::system::setup::SetupService;
 
 /// Every service.
@@ -22,7 +22,7 @@ use crate::system::setup::SetupService;
 pub(super) struct Services {
     pub(super) accounts: AccountsService,
     pub(super) health: HealthService,
-    pub(super) jobs: Jobs,
+    pub(super) jobs: JobControl,
     pub(super) live: LiveService,
     pub(super) plans: PlansService,
     pub(super) plugin: PluginService,
@@ -52,7 +52,7 @@ macro_rules! offer {
 offer! {
     accounts: AccountsService,
     health: HealthService,
-    jobs: Jobs,
+    jobs: JobControl,
     live: LiveService,
     plans: PlansService,
     plugin: PluginService,

@@ -12,7 +12,7 @@ use super::links::{Link, PerLink};
 use super::metrics::RelayMetrics;
 use super::poller::{MediaListener, Poller};
 use super::store;
-use crate::db::Store;
+use crate::db::{DbError, Store};
 use crate::kernel::ids::SlotId;
 use crate::kernel::{Clock, Result, UnixMillis};
 use crate::relay::Nodes;
@@ -20,6 +20,10 @@ use crate::relay::engine::Capabilities;
 
 /// Samples deleted in one write, so that the writer is not held.
 const RETENTION_BATCH: u32 = 5_000;
+
+/// Deletes rows that are older than a moment, at most so many.
+type DeleteBefore =
+    fn(&rusqlite::Connection, UnixMillis, u32) -> std::result::Result<usize, DbError>;
 
 /// The latency that the addresses recommend, where the relay takes it: enough for several repetitions over a
 /// mobile network's round trip of 100 to 300 ms, short enough for a chat.
@@ -150,17 +154,23 @@ impl LiveService {
         }
     }
 
-    /// Deletes samples older than `retention` and says how many.
+    /// Deletes samples and broadcasts older than `retention` and says how many rows.
     ///
     /// # Errors
     /// The store's.
     pub async fn forget_old_samples(&self, retention: Duration) -> Result<usize> {
+        let samples = self.forget(retention, store::sample_delete_before).await?;
+        let broadcasts = self
+            .forget(retention, store::broadcast_delete_before)
+            .await?;
+        Ok(samples + broadcasts)
+    }
+
+    async fn forget(&self, retention: Duration, delete: DeleteBefore) -> Result<usize> {
         let before = self.poller.clock.now() - retention;
         let mut total = 0;
         loop {
-            let batch = move |tx: &crate::db::Tx<'_>| {
-                store::sample_delete_before(tx, before, RETENTION_BATCH)
-            };
+            let batch = move |tx: &crate::db::Tx<'_>| delete(tx, before, RETENTION_BATCH);
             let deleted = self.poller.telemetry.write(batch).await?;
             total += deleted;
             if deleted < RETENTION_BATCH as usize {

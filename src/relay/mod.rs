@@ -13,6 +13,7 @@ pub mod embedded;
 pub mod engine;
 pub mod jobs;
 mod meter;
+mod metrics;
 pub mod model;
 pub mod nodes;
 mod presence;
@@ -23,6 +24,7 @@ mod store;
 pub(crate) mod testing;
 
 pub use engine::{Engine, EngineEvent, StreamSpec, Target};
+pub use metrics::ProvisionMetrics;
 pub use model::{
     ConnectionId, IdempotencyKey, SessionSnapshot, SlotChoice, StartRequest, Status, StopReason,
 };

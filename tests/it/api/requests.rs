@@ -59,6 +59,7 @@ fn path(house: &House, route: &str) -> String {
     let filled = route
         .replace("{slot_id}", &house.slot_id)
         .replace("{number}", "1")
+        .replace("{name}", "store_optimize")
         .replace("{key}", &house.session.play_key)
         .replace("{file}", &house.static_file)
         .replace("{id}", id);
@@ -90,6 +91,7 @@ fn content(house: &House, caller: Caller, method: &str, route: &str) -> Content 
         ("POST", "/setup") => form(&[("token", "used")]),
         ("POST", "/login") => form(&[("email", &nobody), ("password", "a wrong password")]),
         ("POST", "/theme") => form(&[("theme", "dark")]),
+        ("POST", "/jobs/{name}/switch") => form(&[("switch", "on")]),
         ("POST", "/relay/restart") => form(&[("part", "sls")]),
         ("POST", "/users") => form(&[("email", &nobody), ("role", "streamer")]),
         ("POST", "/account/password") => form(&[
@@ -126,6 +128,7 @@ fn api_content(house: &House, route: &str) -> Content {
         "/relay/active" => return Content::Query(format!("connection_id={CONNECTION}")),
         "/relay/migrate" => json!({"connection_id": CONNECTION, "new_region": "local"}),
         "/relay/stop" | "/relay/health" => json!({"session_id": session_id, "instance_id": ""}),
+        "/jobs/{name}" => json!({"is_enabled": true}),
         "/relay/supervisor/restart" => json!({"part": "sls"}),
         "/auth/logout" | "/user/regenerate-token" => json!({}),
         _ => return Content::Nothing,

@@ -229,6 +229,7 @@ async fn service(
     let settings = Settings::load(store.clone(), clock.clone(), sources).await;
     let nodes = load(store, &clock, &vault, local, fleet.factory()).await;
     RelayService::new(RelayDeps {
+        metrics: crate::relay::ProvisionMetrics::default(),
         store: store.clone(),
         plans: PlansService::new(store.clone(), clock.clone(), rules),
         slots: SlotsService::new(store.clone(), clock.clone(), Arc::clone(&vault)),
