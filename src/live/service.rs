@@ -4,12 +4,15 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::broadcast;
 
 use super::carriers::{Carriers, Looked};
-use super::hub::{Hub, SlotStatus};
+use super::frames::{Frames, Look};
+use super::hub::{Hub, Revision, SlotStatus};
 use super::links::{Link, PerLink};
 use super::metrics::RelayMetrics;
+use super::model::State;
 use super::poller::{MediaListener, Poller};
 use super::store;
 use crate::db::{DbError, Store};
@@ -34,6 +37,7 @@ const LATENCY: Duration = Duration::from_secs(2);
 pub struct LiveService {
     poller: Arc<Poller>,
     latency: Duration,
+    frames: Frames,
 }
 
 impl LiveService {
@@ -60,6 +64,7 @@ impl LiveService {
         Self {
             poller: Arc::new(poller),
             latency: LATENCY,
+            frames: Frames::default(),
         }
     }
 
@@ -132,6 +137,24 @@ impl LiveService {
         self.poller
             .hub
             .status(slot_id, self.poller.clock.monotonic())
+    }
+
+    /// A slot's state and which figures of it are the newest.
+    #[must_use]
+    pub fn state(&self, slot_id: SlotId) -> (State, Revision) {
+        self.poller.hub.state(slot_id)
+    }
+
+    /// The event that tells a look of a slot, made by `make` unless there is one of its newest figures.
+    pub(super) fn frame<E>(
+        &self,
+        look: Look,
+        make: impl FnOnce(Revision) -> std::result::Result<Bytes, E>,
+    ) -> std::result::Result<Bytes, E> {
+        let (_, revision) = self.state(look.slot_id);
+        let now = self.poller.clock.monotonic();
+        self.frames
+            .get_or_make(look, revision.number, now, || make(revision))
     }
 
     /// Ids of slots as they change.

@@ -5,8 +5,11 @@
 
 mod callers;
 mod contract;
+mod exposition;
+mod figures;
+mod jobs;
 mod operations;
 mod requests;
 mod route_matrix;
-mod routes_source;
+pub(crate) mod routes_source;
 mod shape;
