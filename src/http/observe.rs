@@ -170,18 +170,19 @@ impl<'a> Observed<'a> {
         let elapsed = self.started.elapsed();
         let route = self.route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
         self.metrics.count(route, self.method, status, elapsed);
-        log(METHODS[self.method], route, status, elapsed.as_micros());
+        log(METHODS[self.method], route, status, elapsed);
     }
 }
 
 /// The log names the route, never the path: keys, attempts and tokens stand in paths and queries.
-fn log(method: &str, route: &str, status: StatusCode, duration_us: u128) {
+fn log(method: &str, route: &str, status: StatusCode, elapsed: Duration) {
     tracing::debug!(
         request_id = RequestId::current().map(tracing::field::display),
         method,
         route,
         status = status.as_u16(),
-        duration_us,
+        // As 64 bits: a longer number is text in a log of JSON.
+        duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
         "request answered"
     );
 }

@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_frame_is_made_once_for_each_look_revision_and_second() {
-        let (frames, made) = (Frames::default(), Cell::new(0));
+        let (frames, count) = (Frames::default(), Cell::new(0));
         let look = Look {
             slot_id: SlotId::generate(),
             can_control: true,
@@ -93,8 +93,8 @@ mod tests {
         };
         let ask = |look, revision, millis| {
             let make = || {
-                made.set(made.get() + 1);
-                Ok::<_, Infallible>(Bytes::from(format!("{}", made.get())))
+                count.set(count.get() + 1);
+                Ok::<_, Infallible>(Bytes::from(count.get().to_string()))
             };
             let now = Duration::from_millis(millis);
             frames.get_or_make(look, revision, now, make).unwrap()

@@ -22,10 +22,7 @@ impl Page {
             .unwrap();
         let response = world.router().oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
-        assert_eq!(
-            response.headers()[header::CONTENT_TYPE],
-            "text/event-stream"
-        );
+        assert_eq!(response.headers()[CONTENT_TYPE], "text/event-stream");
         Self(response.into_body().into_data_stream())
     }
 
