@@ -3,6 +3,7 @@
 use axum::Json as JsonBody;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::JobControl;
 use crate::accounts::extract::PluginActor;
@@ -11,15 +12,18 @@ use crate::jobs::JobState;
 use crate::kernel::UnixMillis;
 
 /// All jobs.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct JobsView {
+    /// By name.
     jobs: Vec<JobView>,
 }
 
 /// One job.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct JobView {
+    #[schema(example = "lease_expiry")]
     name: String,
+    /// Whether it runs by itself.
     is_enabled: bool,
     /// Why it cannot be switched off; `null` for one that can.
     kept_on_because: Option<&'static str>,
@@ -31,13 +35,17 @@ pub struct JobView {
     running_since: Option<UnixMillis>,
     /// `null` for one that is switched off.
     next_run_at: Option<UnixMillis>,
+    /// `null` for one that never ran.
     last_started_at: Option<UnixMillis>,
+    /// How long its last run took, in milliseconds.
     last_duration_ms: Option<i64>,
     /// What the last run did; `null` when it failed or never ran.
     last_result: Option<String>,
     /// Why the last run failed; `null` when it went well or never ran.
     last_error: Option<String>,
+    /// Runs so far.
     runs: i64,
+    /// Failed ones among them.
     failures: i64,
 }
 
@@ -62,10 +70,15 @@ impl From<JobState> for JobView {
     }
 }
 
-/// `GET /api/v1/jobs`
+/// What the appliance does by itself, for operators.
 ///
 /// # Errors
 /// 403 for whoever is no operator.
+#[utoipa::path(
+    get, path = "/api/v1/jobs", tag = "Server", security(("plugin" = [])),
+    responses((status = 200, description = "Every job.", body = JobsView)),
+    extensions(("x-errors" = json!(["forbidden"]))),
+)]
 pub async fn list_jobs(
     State(control): State<JobControl>,
     PluginActor(actor): PluginActor,
@@ -74,10 +87,16 @@ pub async fn list_jobs(
     Ok(JsonBody(JobsView { jobs }))
 }
 
-/// `POST /api/v1/jobs/{name}/run`: runs it now and answers its state, at its end or after two seconds.
+/// Runs a job now and answers its state, at its end or after two seconds.
 ///
 /// # Errors
 /// 403 for whoever is no operator, 404 for an unknown name.
+#[utoipa::path(
+    post, path = "/api/v1/jobs/{name}/run", tag = "Server", security(("plugin" = [])),
+    params(("name" = String, Path, description = "Its name.", example = "store_optimize")),
+    responses((status = 200, description = "Its state; a failed run shows in `last_error`.", body = JobView)),
+    extensions(("x-errors" = json!(["forbidden", "not_found"]))),
+)]
 pub async fn run_job(
     State(control): State<JobControl>,
     PluginActor(actor): PluginActor,
@@ -87,15 +106,23 @@ pub async fn run_job(
 }
 
 /// Whether a job shall run by itself.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct SwitchRequest {
+    /// Whether it shall.
     is_enabled: bool,
 }
 
-/// `PUT /api/v1/jobs/{name}`: switches it on or off.
+/// Switches a job on or off, also for later runs of the server.
 ///
 /// # Errors
 /// 403 for whoever is no operator, 404 for an unknown name, 409 for one that stays on.
+#[utoipa::path(
+    put, path = "/api/v1/jobs/{name}", tag = "Server", security(("plugin" = [])),
+    params(("name" = String, Path, description = "Its name.", example = "store_optimize")),
+    request_body = SwitchRequest,
+    responses((status = 200, description = "Its state.", body = JobView)),
+    extensions(("x-errors" = json!(["forbidden", "not_found", "conflict"]))),
+)]
 pub async fn switch_job(
     State(control): State<JobControl>,
     PluginActor(actor): PluginActor,
