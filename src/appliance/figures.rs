@@ -113,7 +113,7 @@ impl LookedUp {
         registry.register("relay_sessions", help, self.sessions.clone());
         let help = "Sessions that have a place at a node";
         registry.register("relay_assignments", help, self.assignments.clone());
-        let help = "1 for a node that answers, 0 for one that is down or was not asked yet";
+        let help = "0 for a node that does not answer, else 1";
         registry.register("relay_node_up", help, self.nodes_up.clone());
         let help = "What happened on the relay's ports since its start";
         registry.register("relay_port_events", help, self.ports.clone());
@@ -172,7 +172,7 @@ impl LookedUp {
                 .get_or_create(&label)
                 .set(i64::from(sessions));
             let (health, _) = node.health();
-            let is_up = i64::from(health == NodeHealth::Up);
+            let is_up = i64::from(health != NodeHealth::Down);
             self.nodes_up.get_or_create(&label).set(is_up);
         }
     }
