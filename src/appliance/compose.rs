@@ -12,6 +12,7 @@ use super::listen::{address_sources, local_url};
 use super::open::Opened;
 use super::relay::LocalRelay;
 use super::state::{App, Services};
+use super::stores::Stores;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::oauth::OAuthService;
@@ -30,6 +31,7 @@ use crate::relay::sls::{SlsConfig, SlsEngine};
 use crate::relay::{LocalNode, Nodes, RelayConfig, RelayDeps, RelayService, nodes};
 use crate::settings::Settings;
 use crate::system::health::{HealthService, MetricsAccess};
+use crate::system::jobs::JobControl;
 use crate::system::setup::{SetupDeps, SetupService};
 
 type Ticker = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -100,7 +102,7 @@ pub(super) async fn compose(
     opened.accounts.second_factors().follow(&settings);
     let figures = Figures::default();
     let nodes = nodes(opened, &engine).await?;
-    let relay = relay(config, opened, &settings, &nodes).await?;
+    let relay = relay(config, opened, &settings, &nodes, &figures).await?;
     let live = live(config, opened, local, nodes, &relay, &figures);
     let plugin = plugin(config, opened, &settings);
     let oauth = oauth(config, opened, &settings);
@@ -129,7 +131,7 @@ pub(super) async fn compose(
     let app = App(Arc::new(Services {
         accounts: opened.accounts.clone(),
         health: health(config, opened, &relay, &engine, &figures),
-        jobs,
+        jobs: JobControl::new(jobs, opened.store.clone(), opened.clock.clone()),
         live,
         oauth,
         plans: opened.plans.clone(),
@@ -199,6 +201,7 @@ async fn relay(
     opened: &Opened,
     settings: &Settings,
     nodes: &Nodes,
+    figures: &Figures,
 ) -> anyhow::Result<RelayService> {
     opened.plans.load_rules().await?;
     let relay = RelayService::new(RelayDeps {
@@ -209,6 +212,7 @@ async fn relay(
         slots: opened.slots.clone(),
         settings: settings.clone(),
         nodes: nodes.clone(),
+        metrics: figures.provision.clone(),
         config: RelayConfig {
             shared_key: config.relay_shared_key.clone(),
             ..RelayConfig::default()
@@ -273,12 +277,16 @@ fn health(
     engine: &Arc<dyn Engine>,
     figures: &Figures,
 ) -> HealthService {
+    let stores = Stores {
+        main: opened.store.clone(),
+        telemetry: opened.telemetry.clone(),
+    };
     HealthService::new(
-        opened.store.clone(),
+        [opened.store.clone(), opened.telemetry.clone()],
         Arc::clone(engine),
         opened.clock.clone(),
-        figures.registry(&opened.store),
-        figures.before_scrape(&opened.store, relay, engine),
+        figures.registry(&stores),
+        figures.before_scrape(&stores, relay, engine),
         MetricsAccess {
             token: config.metrics_token.clone(),
         },

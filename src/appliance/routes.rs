@@ -20,6 +20,7 @@ use crate::relay::api as relay;
 use crate::relay::docker::{api as containers_api, pages as containers};
 use crate::slots::api as slots;
 use crate::system::health::api as health;
+use crate::system::jobs::{api as jobs_api, pages as job_pages};
 use crate::system::pages as system;
 use crate::system::setup::{self, pages as setup_pages};
 
@@ -117,6 +118,10 @@ fn api() -> Router<App> {
             post(containers_api::restart_container),
         )
         .route("/api/v1/usage/current", get(relay::usage))
+        // Jobs.
+        .route("/api/v1/jobs", get(jobs_api::list_jobs))
+        .route("/api/v1/jobs/{name}", put(jobs_api::switch_job))
+        .route("/api/v1/jobs/{name}/run", post(jobs_api::run_job))
         .route("/api/v1/openapi.json", get(openapi::get_document))
         .route("/stats/{key}", get(live_api::get_stats))
 }
@@ -170,6 +175,10 @@ fn pages() -> Router<App> {
         .route("/relay", get(containers::show_relay))
         .route("/relay/restart", post(containers::restart_container))
         .route("/relay/apply", post(containers::apply_changes))
+        // Jobs.
+        .route("/jobs", get(job_pages::show_jobs))
+        .route("/jobs/{name}/run", post(job_pages::run_job))
+        .route("/jobs/{name}/switch", post(job_pages::switch_job))
         // People.
         .route("/users", get(accounts::show_users).post(accounts::add_user))
         .route("/users/{user_id}", get(plans::show_user))

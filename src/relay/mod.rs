@@ -14,6 +14,7 @@ pub mod engine;
 pub mod inside;
 pub mod jobs;
 mod meter;
+mod metrics;
 pub mod model;
 pub mod nodes;
 mod outage;
@@ -25,6 +26,7 @@ mod store;
 pub(crate) mod testing;
 
 pub use engine::{Engine, EngineEvent, StreamSpec, Target};
+pub use metrics::ProvisionMetrics;
 pub use model::{
     ConnectionId, IdempotencyKey, SessionSnapshot, SlotChoice, StartRequest, Status, StopReason,
 };

@@ -14,7 +14,9 @@ mod encrypted;
 mod http;
 mod load;
 mod pool;
+mod one_key;
 mod process;
+mod pushed;
 mod relayed;
 mod relaying;
 mod resends;
@@ -68,6 +70,8 @@ const fn scene(name: &'static str, measure: fn(&mut Table)) -> Scene {
 const SCENES: [Scene; 15] = [
     scene("start", start::measure),
     scene("calls", calls::measure),
+    scene("starts-one-key", one_key::measure),
+    scene("sse", pushed::measure),
     scene("direct", streams::measure_direct),
     scene("bonded", streams::measure_bonded),
     scene("many", relayed::many),

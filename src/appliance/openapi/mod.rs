@@ -29,6 +29,7 @@ use crate::plugin::api as plugin;
 use crate::relay::api as relay;
 use crate::relay::docker::api as containers;
 use crate::slots::api as slots;
+use crate::system::jobs::api as jobs;
 
 /// Every operation: one line each.
 #[derive(OpenApi)]
@@ -85,6 +86,9 @@ use crate::slots::api as slots;
         relay::pool::ip,
         containers::get_supervisor,
         containers::restart_container,
+        jobs::list_jobs,
+        jobs::switch_job,
+        jobs::run_job,
         get_document,
     ),
     components(schemas(ErrorBody)),

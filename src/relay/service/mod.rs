@@ -41,6 +41,7 @@ use tokio::task::JoinSet;
 pub use upkeep::{Probed, Reconciled};
 
 use super::meter::Meter;
+use super::metrics::ProvisionMetrics;
 use super::model::{Session, SessionSnapshot, SlotSession, Status, StopReason};
 use super::nodes::Nodes;
 use super::outage::Outages;
@@ -110,6 +111,8 @@ pub struct RelayDeps {
     pub nodes: Nodes,
     /// Times and limits.
     pub config: RelayConfig,
+    /// What is counted.
+    pub metrics: ProvisionMetrics,
 }
 
 /// Relay sessions. Cheap to clone.

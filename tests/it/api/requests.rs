@@ -65,6 +65,7 @@ fn path(house: &House, route: &str) -> String {
         .replace("{user_id}", &house.user_id)
         .replace("{number}", "1")
         .replace("{provider}", "twitch")
+        .replace("{name}", "store_optimize")
         .replace("{key}", &house.session.play_key)
         .replace("{file}", static_file)
         .replace("{id}", id);
@@ -96,6 +97,7 @@ fn content(house: &House, caller: Caller, method: &str, route: &str) -> Content 
         ("POST", "/setup") => form(&[("token", "used")]),
         ("POST", "/login") => form(&[("email", &nobody), ("password", "a wrong password")]),
         ("POST", "/theme") => form(&[("theme", "dark")]),
+        ("POST", "/jobs/{name}/switch") => form(&[("switch", "on")]),
         ("POST", "/relay/restart") => form(&[("part", "sls")]),
         ("POST", "/users") => form(&[("email", &nobody), ("role", "streamer")]),
         ("POST", "/account/password") => form(&[
@@ -153,6 +155,7 @@ fn api_content(house: &House, method: &str, route: &str) -> Content {
         "/users/{user_id}/adjustments" => json!({
             "adjustment_seconds": -300, "reason": "manual_correction", "note": "a test",
         }),
+        "/jobs/{name}" => json!({"is_enabled": true}),
         "/relay/supervisor/restart" => json!({"part": "sls"}),
         "/auth/logout" | "/user/regenerate-token" => json!({}),
         _ => return Content::Nothing,

@@ -113,6 +113,25 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         "/api/v1/relay/supervisor/restart",
         plugins(403, 403),
     ),
+    // Jobs.
+    (
+        "GET",
+        "/jobs",
+        [303, 303, 403, 403, 200, 200, 403, 303, 303],
+    ),
+    (
+        "POST",
+        "/jobs/{name}/run",
+        browsers(403, 403, 303, 303, 403),
+    ),
+    (
+        "POST",
+        "/jobs/{name}/switch",
+        browsers(403, 403, 303, 303, 403),
+    ),
+    ("GET", "/api/v1/jobs", plugins(403, 403)),
+    ("PUT", "/api/v1/jobs/{name}", plugins(403, 403)),
+    ("POST", "/api/v1/jobs/{name}/run", plugins(403, 403)),
     // People.
     (
         "GET",
