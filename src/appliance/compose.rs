@@ -14,6 +14,7 @@ use super::relay::LocalRelay;
 use super::state::{App, Services};
 use tokio_util::sync::CancellationToken;
 
+use crate::http::outbound::Outbound;
 use crate::http::{Around, StopSignal};
 use crate::jobs::{Jobs, Tasks};
 use crate::kernel::Error;
@@ -22,7 +23,7 @@ use crate::live::{Carriers, LiveService};
 use crate::plugin::snapshot::Snapshots;
 use crate::plugin::{PluginConfig, PluginService};
 use crate::relay::engine::Engine;
-use crate::relay::nodes::ExternalApi;
+use crate::relay::nodes::{EngineFactory, ExternalApi};
 use crate::relay::sls::{SlsConfig, SlsEngine};
 use crate::relay::{LocalNode, Nodes, RelayConfig, RelayDeps, RelayService, nodes};
 use crate::settings::Settings;
@@ -94,7 +95,7 @@ pub(super) async fn compose(
     let sources = address_sources(config, addresses);
     let settings = Settings::load(opened.store.clone(), opened.clock.clone(), sources).await?;
     let figures = Figures::default();
-    let nodes = nodes(opened, &engine).await?;
+    let nodes = nodes(opened, &engine, &config.outbound).await?;
     let relay = relay(config, opened, &settings, &nodes);
     let live = LiveService::new(
         nodes,
@@ -150,14 +151,24 @@ pub(super) async fn compose(
 }
 
 /// The own relay and the external nodes.
-async fn nodes(opened: &Opened, engine: &Arc<dyn Engine>) -> anyhow::Result<Nodes> {
+async fn nodes(
+    opened: &Opened,
+    engine: &Arc<dyn Engine>,
+    outbound: &Outbound,
+) -> anyhow::Result<Nodes> {
     let local = LocalNode::new(Arc::clone(engine));
     let (store, clock, vault) = (&opened.store, &opened.clock, &opened.vault);
-    Ok(nodes::load(store, clock, vault, local, Arc::new(external_engine)).await?)
+    let outbound = outbound.clone();
+    let factory: EngineFactory = Arc::new(move |api, own| external_engine(api, own, &outbound));
+    Ok(nodes::load(store, clock, vault, local, factory).await?)
 }
 
 /// The engine of a node that is not ours.
-fn external_engine(api: &ExternalApi, own: NodeId) -> crate::kernel::Result<Arc<dyn Engine>> {
+fn external_engine(
+    api: &ExternalApi,
+    own: NodeId,
+    outbound: &Outbound,
+) -> crate::kernel::Result<Arc<dyn Engine>> {
     // Letters and digits alone tell our entries from those of others.
     let owner: String = own
         .to_string()
@@ -166,6 +177,7 @@ fn external_engine(api: &ExternalApi, own: NodeId) -> crate::kernel::Result<Arc<
         .collect();
     let config = SlsConfig {
         link_stats_url: api.link_stats_url.clone(),
+        outbound: Some(outbound.clone()),
         ..SlsConfig::new(api.url.clone(), api.key.clone(), owner)
     };
     let engine = SlsEngine::new(&config).map_err(Error::internal)?;
@@ -183,6 +195,7 @@ fn relay(config: &Config, opened: &Opened, settings: &Settings, nodes: &Nodes) -
         nodes: nodes.clone(),
         config: RelayConfig {
             shared_key: config.relay_shared_key.clone(),
+            outbound: config.outbound.clone(),
             ..RelayConfig::default()
         },
     })

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post, put};
+use axum::routing::{get, patch, post, put};
 use tower::ServiceBuilder;
 use tower_http::compression::CompressionLayer;
 
@@ -14,6 +14,7 @@ use crate::live::{api as live_api, pages as live, sse};
 use crate::plugin::{api as plugin_api, pages as plugin};
 use crate::relay::api as relay;
 use crate::relay::docker::{api as containers_api, pages as containers};
+use crate::relay::pages as nodes;
 use crate::slots::api as slots;
 use crate::system::health::api as health;
 use crate::system::pages as system;
@@ -108,6 +109,19 @@ fn api() -> Router<App> {
             "/api/v1/relay/supervisor/restart",
             post(containers_api::restart_container),
         )
+        .route(
+            "/api/v1/relay/nodes",
+            get(relay::list_nodes).post(relay::add_node),
+        )
+        .route(
+            "/api/v1/relay/nodes/{node_id}",
+            patch(relay::change_node).delete(relay::remove_node),
+        )
+        .route(
+            "/api/v1/relay/nodes/{node_id}/key",
+            post(relay::rotate_node_key),
+        )
+        .route("/api/v1/relay/regions/{region}", put(relay::name_region))
         .route("/api/v1/usage/current", get(relay::usage))
         .route("/stats/{key}", get(live_api::get_stats))
 }
@@ -138,6 +152,11 @@ fn pages() -> Router<App> {
         .route("/relay", get(containers::show_relay))
         .route("/relay/restart", post(containers::restart_container))
         .route("/relay/apply", post(containers::apply_changes))
+        .route("/nodes", get(nodes::show_nodes).post(nodes::add_node))
+        .route("/nodes/regions", post(nodes::name_region))
+        .route("/nodes/{node_id}", post(nodes::change_node))
+        .route("/nodes/{node_id}/key", post(nodes::rotate_node_key))
+        .route("/nodes/{node_id}/remove", post(nodes::remove_node))
         // People.
         .route("/users", get(accounts::show_users).post(accounts::add_user))
         .route("/account", get(accounts::show_account))

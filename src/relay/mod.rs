@@ -15,12 +15,14 @@ pub mod jobs;
 mod meter;
 pub mod model;
 pub mod nodes;
+pub mod pages;
 mod presence;
 pub mod service;
 pub mod sls;
 mod store;
 #[cfg(test)]
 pub(crate) mod testing;
+mod views;
 
 pub use engine::{Engine, EngineEvent, StreamSpec, Target};
 pub use model::{

@@ -37,10 +37,8 @@ impl Resolve for CheckedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (outbound, name) = (self.0.clone(), name.as_str().to_owned());
         Box::pin(async move {
-            let found = tokio::time::timeout(
-                LOOK_UP_WITHIN,
-                tokio::net::lookup_host((name.as_str(), 0)),
-            );
+            let found =
+                tokio::time::timeout(LOOK_UP_WITHIN, tokio::net::lookup_host((name.as_str(), 0)));
             let found = found.await.map_err(|_| LookUpError::Slow(name.clone()))?;
             let found = found.map_err(|error| LookUpError::Unknown(name.clone(), error))?;
             let addresses: Vec<SocketAddr> = found.collect();

@@ -56,12 +56,8 @@ fn every_special_range_is_refused_from_its_first_to_its_last_address_and_no_neig
 
 fn beside(ip: IpAddr, step: i8) -> IpAddr {
     match ip {
-        IpAddr::V4(ip) => {
-            Ipv4Addr::from_bits(ip.to_bits().wrapping_add_signed(step.into())).into()
-        }
-        IpAddr::V6(ip) => {
-            Ipv6Addr::from_bits(ip.to_bits().wrapping_add_signed(step.into())).into()
-        }
+        IpAddr::V4(ip) => Ipv4Addr::from_bits(ip.to_bits().wrapping_add_signed(step.into())).into(),
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits().wrapping_add_signed(step.into())).into(),
     }
 }
 
@@ -155,7 +151,8 @@ async fn an_allowed_name_is_called_and_a_redirect_is_not_followed() {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut asked = [0; 512];
         stream.read(&mut asked).await.unwrap();
-        let away = "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n";
+        let away =
+            "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n";
         stream.write_all(away.as_bytes()).await.unwrap();
     };
     let outbound = Outbound::allowing(&["127.0.0.0/8", "::1"]).unwrap();

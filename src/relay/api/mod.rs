@@ -4,6 +4,7 @@
 
 mod heartbeat;
 mod keys;
+mod nodes;
 mod passphrase;
 mod pool;
 mod session_view;
@@ -13,6 +14,10 @@ mod tests;
 
 pub use heartbeat::{HeartbeatCaller, heartbeat};
 pub use keys::{regenerate_token, rotate_key};
+pub(in crate::relay) use nodes::node_views;
+pub use nodes::{
+    NodeView, add_node, change_node, list_nodes, name_region, remove_node, rotate_node_key,
+};
 pub use passphrase::put_passphrase;
 pub use pool::{capacity, ip, manifest, migrate, regions};
 pub use sessions::{active, start, stop, usage};

@@ -24,19 +24,59 @@ pub struct NodeSpec {
     #[serde(serialize_with = "expose")]
     pub key: SecretString,
     /// Where it tells of the links of bonded publishers.
+    #[serde(default)]
     pub link_stats_url: Option<String>,
     /// Where phones and players reach it; the host of `url` when there is none.
+    #[serde(default)]
     pub public_host: Option<String>,
     /// Sessions that it takes.
+    #[serde(default = "usual::capacity")]
     pub capacity: u32,
     /// Bonded publishers (UDP).
+    #[serde(default = "usual::srtla_port")]
     pub srtla_port: u16,
     /// Plain SRT publishers (UDP).
+    #[serde(default = "usual::srt_publish_port")]
     pub srt_publish_port: u16,
     /// SRT players (UDP).
+    #[serde(default = "usual::srt_play_port")]
     pub srt_play_port: u16,
     /// Statistics (TCP).
+    #[serde(default = "usual::stats_port")]
     pub stats_port: u16,
+}
+
+/// What stands for what an operator leaves out: the ports that SLS and the receiver have by themselves.
+pub mod usual {
+    /// Sessions that a node takes.
+    #[must_use]
+    pub const fn capacity() -> u32 {
+        10
+    }
+
+    /// Bonded publishers (UDP).
+    #[must_use]
+    pub const fn srtla_port() -> u16 {
+        5000
+    }
+
+    /// Plain SRT publishers (UDP).
+    #[must_use]
+    pub const fn srt_publish_port() -> u16 {
+        4001
+    }
+
+    /// SRT players (UDP).
+    #[must_use]
+    pub const fn srt_play_port() -> u16 {
+        4000
+    }
+
+    /// Statistics (TCP).
+    #[must_use]
+    pub const fn stats_port() -> u16 {
+        8090
+    }
 }
 
 fn expose<S: Serializer>(

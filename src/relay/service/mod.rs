@@ -43,6 +43,7 @@ use super::nodes::Nodes;
 use super::presence::Presence;
 use super::store;
 use crate::db::{Cache, Store, Tx};
+use crate::http::outbound::Outbound;
 use crate::kernel::ids::{NodeId, RelaySessionId, SlotId, UserId};
 use crate::kernel::seal::Vault;
 use crate::kernel::secret::SecretString;
@@ -71,6 +72,8 @@ pub struct RelayConfig {
     pub provisioning_budget: Duration,
     /// How long a failed session is shown to a plugin that waits for it.
     pub failure_shown: Duration,
+    /// Where calls to addresses that users set may go.
+    pub outbound: Outbound,
 }
 
 impl Default for RelayConfig {
@@ -83,6 +86,7 @@ impl Default for RelayConfig {
             start_patience: Duration::from_secs(5),
             provisioning_budget: Duration::from_mins(1),
             failure_shown: Duration::from_mins(3),
+            outbound: Outbound::default(),
         }
     }
 }

@@ -81,7 +81,7 @@ impl RelayService {
         let answer = match asked {
             Ok(EngineHealth::Ready) => Ok(()),
             Ok(EngineHealth::Degraded(why)) => Err(why),
-            Err(_) => Err("it does not answer".to_owned()),
+            Err(_) => Err("it does not answer: see whether it runs".to_owned()),
         };
         if !node.hear(answer) {
             return;

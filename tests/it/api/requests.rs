@@ -59,6 +59,8 @@ fn path(house: &House, route: &str) -> String {
     let filled = route
         .replace("{slot_id}", &house.slot_id)
         .replace("{number}", "1")
+        .replace("{node_id}", "nod_0198000000007000800000000000abcd")
+        .replace("{region}", "far")
         .replace("{key}", &house.session.play_key)
         .replace("{file}", &house.static_file)
         .replace("{id}", id);
@@ -91,6 +93,8 @@ fn content(house: &House, caller: Caller, method: &str, route: &str) -> Content 
         ("POST", "/login") => form(&[("email", &nobody), ("password", "a wrong password")]),
         ("POST", "/theme") => form(&[("theme", "dark")]),
         ("POST", "/relay/restart") => form(&[("part", "sls")]),
+        ("POST", "/nodes/regions") => form(&[("region", "far"), ("label", "Far away")]),
+        ("POST", "/nodes/{node_id}/key") => form(&[("key", "another")]),
         ("POST", "/users") => form(&[("email", &nobody), ("role", "streamer")]),
         ("POST", "/account/password") => form(&[
             ("current_password", "a wrong password"),
@@ -127,6 +131,12 @@ fn api_content(house: &House, route: &str) -> Content {
         "/relay/migrate" => json!({"connection_id": CONNECTION, "new_region": "local"}),
         "/relay/stop" | "/relay/health" => json!({"session_id": session_id, "instance_id": ""}),
         "/relay/supervisor/restart" => json!({"part": "sls"}),
+        "/relay/nodes" => json!({
+            "name": "far", "region": "far", "url": "http://127.0.0.1:9", "key": "key",
+        }),
+        "/relay/nodes/{node_id}" => json!({"status": "draining"}),
+        "/relay/nodes/{node_id}/key" => json!({"key": "another"}),
+        "/relay/regions/{region}" => json!({"label": "Far away"}),
         "/auth/logout" | "/user/regenerate-token" => json!({}),
         _ => return Content::Nothing,
     })

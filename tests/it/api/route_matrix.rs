@@ -107,6 +107,39 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         "/api/v1/relay/supervisor/restart",
         plugins(403, 403),
     ),
+    // Relay nodes; the named one is not there.
+    (
+        "GET",
+        "/nodes",
+        [303, 303, 403, 403, 200, 200, 403, 303, 303],
+    ),
+    ("POST", "/nodes", browsers(403, 403, 422, 422, 403)),
+    ("POST", "/nodes/regions", browsers(403, 403, 303, 303, 403)),
+    (
+        "POST",
+        "/nodes/{node_id}",
+        browsers(403, 403, 404, 404, 403),
+    ),
+    (
+        "POST",
+        "/nodes/{node_id}/key",
+        browsers(403, 403, 404, 404, 403),
+    ),
+    (
+        "POST",
+        "/nodes/{node_id}/remove",
+        browsers(403, 403, 404, 404, 403),
+    ),
+    ("GET", "/api/v1/relay/nodes", plugins(403, 403)),
+    ("POST", "/api/v1/relay/nodes", plugins(403, 403)),
+    ("PATCH", "/api/v1/relay/nodes/{node_id}", plugins(403, 403)),
+    ("DELETE", "/api/v1/relay/nodes/{node_id}", plugins(403, 403)),
+    (
+        "POST",
+        "/api/v1/relay/nodes/{node_id}/key",
+        plugins(403, 403),
+    ),
+    ("PUT", "/api/v1/relay/regions/{region}", plugins(403, 403)),
     // People.
     (
         "GET",
@@ -301,9 +334,14 @@ fn an_id_that_names_nothing_is_404(house: &House) {
         like(&house.browser_session_id),
         like(&house.plugin_session_id),
     ];
-    for (method, route, _) in TABLE.iter().filter(|(_, route, _)| route.contains("id}")) {
+    // The API asks for a bearer token first, which no browser has.
+    let of_pages = |route: &str| route.contains("id}") && !route.starts_with("/api/");
+    for (method, route, _) in TABLE.iter().filter(|(_, route, _)| of_pages(route)) {
         for id in &ids {
-            let path = route.replace("{slot_id}", id).replace("{id}", id);
+            let path = route
+                .replace("{slot_id}", id)
+                .replace("{node_id}", id)
+                .replace("{id}", id);
             let request = request_to(house, Caller::Owner, method, route, &path);
             let answer = house.http.send(request).expect(404);
             assert_eq!(answer.error_code(), "not_found", "{method} {path}");
