@@ -12,6 +12,7 @@ use super::listen::{address_sources, local_url};
 use super::open::Opened;
 use super::relay::LocalRelay;
 use super::state::{App, Services};
+use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::outbound::Outbound;
@@ -22,10 +23,13 @@ use crate::kernel::ids::NodeId;
 use crate::live::{Carriers, LiveService};
 use crate::plugin::snapshot::Snapshots;
 use crate::plugin::{PluginConfig, PluginService};
+use crate::relay::dns::cloudflare::{Cloudflare, CloudflareConfig};
 use crate::relay::engine::Engine;
 use crate::relay::nodes::{EngineFactory, ExternalApi};
 use crate::relay::sls::{SlsConfig, SlsEngine};
-use crate::relay::{LocalNode, Nodes, RelayConfig, RelayDeps, RelayService, nodes};
+use crate::relay::{
+    DnsZone, LocalNode, Nodes, RelayConfig, RelayDeps, RelayEvent, RelayService, nodes,
+};
 use crate::settings::Settings;
 use crate::system::health::{HealthService, MetricsAccess};
 use crate::system::setup::{SetupDeps, SetupService};
@@ -57,6 +61,9 @@ impl Composed {
         relay.sweep_provisioning().await?;
         live.remember().await;
         live.look_up_carriers().await?;
+        relay.recall_moves().await?;
+        tell_of_moves(tasks, relay, live).await;
+        tend_names(tasks, relay).await;
         let live = live.clone();
         let poll = move || {
             let live = live.clone();
@@ -80,6 +87,38 @@ impl Composed {
     }
 }
 
+/// Readers see at once that a session of theirs was moved.
+async fn tell_of_moves(tasks: &Tasks, relay: &RelayService, live: &LiveService) {
+    let (relay, live) = (relay.clone(), live.clone());
+    let follow = move || {
+        let (mut events, live) = (relay.events().listen(), live.clone());
+        async move {
+            loop {
+                match events.recv().await {
+                    Ok(RelayEvent::SessionMoved { slot_id, .. }) => live.touch(slot_id),
+                    // The page tells of nodes when it is loaded, and of what was missed too.
+                    Ok(RelayEvent::NodeLost(_) | RelayEvent::NodeBack(_))
+                    | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        }
+    };
+    tasks.spawn("session_moves", follow).await;
+}
+
+async fn tend_names(tasks: &Tasks, relay: &RelayService) {
+    if relay.names_status().is_none() {
+        return;
+    }
+    let relay = relay.clone();
+    let tend = move || {
+        let relay = relay.clone();
+        async move { relay.tend_names().await }
+    };
+    tasks.spawn("dns_names", tend).await;
+}
+
 /// Builds everything.
 ///
 /// # Errors
@@ -96,7 +135,7 @@ pub(super) async fn compose(
     let settings = Settings::load(opened.store.clone(), opened.clock.clone(), sources).await?;
     let figures = Figures::default();
     let nodes = nodes(opened, &engine, &config.outbound).await?;
-    let relay = relay(config, opened, &settings, &nodes);
+    let relay = relay(config, opened, &settings, &nodes)?;
     let live = LiveService::new(
         nodes,
         Arc::new(relay.clone()),
@@ -184,8 +223,28 @@ fn external_engine(
     Ok(Arc::new(engine))
 }
 
-fn relay(config: &Config, opened: &Opened, settings: &Settings, nodes: &Nodes) -> RelayService {
-    RelayService::new(RelayDeps {
+/// Where slots have their names, when that is configured.
+fn zone(config: &Config) -> anyhow::Result<Option<Arc<dyn DnsZone>>> {
+    let Some(keys) = config.dns.clone() else {
+        return Ok(None);
+    };
+    let zone = Cloudflare::new(CloudflareConfig {
+        api_base: keys.api_base,
+        zone_id: keys.zone_id,
+        token: keys.token,
+        domain: keys.domain,
+    })?;
+    Ok(Some(Arc::new(zone)))
+}
+
+fn relay(
+    config: &Config,
+    opened: &Opened,
+    settings: &Settings,
+    nodes: &Nodes,
+) -> anyhow::Result<RelayService> {
+    Ok(RelayService::new(RelayDeps {
+        zone: zone(config)?,
         store: opened.store.clone(),
         clock: opened.clock.clone(),
         vault: Arc::clone(&opened.vault),
@@ -198,7 +257,7 @@ fn relay(config: &Config, opened: &Opened, settings: &Settings, nodes: &Nodes) -
             outbound: config.outbound.clone(),
             ..RelayConfig::default()
         },
-    })
+    }))
 }
 
 fn plugin(config: &Config, opened: &Opened, settings: &Settings) -> PluginService {

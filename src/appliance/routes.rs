@@ -110,6 +110,15 @@ fn api() -> Router<App> {
             post(containers_api::restart_container),
         )
         .route(
+            "/api/v1/relay/self-hosted/register",
+            post(relay::register_home),
+        )
+        .route("/api/v1/relay/self-hosted/probe", post(relay::probe_home))
+        .route(
+            "/api/v1/relay/self-hosted/{connection_id}",
+            post(relay::deregister_home),
+        )
+        .route(
             "/api/v1/relay/nodes",
             get(relay::list_nodes).post(relay::add_node),
         )

@@ -6,11 +6,13 @@
 //!
 //! Invariant: nothing outside `jobs/` and `appliance/` spawns a long-lived task.
 
+mod events;
 mod metrics;
 mod scheduler;
 mod store;
 mod tasks;
 
+pub use events::Events;
 pub use metrics::JobMetrics;
 pub use scheduler::{Job, Jobs, UnknownJob, job};
 pub use store::JobRow;

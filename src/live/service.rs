@@ -17,6 +17,7 @@ use crate::kernel::ids::SlotId;
 use crate::kernel::{Clock, Result, UnixMillis};
 use crate::relay::Nodes;
 use crate::relay::engine::Capabilities;
+use crate::relay::nodes::NodeHealth;
 
 /// Samples deleted in one write, so that the writer is not held.
 const RETENTION_BATCH: u32 = 5_000;
@@ -113,6 +114,19 @@ impl LiveService {
         let local = self.poller.nodes.local();
         let mut notices = local.engine.notices().await;
         notices.extend(self.poller.carriers.trouble());
+        for node in self
+            .poller
+            .nodes
+            .pool()
+            .nodes
+            .iter()
+            .filter(|node| !node.is_local())
+        {
+            if let (NodeHealth::Down, why) = node.health() {
+                let name = &node.facts.name;
+                notices.push(format!("Relay node {name} is down, see Nodes: {why}"));
+            }
+        }
         notices
     }
 
@@ -128,6 +142,11 @@ impl LiveService {
         self.poller
             .hub
             .status(slot_id, self.poller.clock.monotonic())
+    }
+
+    /// A slot is to be looked at again: something that its card shows has changed.
+    pub fn touch(&self, slot_id: SlotId) {
+        self.poller.hub.touch(slot_id);
     }
 
     /// Ids of slots as they change.

@@ -8,9 +8,12 @@
 //! rebuilt generously, so that a restart ends no session.
 
 pub mod api;
+pub mod dns;
 pub mod docker;
 pub mod embedded;
 pub mod engine;
+pub mod events;
+mod induction;
 pub mod jobs;
 mod meter;
 pub mod model;
@@ -24,7 +27,9 @@ mod store;
 pub(crate) mod testing;
 mod views;
 
+pub use dns::DnsZone;
 pub use engine::{Engine, EngineEvent, StreamSpec, Target};
+pub use events::RelayEvent;
 pub use model::{
     ConnectionId, IdempotencyKey, SessionSnapshot, SlotChoice, StartRequest, Status, StopReason,
 };

@@ -6,7 +6,7 @@ use askama::Template;
 
 use super::api::NodeView;
 use super::pages::{AddNodeForm, RegionForm};
-use super::service::RegionOffer;
+use super::service::{NamesStatus, RegionOffer};
 use crate::http::form::Field;
 use crate::http::moment::Moment;
 use crate::http::page::Shell;
@@ -40,6 +40,9 @@ impl RefusedForm {
     }
 }
 
+/// What was typed into the form of a node: name and capacity.
+type TypedChange = (NodeId, Option<String>, Option<String>);
+
 /// What was refused, as it was typed.
 #[derive(Debug, Default)]
 pub(super) struct Refusal {
@@ -47,7 +50,7 @@ pub(super) struct Refusal {
     pub(super) errors: Vec<FieldError>,
     add: AddNodeForm,
     region: RegionForm,
-    change: Option<(NodeId, Option<String>, Option<String>)>,
+    change: Option<TypedChange>,
 }
 
 impl Refusal {
@@ -82,6 +85,8 @@ pub(super) struct NodesPage {
     shell: Shell,
     nodes: Vec<NodeCard>,
     regions: Vec<RegionRow>,
+    /// The DNS names of slots, when there are any.
+    names: Option<NamesStatus>,
     /// Of the form that adds a node, in its order.
     fields: Vec<Field>,
     region: RegionForm,
@@ -113,6 +118,7 @@ impl NodesPage {
         shell: Shell,
         nodes: Vec<NodeView>,
         regions: &[RegionOffer],
+        names: Option<NamesStatus>,
         refusal: Refusal,
     ) -> Self {
         let regions = regions.iter().map(|offer| RegionRow {
@@ -125,13 +131,14 @@ impl NodesPage {
             shell,
             nodes: nodes.into_iter().map(card).collect(),
             regions: regions.collect(),
+            names,
             fields: fields(&refusal),
             region: refusal.region,
         }
     }
 }
 
-fn card(view: NodeView, refused: Option<&(NodeId, Option<String>, Option<String>)>) -> NodeCard {
+fn card(view: NodeView, refused: Option<&TypedChange>) -> NodeCard {
     let (health, badge) = match view.health {
         "up" => ("up", "success"),
         "down" => ("down", "problem"),
@@ -143,16 +150,17 @@ fn card(view: NodeView, refused: Option<&(NodeId, Option<String>, Option<String>
         _ => "takes sessions",
     };
     let typed = refused.filter(|(id, _, _)| *id == view.id);
-    let typed = |pick: fn(&(NodeId, Option<String>, Option<String>)) -> &Option<String>| {
-        typed.and_then(|refused| pick(refused).clone())
+    let (typed_name, typed_capacity) = match typed {
+        Some((_, name, capacity)) => (name.clone(), capacity.clone()),
+        None => (None, None),
     };
     NodeCard {
         health,
         badge,
         status,
         added: view.created_at.into(),
-        name: typed(|it| &it.1).unwrap_or_else(|| view.name.clone()),
-        capacity: typed(|it| &it.2).unwrap_or_else(|| view.capacity.to_string()),
+        name: typed_name.unwrap_or_else(|| view.name.clone()),
+        capacity: typed_capacity.unwrap_or_else(|| view.capacity.to_string()),
         view,
     }
 }

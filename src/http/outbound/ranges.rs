@@ -17,7 +17,7 @@ const SPECIAL_V4: [(Ipv4Addr, u32, &str); 18] = [
     // Azure's agent. Source: <https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16>
     (Ipv4Addr::new(168, 63, 129, 16), 32, METADATA),
     (Ipv4Addr::new(169, 254, 169, 254), 32, METADATA),
-    (Ipv4Addr::new(0, 0, 0, 0), 8, "no address of a machine"),
+    (Ipv4Addr::UNSPECIFIED, 8, "no address of a machine"),
     (Ipv4Addr::new(10, 0, 0, 0), 8, PRIVATE),
     (
         Ipv4Addr::new(100, 64, 0, 0),
@@ -35,11 +35,11 @@ const SPECIAL_V4: [(Ipv4Addr, u32, &str); 18] = [
     (Ipv4Addr::new(198, 51, 100, 0), 24, DOCUMENTATION),
     (Ipv4Addr::new(203, 0, 113, 0), 24, DOCUMENTATION),
     (Ipv4Addr::new(224, 0, 0, 0), 4, "a multicast one"),
-    (Ipv4Addr::new(255, 255, 255, 255), 32, "a broadcast one"),
+    (Ipv4Addr::BROADCAST, 32, "a broadcast one"),
     (Ipv4Addr::new(240, 0, 0, 0), 4, RESERVED),
 ];
 
-/// Networks within 2000::/3, of which the rest is public unicast, and words for some outside of it.
+/// Networks within `2000::/3`, of which the rest is public unicast, and words for some outside of it.
 const SPECIAL_V6: [(Ipv6Addr, u32, &str); 11] = [
     (Ipv6Addr::UNSPECIFIED, 128, "no address of a machine"),
     (Ipv6Addr::LOCALHOST, 128, "this machine itself"),
@@ -80,7 +80,7 @@ const SPECIAL_V6: [(Ipv6Addr, u32, &str); 11] = [
     ),
 ];
 
-/// 64:ff9b::/96, behind which every IPv4 address stands (RFC 6052).
+/// `64:ff9b::/96`, behind which every IPv4 address stands (RFC 6052).
 const TRANSLATED: u128 = 0x0064_ff9b_u128 << 96;
 
 /// What the special range is for that `ip` is in; `None` for a public unicast address.

@@ -77,6 +77,7 @@ impl World {
             vault,
             slots: slots.clone(),
             settings: settings.clone(),
+            zone: None,
             nodes: nodes.clone(),
             config: RelayConfig::default(),
         });

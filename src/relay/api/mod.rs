@@ -7,6 +7,7 @@ mod keys;
 mod nodes;
 mod passphrase;
 mod pool;
+mod self_hosted;
 mod session_view;
 mod sessions;
 #[cfg(test)]
@@ -20,4 +21,5 @@ pub use nodes::{
 };
 pub use passphrase::put_passphrase;
 pub use pool::{capacity, ip, manifest, migrate, regions};
+pub use self_hosted::{deregister_home, probe_home, register_home};
 pub use sessions::{active, start, stop, usage};

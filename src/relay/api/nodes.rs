@@ -92,7 +92,9 @@ pub async fn list_nodes(
 ) -> Result<impl IntoResponse, ApiError> {
     Operator::signed_in(&actor)?;
     let nodes = node_views(&relay).await?;
-    Ok(JsonBody(json!({ "nodes": nodes })))
+    Ok(JsonBody(
+        json!({ "nodes": nodes, "dns": relay.names_status() }),
+    ))
 }
 
 /// `POST /api/v1/relay/nodes`: adds an external node; 201 with what it said of itself.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::kernel::UnixMillis;
 use crate::kernel::secret::ExposeSecret;
-use crate::relay::model::{SessionSnapshot, Status};
+use crate::relay::model::{Moved, SessionSnapshot, Status};
 use crate::settings::PublicAddress;
 use crate::slots::{StreamToken, urls};
 
@@ -38,6 +38,16 @@ pub(super) struct SessionView<'a> {
     usage: UsageView,
     sender_url: String,
     media_source_url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved: Option<MovedView>,
+}
+
+/// The session was moved off a node that failed or was taken out.
+#[derive(Serialize)]
+struct MovedView {
+    at: UnixMillis,
+    from_region: String,
+    to_region: String,
 }
 
 #[derive(Serialize)]
@@ -117,7 +127,18 @@ impl<'a> SessionView<'a> {
             },
             sender_url: urls::sender_url(address, &slot.keys),
             media_source_url: urls::media_source_url(address, &slot.keys),
+            moved: None,
         }
+    }
+
+    /// Told that it was moved, when it was.
+    pub(super) fn with_move(mut self, moved: Option<Moved>) -> Self {
+        self.moved = moved.map(|moved| MovedView {
+            at: moved.at,
+            from_region: moved.from_region,
+            to_region: moved.to_region,
+        });
+        self
     }
 }
 

@@ -81,10 +81,9 @@ async fn nodes_page(
     let nodes = node_views(relay).await?;
     let regions = relay.regions();
     let shell = frame.at("/nodes").signed_in(TITLE, user).with_flash(flash);
-    Ok(render(
-        status,
-        &NodesPage::new(shell, nodes, &regions, refusal),
-    ))
+    let names = relay.names_status();
+    let page = NodesPage::new(shell, nodes, &regions, names, refusal);
+    Ok(render(status, &page))
 }
 
 /// The page again with what was refused.

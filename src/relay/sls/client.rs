@@ -122,15 +122,12 @@ impl Client {
         let urls = || [Some(&config.api_url), config.link_stats_url.as_ref()];
         let all = || urls().into_iter().flatten();
         let secured = all().find(|url| url.scheme() == "https");
-        let (http, refused) = match &config.outbound {
-            Some(outbound) => {
-                let refused = all().find_map(|url| outbound.check(url).err());
-                (outbound.to_user_set()?, refused)
-            }
-            None => {
-                let url = secured.unwrap_or(&config.api_url);
-                (Outbound::default().to_configured(url)?, None)
-            }
+        let (http, refused) = if let Some(outbound) = &config.outbound {
+            let refused = all().find_map(|url| outbound.check(url).err());
+            (outbound.to_user_set()?, refused)
+        } else {
+            let url = secured.unwrap_or(&config.api_url);
+            (Outbound::default().to_configured(url)?, None)
         };
         Ok(Self {
             http,

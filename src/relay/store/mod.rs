@@ -5,4 +5,5 @@
 
 pub(super) mod assignment;
 pub(super) mod idempotency;
+pub(super) mod names;
 pub(super) mod session;

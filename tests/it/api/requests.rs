@@ -60,6 +60,7 @@ fn path(house: &House, route: &str) -> String {
         .replace("{slot_id}", &house.slot_id)
         .replace("{number}", "1")
         .replace("{node_id}", "nod_0198000000007000800000000000abcd")
+        .replace("{connection_id}", CONNECTION)
         .replace("{region}", "far")
         .replace("{key}", &house.session.play_key)
         .replace("{file}", &house.static_file)
@@ -131,6 +132,11 @@ fn api_content(house: &House, route: &str) -> Content {
         "/relay/migrate" => json!({"connection_id": CONNECTION, "new_region": "local"}),
         "/relay/stop" | "/relay/health" => json!({"session_id": session_id, "instance_id": ""}),
         "/relay/supervisor/restart" => json!({"part": "sls"}),
+        "/relay/self-hosted/register" => json!({
+            "external_ip": "203.0.113.9", "port": 5000, "connection_id": CONNECTION,
+        }),
+        "/relay/self-hosted/probe" => json!({"fqdn": "203.0.113.9", "port": 5000}),
+        "/relay/self-hosted/{connection_id}" => json!({"action": "deregister"}),
         "/relay/nodes" => json!({
             "name": "far", "region": "far", "url": "http://127.0.0.1:9", "key": "key",
         }),

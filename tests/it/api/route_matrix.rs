@@ -196,6 +196,18 @@ const TABLE: &[(&str, &str, Statuses)] = &[
     ("GET", "/api/v1/relay/manifest", plugins(200, 200)),
     ("GET", "/api/v1/capacity/status", everybody(200)),
     ("GET", "/api/v1/ip", plugins(200, 200)),
+    // Documentation's addresses are none that anybody could have.
+    (
+        "POST",
+        "/api/v1/relay/self-hosted/register",
+        plugins(400, 400),
+    ),
+    ("POST", "/api/v1/relay/self-hosted/probe", plugins(404, 404)),
+    (
+        "POST",
+        "/api/v1/relay/self-hosted/{connection_id}",
+        plugins(200, 200),
+    ),
     ("GET", "/api/v1/usage/current", plugins(200, 200)),
     ("POST", "/api/v1/relay/stop", plugins(404, 200)),
     ("POST", "/api/v1/user/regenerate-token", plugins(200, 200)),

@@ -14,6 +14,7 @@ mod hostile_campaign;
 mod hostile_network;
 mod live_status;
 mod lossy_programs;
+mod names;
 mod obs;
 mod passphrase;
 mod plugin_journey;

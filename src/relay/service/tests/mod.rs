@@ -5,6 +5,7 @@ mod life;
 mod metering;
 mod migrating;
 mod model;
+mod names;
 mod passphrase;
 mod pool;
 mod property;
@@ -26,6 +27,8 @@ use crate::kernel::ids::{AuthSessionId, RelaySessionId, UserId};
 use crate::kernel::seal::Vault;
 use crate::kernel::{Actor, Clock, Error, Result, Role, UnixMillis, Via};
 use crate::plans::{PlanRules, PlansService, Tier, store as plans};
+use crate::relay::dns::DnsZone;
+use crate::relay::events::RelayEvent;
 use crate::relay::model::{ConnectionId, IdempotencyKey, SlotChoice, StartRequest};
 use crate::relay::nodes::{EngineFactory, LocalNode, load};
 use crate::relay::testing::FakeEngine;
@@ -45,6 +48,7 @@ pub(in crate::relay) struct Fixture {
     config: RelayConfig,
     capacity: u32,
     fleet: Fleet,
+    zone: Option<Arc<dyn DnsZone>>,
 }
 
 /// The engines of external nodes by the address of their API; they outlive a restart of ours.
@@ -89,7 +93,7 @@ impl Fixture {
         let engine = FakeEngine::new();
         let fleet = Fleet::default();
         let local = local_node(&engine, capacity);
-        let relay = service(&store, &clock, local, &fleet, rules, &config).await;
+        let relay = service(&store, &clock, local, &fleet, rules, &config, None).await;
         Self {
             _folder: folder,
             store,
@@ -100,6 +104,7 @@ impl Fixture {
             config,
             capacity,
             fleet,
+            zone: None,
         }
     }
 
@@ -113,6 +118,7 @@ impl Fixture {
             &self.fleet,
             self.rules,
             &self.config,
+            self.zone.clone(),
         )
         .await;
     }
@@ -212,6 +218,7 @@ async fn service(
     fleet: &Fleet,
     rules: PlanRules,
     config: &RelayConfig,
+    zone: Option<Arc<dyn DnsZone>>,
 ) -> RelayService {
     let (clock, vault) = (Clock::from_source(Arc::clone(clock) as _), vault());
     let sources = AddressSources {
@@ -234,6 +241,7 @@ async fn service(
         slots: SlotsService::new(store.clone(), clock.clone(), Arc::clone(&vault)),
         settings: settings.unwrap(),
         nodes: nodes.unwrap(),
+        zone,
         config: config.clone(),
         clock,
         vault,
