@@ -7,6 +7,7 @@ use tower::ServiceBuilder;
 use tower_http::compression::CompressionLayer;
 
 use super::config::Config;
+use super::openapi;
 use super::state::App;
 use crate::accounts::{api as accounts_api, pages as accounts};
 use crate::http::{self, Around};
@@ -24,6 +25,7 @@ use crate::system::setup::{self, pages as setup_pages};
 pub(super) fn main(config: &Config, app: &App, around: &Around) -> Router {
     let router = Router::new()
         .merge(api())
+        .merge(pool_api())
         .merge(pages())
         .merge(assets())
         .route("/healthz", get(health::get_liveness))
@@ -74,7 +76,7 @@ fn api() -> Router<App> {
         .route("/api/v1/auth/logout", post(accounts_api::log_out))
         // Slots and their keys.
         .route("/api/v1/user/stream-slots", get(slots::list))
-        .route("/api/v1/stream-slots", get(slots::list))
+        .route("/api/v1/stream-slots", get(slots::list_by_old_path))
         .route(
             "/api/v1/user/stream-slots/{number}/label",
             put(slots::rename),
@@ -109,6 +111,14 @@ fn api() -> Router<App> {
             "/api/v1/relay/supervisor/restart",
             post(containers_api::restart_container),
         )
+        .route("/api/v1/usage/current", get(relay::usage))
+        .route("/api/v1/openapi.json", get(openapi::get_document))
+        .route("/stats/{key}", get(live_api::get_stats))
+}
+
+/// The pool of relay nodes, and relays that users run at home.
+fn pool_api() -> Router<App> {
+    Router::new()
         .route(
             "/api/v1/relay/self-hosted/register",
             post(relay::register_home),
@@ -131,8 +141,6 @@ fn api() -> Router<App> {
             post(relay::rotate_node_key),
         )
         .route("/api/v1/relay/regions/{region}", put(relay::name_region))
-        .route("/api/v1/usage/current", get(relay::usage))
-        .route("/stats/{key}", get(live_api::get_stats))
 }
 
 /// What people open in a browser.
@@ -185,6 +193,8 @@ fn assets() -> Router<App> {
     Router::new()
         .route("/static/{file}", get(http::assets::asset))
         .route("/favicon.ico", get(http::assets::favicon))
+        .route("/api/docs", get(openapi::to_docs))
+        .route("/api/docs/{file}", get(openapi::show_docs))
         .layer(CompressionLayer::new())
 }
 

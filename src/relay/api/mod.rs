@@ -2,14 +2,14 @@
 //!
 //! Invariant: the released plugin's fields, types and status codes; unknown fields are ignored.
 
-mod heartbeat;
-mod keys;
-mod nodes;
-mod passphrase;
-mod pool;
-mod self_hosted;
+pub(crate) mod heartbeat;
+pub(crate) mod keys;
+pub(crate) mod nodes;
+pub(crate) mod passphrase;
+pub(crate) mod pool;
+pub(crate) mod self_hosted;
 mod session_view;
-mod sessions;
+pub(crate) mod sessions;
 #[cfg(test)]
 mod tests;
 

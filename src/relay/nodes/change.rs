@@ -3,18 +3,22 @@
 //! Invariant: a change is checked by the same rules as a new node.
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::model::{NodeStatus, check_capacity, name_like};
 use crate::kernel::{Error, Result};
 
 /// A change; what is left out stays as it is.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 pub struct NodeChange {
     /// What operators call it; external nodes only.
+    #[schema(example = "kc1")]
     pub name: Option<String>,
     /// Sessions that it takes; external nodes only.
+    #[schema(example = 10)]
     pub capacity: Option<u32>,
     /// `active`, `draining` or `inactive`.
+    #[schema(example = "draining")]
     pub status: Option<String>,
 }
 

@@ -16,6 +16,7 @@ use futures_util::{StreamExt, stream};
 use rusqlite::Connection;
 use serde::Serialize;
 use tokio::sync::Notify;
+use utoipa::ToSchema;
 
 use super::RelayService;
 use crate::kernel::ids::{NodeId, SlotId};
@@ -56,9 +57,11 @@ struct Backlog {
 }
 
 /// How the names are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = DnsNames)]
 pub struct NamesStatus {
     /// What names end with.
+    #[schema(example = "relay.example.org")]
     pub domain: String,
     /// Slots whose name is known to lead to their node.
     pub known: usize,

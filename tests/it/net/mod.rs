@@ -34,4 +34,5 @@ pub(crate) mod srt_publisher;
 pub(crate) mod srt_wire;
 pub(crate) mod srtla_sender;
 pub(crate) mod srtla_wire;
+pub(crate) mod tls_front;
 pub(crate) mod ts;
