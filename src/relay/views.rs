@@ -214,3 +214,7 @@ fn fields(refusal: &Refusal) -> Vec<Field> {
         .map(|field| field.with_error_among(errors))
         .collect()
 }
+
+#[cfg(test)]
+#[path = "views_tests.rs"]
+mod tests;
