@@ -59,6 +59,7 @@ impl Composed {
         relay.reconcile_nodes().await?;
         // What was half done when the server stopped is finished or unwound before anybody asks.
         relay.sweep_provisioning().await?;
+        relay.recall_metering().await?;
         live.remember().await;
         live.look_up_carriers().await?;
         relay.recall_moves().await?;
@@ -131,11 +132,11 @@ pub(super) async fn compose(
     stop: &CancellationToken,
 ) -> anyhow::Result<Composed> {
     let engine = local.engine();
-    let sources = address_sources(config, addresses);
+    let sources = address_sources(config, addresses, local.is_embedded());
     let settings = Settings::load(opened.store.clone(), opened.clock.clone(), sources).await?;
     let figures = Figures::default();
     let nodes = nodes(opened, &engine, &config.outbound).await?;
-    let relay = relay(config, opened, &settings, &nodes)?;
+    let relay = relay(config, opened, &settings, &nodes).await?;
     let live = LiveService::new(
         nodes,
         Arc::new(relay.clone()),
@@ -148,6 +149,7 @@ pub(super) async fn compose(
     let plugin = plugin(config, opened, &settings);
     let inputs = JobInputs {
         accounts: opened.accounts.clone(),
+        plans: opened.plans.clone(),
         plugin: plugin.clone(),
         relay: relay.clone(),
         live: live.clone(),
@@ -164,6 +166,7 @@ pub(super) async fn compose(
         accounts: opened.accounts.clone(),
         setup: setup.clone(),
         relay: Some(relay.clone()),
+        containers: local.containers(),
     };
     let app = App(Arc::new(Services {
         accounts: opened.accounts.clone(),
@@ -237,13 +240,15 @@ fn zone(config: &Config) -> anyhow::Result<Option<Arc<dyn DnsZone>>> {
     Ok(Some(Arc::new(zone)))
 }
 
-fn relay(
+/// The relay's sessions, which follow the plans as the slots do.
+async fn relay(
     config: &Config,
     opened: &Opened,
     settings: &Settings,
     nodes: &Nodes,
 ) -> anyhow::Result<RelayService> {
-    Ok(RelayService::new(RelayDeps {
+    opened.plans.load_rules().await?;
+    let relay = RelayService::new(RelayDeps {
         zone: zone(config)?,
         store: opened.store.clone(),
         clock: opened.clock.clone(),
@@ -257,7 +262,10 @@ fn relay(
             outbound: config.outbound.clone(),
             ..RelayConfig::default()
         },
-    }))
+    });
+    opened.plans.follow(opened.slots.clone());
+    opened.plans.follow(relay.follower());
+    Ok(relay)
 }
 
 fn plugin(config: &Config, opened: &Opened, settings: &Settings) -> PluginService {

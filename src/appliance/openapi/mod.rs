@@ -23,6 +23,7 @@ pub(super) use page::{show_docs, to_docs};
 
 use crate::accounts::api as accounts;
 use crate::http::ErrorBody;
+use crate::plans::api as plans;
 use crate::plugin::api as plugin;
 use crate::relay::api as relay;
 use crate::relay::docker::api as containers;
@@ -71,6 +72,14 @@ use crate::slots::api as slots;
         relay::self_hosted::register_home,
         relay::self_hosted::probe_home,
         relay::self_hosted::deregister_home,
+        plans::list_records,
+        plans::list_statements,
+        plans::get_plans,
+        plans::put_plans,
+        plans::get_plan,
+        plans::put_plan,
+        plans::list_adjustments,
+        plans::add_adjustment,
         // The appliance.
         relay::pool::capacity,
         relay::pool::ip,
