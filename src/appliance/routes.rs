@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post, put};
+use axum::routing::{get, patch, post, put};
 use tower::ServiceBuilder;
 use tower_http::compression::CompressionLayer;
 
@@ -18,6 +18,7 @@ use crate::plans::{api as plans_api, pages as plans};
 use crate::plugin::{api as plugin_api, pages as plugin};
 use crate::relay::api as relay;
 use crate::relay::docker::{api as containers_api, pages as containers};
+use crate::relay::pages as nodes;
 use crate::slots::api as slots;
 use crate::system::health::api as health;
 use crate::system::jobs::{api as jobs_api, pages as job_pages};
@@ -28,6 +29,7 @@ use crate::system::setup::{self, pages as setup_pages};
 pub(super) fn main(config: &Config, app: &App, around: &Around) -> Router {
     let router = Router::new()
         .merge(api())
+        .merge(pool_api())
         .merge(plans_routes())
         .merge(pages())
         .merge(assets())
@@ -126,6 +128,33 @@ fn api() -> Router<App> {
         .route("/stats/{key}", get(live_api::get_stats))
 }
 
+/// The pool of relay nodes, and relays that users run at home.
+fn pool_api() -> Router<App> {
+    Router::new()
+        .route(
+            "/api/v1/relay/self-hosted/register",
+            post(relay::register_home),
+        )
+        .route("/api/v1/relay/self-hosted/probe", post(relay::probe_home))
+        .route(
+            "/api/v1/relay/self-hosted/{connection_id}",
+            post(relay::deregister_home),
+        )
+        .route(
+            "/api/v1/relay/nodes",
+            get(relay::list_nodes).post(relay::add_node),
+        )
+        .route(
+            "/api/v1/relay/nodes/{node_id}",
+            patch(relay::change_node).delete(relay::remove_node),
+        )
+        .route(
+            "/api/v1/relay/nodes/{node_id}/key",
+            post(relay::rotate_node_key),
+        )
+        .route("/api/v1/relay/regions/{region}", put(relay::name_region))
+}
+
 /// Plans and usage.
 fn plans_routes() -> Router<App> {
     Router::new()
@@ -179,6 +208,11 @@ fn pages() -> Router<App> {
         .route("/jobs", get(job_pages::show_jobs))
         .route("/jobs/{name}/run", post(job_pages::run_job))
         .route("/jobs/{name}/switch", post(job_pages::switch_job))
+        .route("/nodes", get(nodes::show_nodes).post(nodes::add_node))
+        .route("/nodes/regions", post(nodes::name_region))
+        .route("/nodes/{node_id}", post(nodes::change_node))
+        .route("/nodes/{node_id}/key", post(nodes::rotate_node_key))
+        .route("/nodes/{node_id}/remove", post(nodes::remove_node))
         // People.
         .route("/users", get(accounts::show_users).post(accounts::add_user))
         .route("/users/{user_id}", get(plans::show_user))

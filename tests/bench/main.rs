@@ -13,8 +13,8 @@ mod calls;
 mod encrypted;
 mod http;
 mod load;
-mod pool;
 mod one_key;
+mod pool;
 mod process;
 mod pushed;
 mod relayed;
@@ -67,7 +67,7 @@ const fn scene(name: &'static str, measure: fn(&mut Table)) -> Scene {
     }
 }
 
-const SCENES: [Scene; 15] = [
+const SCENES: [Scene; 17] = [
     scene("start", start::measure),
     scene("calls", calls::measure),
     scene("starts-one-key", one_key::measure),

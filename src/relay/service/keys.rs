@@ -72,6 +72,8 @@ impl RelayService {
     /// When the store fails, or there is no such user.
     pub async fn sync_user(&self, user_id: UserId) -> Result<Registered> {
         self.0.sessions.invalidate(&user_id);
+        // New slots get their names.
+        self.0.names.wake.notify_one();
         self.0.deps.plans.forget(user_id);
         let mut total = Registered::default();
         self.sync_into(user_id, &mut total).await?;
