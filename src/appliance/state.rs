@@ -6,7 +6,6 @@ use axum::extract::FromRef;
 
 use crate::accounts::AccountsService;
 use crate::accounts::oauth::OAuthService;
-use crate::jobs::Jobs;
 use crate::live::LiveService;
 use crate::plans::pages::UserParts;
 use crate::plans::service::PlansService;
@@ -17,6 +16,7 @@ use crate::relay::docker::Supervision;
 use crate::settings::Settings;
 use crate::slots::SlotsService;
 use crate::system::health::HealthService;
+use crate::system::jobs::JobControl;
 use crate::system::setup::SetupService;
 
 /// Every service.
@@ -24,7 +24,7 @@ use crate::system::setup::SetupService;
 pub(super) struct Services {
     pub(super) accounts: AccountsService,
     pub(super) health: HealthService,
-    pub(super) jobs: Jobs,
+    pub(super) jobs: JobControl,
     pub(super) live: LiveService,
     pub(super) oauth: OAuthService,
     pub(super) plans: PlansService,
@@ -65,7 +65,7 @@ impl FromRef<App> for UserParts {
 offer! {
     accounts: AccountsService,
     health: HealthService,
-    jobs: Jobs,
+    jobs: JobControl,
     live: LiveService,
     oauth: OAuthService,
     plans: PlansService,

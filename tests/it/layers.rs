@@ -34,10 +34,13 @@ const FACING_CALLERS: [&str; 9] = [
 ];
 /// Crates that only those who face a caller, and the ground floor, may name.
 const TRANSPORT_CRATES: [&str; 3] = ["axum", "reqwest", "tower_http"];
-/// Rooms' own callers of outside systems.
-const ADAPTERS: [&str; 1] = ["accounts/oauth/provider.rs"];
+/// Rooms' own callers of outside systems, each a file.
+const CALLERS_OF_OUTSIDE: [&str; 1] = ["accounts/oauth/provider.rs"];
 /// Engines of the relay, each in a folder of its own; those that are no part of this process speak HTTP.
 const ENGINES: [&str; 3] = ["docker", "embedded", "sls"];
+
+/// Adapters of other outside systems, which speak HTTP too.
+const ADAPTERS: [&str; 1] = ["dns"];
 
 struct Source {
     /// Path below `src/`, such as `relay/service/start.rs`.
@@ -60,13 +63,16 @@ impl Source {
     }
 
     fn is_in_an_engine(&self) -> bool {
-        self.path
-            .strip_prefix("relay")
-            .is_ok_and(|rest| ENGINES.iter().any(|engine| rest.starts_with(engine)))
+        self.path.strip_prefix("relay").is_ok_and(|rest| {
+            ENGINES
+                .iter()
+                .chain(&ADAPTERS)
+                .any(|outside| rest.starts_with(outside))
+        })
     }
 
     fn is_an_adapter(&self) -> bool {
-        ADAPTERS
+        CALLERS_OF_OUTSIDE
             .iter()
             .any(|adapter| self.path == Path::new(adapter))
     }

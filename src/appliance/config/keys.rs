@@ -51,6 +51,7 @@ pub(super) const KEYS: &[Key] = &[
     key("plugin_login_complete_key", KeyKind::Secret),
     key("jwt_key", KeyKind::Secret),
     key("sealing_key", KeyKind::Secret),
+    key("outbound.allow", KeyKind::List),
     key("log.level", KeyKind::Text),
     key("log.format", KeyKind::Choice(&["text", "json"])),
     key("metrics.listen", KeyKind::Address),
@@ -164,6 +165,10 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("relay.embedded.publisher_buffer_mb", KeyKind::Number(2, 24)),
     key("relay.embedded.player_queue_mb", KeyKind::Number(1, 64)),
+    key("dns.cloudflare.zone_id", KeyKind::Text),
+    key("dns.cloudflare.token", KeyKind::Secret),
+    key("dns.cloudflare.domain", KeyKind::Text),
+    key("dns.cloudflare.api_base", KeyKind::Text),
     key("telemetry.sample_days", KeyKind::Number(1, 3_650)),
     key("telemetry.health_event_days", KeyKind::Number(1, 3_650)),
     key(

@@ -2,6 +2,7 @@
 //!
 //! `appliance.toml` at the top of the repository is documentation and defaults in one; it is embedded.
 
+mod dns;
 mod docker;
 mod external;
 mod keys;
@@ -16,6 +17,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use dns::DnsKeys;
 pub use docker::{DockerKeys, EngineKind};
 pub use external::ExternalKeys;
 use layers::Layers;
@@ -26,6 +28,7 @@ pub use secrets::KeyFileError;
 
 use crate::accounts::oauth::OAuthConfig;
 use crate::http::TrustedProxies;
+use crate::http::outbound::Outbound;
 use crate::settings::validate_host;
 
 /// Variables that are flags of commands and no keys.
@@ -132,6 +135,10 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Whose forwarding headers count.
     pub trusted_proxies: TrustedProxies,
+    /// Where calls to users' addresses may go.
+    pub outbound: Outbound,
+    /// The DNS names of slots; `None` while they are not configured.
+    pub dns: Option<DnsKeys>,
     /// Heartbeats with `X-Relay-Auth`.
     pub relay_shared_key: Option<SecretString>,
     /// `login/complete` with `X-Plugin-Login-Auth`.
@@ -209,6 +216,8 @@ impl Config {
             public_host: public_host(layers)?,
             public_url: public_url(layers)?,
             trusted_proxies: trusted_proxies(layers)?,
+            outbound: dns::outbound(layers)?,
+            dns: dns::dns(layers)?,
             relay_shared_key: layers.secret("relay_shared_key")?,
             plugin_login_complete_key: layers.secret("plugin_login_complete_key")?,
             jwt_key: layers.secret("jwt_key")?,

@@ -29,6 +29,7 @@ use crate::plugin::api as plugin;
 use crate::relay::api as relay;
 use crate::relay::docker::api as containers;
 use crate::slots::api as slots;
+use crate::system::jobs::api as jobs;
 
 /// Every operation: one line each.
 #[derive(OpenApi)]
@@ -72,6 +73,9 @@ use crate::slots::api as slots;
         relay::pool::regions,
         relay::pool::manifest,
         relay::sessions::usage,
+        relay::self_hosted::register_home,
+        relay::self_hosted::probe_home,
+        relay::self_hosted::deregister_home,
         plans::list_records,
         plans::list_statements,
         plans::get_plans,
@@ -83,8 +87,17 @@ use crate::slots::api as slots;
         // The appliance.
         relay::pool::capacity,
         relay::pool::ip,
+        relay::nodes::list_nodes,
+        relay::nodes::add_node,
+        relay::nodes::change_node,
+        relay::nodes::rotate_node_key,
+        relay::nodes::remove_node,
+        relay::nodes::name_region,
         containers::get_supervisor,
         containers::restart_container,
+        jobs::list_jobs,
+        jobs::switch_job,
+        jobs::run_job,
         get_document,
     ),
     components(schemas(ErrorBody)),

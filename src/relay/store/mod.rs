@@ -6,4 +6,5 @@
 pub(super) mod assignment;
 pub(super) mod health;
 pub(super) mod idempotency;
+pub(super) mod names;
 pub(super) mod session;
