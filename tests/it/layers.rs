@@ -39,6 +39,9 @@ const ADAPTERS: [&str; 1] = ["accounts/oauth/provider.rs"];
 /// Engines of the relay, each in a folder of its own; those that are no part of this process speak HTTP.
 const ENGINES: [&str; 3] = ["docker", "embedded", "sls"];
 
+/// Adapters of other outside systems, which speak HTTP too.
+const ADAPTERS: [&str; 1] = ["dns"];
+
 struct Source {
     /// Path below `src/`, such as `relay/service/start.rs`.
     path: PathBuf,
@@ -60,9 +63,12 @@ impl Source {
     }
 
     fn is_in_an_engine(&self) -> bool {
-        self.path
-            .strip_prefix("relay")
-            .is_ok_and(|rest| ENGINES.iter().any(|engine| rest.starts_with(engine)))
+        self.path.strip_prefix("relay").is_ok_and(|rest| {
+            ENGINES
+                .iter()
+                .chain(&ADAPTERS)
+                .any(|outside| rest.starts_with(outside))
+        })
     }
 
     fn is_an_adapter(&self) -> bool {

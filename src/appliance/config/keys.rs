@@ -51,6 +51,7 @@ pub(super) const KEYS: &[Key] = &[
     key("plugin_login_complete_key", KeyKind::Secret),
     key("jwt_key", KeyKind::Secret),
     key("sealing_key", KeyKind::Secret),
+    key("outbound.allow", KeyKind::List),
     key("log.level", KeyKind::Text),
     key("log.format", KeyKind::Choice(&["text", "json"])),
     key("metrics.listen", KeyKind::Address),
@@ -95,6 +96,11 @@ pub(super) const KEYS: &[Key] = &[
     key("relay.docker.link_stats_port", PORT),
     key("relay.docker.latency_min_ms", KeyKind::Number(0, 5_000)),
     key("relay.docker.latency_max_ms", KeyKind::Number(100, 10_000)),
+    key(
+        "relay.docker.admission_hook",
+        KeyKind::Choice(&["off", "on"]),
+    ),
+    key("relay.docker.admission_port", KeyKind::Number(1, 65_535)),
     key("relay.docker.memory_mib", KeyKind::Number(32, 65_536)),
     key("relay.docker.cpu_percent", KeyKind::Number(10, 6_400)),
     key("relay.docker.crashes_max", KeyKind::Number(2, 100)),
@@ -159,7 +165,16 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("relay.embedded.publisher_buffer_mb", KeyKind::Number(2, 24)),
     key("relay.embedded.player_queue_mb", KeyKind::Number(1, 64)),
+    key("dns.cloudflare.zone_id", KeyKind::Text),
+    key("dns.cloudflare.token", KeyKind::Secret),
+    key("dns.cloudflare.domain", KeyKind::Text),
+    key("dns.cloudflare.api_base", KeyKind::Text),
     key("telemetry.sample_days", KeyKind::Number(1, 3_650)),
+    key("telemetry.health_event_days", KeyKind::Number(1, 3_650)),
+    key(
+        "plans.standard_included_seconds",
+        KeyKind::Number(0, 2_678_400),
+    ),
 ];
 
 /// The environment variable of a key.
