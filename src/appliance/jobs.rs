@@ -6,9 +6,11 @@ use super::config::Config;
 use super::stores::{self, Stores};
 use crate::accounts::AccountsService;
 use crate::accounts::jobs as accounts;
+use crate::accounts::oauth::OAuthService;
 use crate::db::Store;
 use crate::jobs::{Job, job};
 use crate::live::{LiveService, Looked};
+use crate::plans::{PlansService, jobs as plans_jobs};
 use crate::plugin::PluginService;
 use crate::plugin::jobs as plugin;
 use crate::relay::RelayService;
@@ -25,6 +27,8 @@ const DAY: Duration = Duration::from_hours(24);
 #[derive(Debug, Clone)]
 pub(super) struct JobInputs {
     pub(super) accounts: AccountsService,
+    pub(super) plans: PlansService,
+    pub(super) oauth: OAuthService,
     pub(super) plugin: PluginService,
     pub(super) relay: RelayService,
     pub(super) live: LiveService,
@@ -49,6 +53,7 @@ pub(super) fn table(config: &Config, inputs: &JobInputs) -> Vec<Job> {
     [
         of_accounts(inputs),
         of_relay(inputs),
+        of_usage(inputs),
         of_house(config, inputs),
     ]
     .concat()
@@ -82,6 +87,12 @@ fn of_accounts(inputs: &JobInputs) -> Vec<Job> {
             on!(plugin, plugin::delete_old_attempts),
         ),
         job(
+            "oauth_cleanup",
+            10 * MINUTE,
+            limit,
+            on!(inputs.oauth, accounts::delete_old_departures),
+        ),
+        job(
             "retired_key_cleanup",
             HOUR,
             limit,
@@ -103,13 +114,6 @@ fn of_relay(inputs: &JobInputs) -> Vec<Job> {
             on!(relay, relay::write_leases),
         )
         .kept_on("a restart ends sessions that are in use"),
-        job(
-            "usage_metering",
-            10 * SECOND,
-            limit,
-            on!(relay, relay::write_usage),
-        )
-        .kept_on("streamed seconds are lost"),
         job(
             "provisioning_sweep",
             MINUTE,
@@ -147,11 +151,47 @@ fn of_relay(inputs: &JobInputs) -> Vec<Job> {
     ]
 }
 
+fn of_usage(inputs: &JobInputs) -> Vec<Job> {
+    let JobInputs { relay, plans, .. } = inputs;
+    let limit = MINUTE;
+    vec![
+        job(
+            "cycle_roll_over",
+            HOUR,
+            10 * MINUTE,
+            on!(plans, plans_jobs::roll_over),
+        ),
+        job(
+            "usage_metering",
+            MINUTE,
+            limit,
+            on!(relay, relay::write_usage),
+        )
+        .kept_on("streamed seconds are lost"),
+        job(
+            "health_event_writing",
+            MINUTE,
+            limit,
+            on!(relay, relay::write_health),
+        ),
+        job(
+            "outage_reconciliation",
+            2 * MINUTE,
+            limit,
+            on!(relay, relay::reconcile_outages),
+        ),
+    ]
+}
+
 fn of_house(config: &Config, inputs: &JobInputs) -> Vec<Job> {
     let retention = config.sample_retention;
     let live = inputs.live.clone();
+    let (relay, health_retention) = (inputs.relay.clone(), config.health_event_retention);
     let mut jobs = of_stores(inputs);
     jobs.extend([
+        job("health_event_retention", HOUR, 10 * MINUTE, move || {
+            forget_health(relay.clone(), health_retention)
+        }),
         job(
             "public_host_lookup",
             5 * MINUTE,
@@ -216,6 +256,11 @@ async fn look_up_carriers(live: &LiveService) -> anyhow::Result<String> {
         Looked::Trouble => "the database cannot be read",
     };
     Ok(said.to_owned())
+}
+
+async fn forget_health(relay: RelayService, retention: Duration) -> anyhow::Result<String> {
+    let deleted = relay.forget_old_health(retention).await?;
+    Ok(format!("{deleted} heartbeats deleted"))
 }
 
 async fn forget_samples(live: LiveService, retention: Duration) -> anyhow::Result<String> {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 
 use crate::accounts::AccountsService;
+use crate::accounts::oauth::OAuthService;
 use crate::live::LiveService;
+use crate::plans::pages::UserParts;
 use crate::plans::service::PlansService;
 use crate::plugin::PluginService;
 use crate::plugin::snapshot::Snapshots;
@@ -24,6 +26,7 @@ pub(super) struct Services {
     pub(super) health: HealthService,
     pub(super) jobs: JobControl,
     pub(super) live: LiveService,
+    pub(super) oauth: OAuthService,
     pub(super) plans: PlansService,
     pub(super) plugin: PluginService,
     pub(super) relay: RelayService,
@@ -49,11 +52,22 @@ macro_rules! offer {
     };
 }
 
+impl FromRef<App> for UserParts {
+    fn from_ref(app: &App) -> Self {
+        Self {
+            accounts: app.0.accounts.clone(),
+            plans: app.0.plans.clone(),
+            relay: app.0.relay.clone(),
+        }
+    }
+}
+
 offer! {
     accounts: AccountsService,
     health: HealthService,
     jobs: JobControl,
     live: LiveService,
+    oauth: OAuthService,
     plans: PlansService,
     plugin: PluginService,
     relay: RelayService,

@@ -8,6 +8,7 @@
 
 mod board;
 mod declare;
+mod events;
 mod metrics;
 mod scheduler;
 mod store;
@@ -15,6 +16,7 @@ mod tasks;
 
 pub use board::JobState;
 pub use declare::{Job, job};
+pub use events::Events;
 pub use metrics::JobMetrics;
 pub use scheduler::{Jobs, SwitchError, UnknownJob};
 pub use store::JobRow;

@@ -19,7 +19,9 @@ use crate::accounts::AccountsService;
 use crate::http::ApiError;
 use crate::kernel::ids::{SlotId, UserId};
 use crate::kernel::{Actor, Error, Result, Role};
-use crate::settings::Settings;
+use crate::relay::RelayService;
+use crate::relay::model::Moved;
+use crate::settings::{PublicAddress, Settings};
 use crate::slots::{Slot, SlotsService};
 
 /// What cards are made from. A handler takes it as an argument.
@@ -27,6 +29,7 @@ use crate::slots::{Slot, SlotsService};
 pub struct Cards {
     accounts: AccountsService,
     live: LiveService,
+    relay: RelayService,
     settings: Settings,
     slots: SlotsService,
 }
@@ -35,6 +38,7 @@ impl<S> FromRequestParts<S> for Cards
 where
     AccountsService: FromRef<S>,
     LiveService: FromRef<S>,
+    RelayService: FromRef<S>,
     Settings: FromRef<S>,
     SlotsService: FromRef<S>,
     S: Send + Sync,
@@ -45,6 +49,7 @@ where
         Ok(Self {
             accounts: AccountsService::from_ref(state),
             live: LiveService::from_ref(state),
+            relay: RelayService::from_ref(state),
             settings: Settings::from_ref(state),
             slots: SlotsService::from_ref(state),
         })
@@ -55,6 +60,8 @@ where
 #[derive(Debug, Clone)]
 struct Listed {
     slot: Arc<Slot>,
+    /// How its node is reached.
+    address: Arc<PublicAddress>,
     /// Whose it is, when it is not the reader's own.
     owner: Option<String>,
     can_control: bool,
@@ -69,14 +76,19 @@ pub(super) struct Board {
 }
 
 impl Board {
-    fn new(slots: Vec<Arc<Slot>>, actor: &Actor, names: &HashMap<UserId, String>) -> Self {
-        let listed = |slot: Arc<Slot>| {
+    fn new(
+        slots: Vec<(Arc<Slot>, Arc<PublicAddress>)>,
+        actor: &Actor,
+        names: &HashMap<UserId, String>,
+    ) -> Self {
+        let listed = |(slot, address): (Arc<Slot>, Arc<PublicAddress>)| {
             let is_own = slot.user_id == actor.user_id;
             let name = || names.get(&slot.user_id).cloned().unwrap_or_default();
             Listed {
                 owner: (!is_own).then(name),
                 can_control: actor.may_control(slot.user_id),
                 slot,
+                address,
             }
         };
         let mut all: Vec<_> = slots.into_iter().map(listed).collect();
@@ -137,6 +149,14 @@ impl Cards {
                 self.accounts.display_names(actor).await?
             }
         };
+        let ids = slots.iter().map(|slot| slot.id).collect();
+        let addresses = self.relay.addresses_of(ids).await?;
+        let own = self.settings.public_address();
+        let reached = |slot: Arc<Slot>| {
+            let address = addresses.get(&slot.id).unwrap_or(&own);
+            (slot, Arc::clone(address))
+        };
+        let slots = slots.into_iter().map(reached).collect();
         Ok(Board::new(slots, actor, &names))
     }
 
@@ -208,7 +228,7 @@ impl Cards {
         let slot = &listed.slot;
         let is_open = guided == Some(slot.id) || board.all.len() == 1;
         let is_revealed = revealed == Some(slot.id);
-        let addresses = || self.addresses(slot, is_revealed, is_open);
+        let addresses = || self.addresses(listed, is_revealed, is_open);
         SlotCard {
             slot_id: slot.id,
             label: slot.label.clone(),
@@ -225,8 +245,8 @@ impl Cards {
         }
     }
 
-    fn addresses(&self, slot: &Slot, is_revealed: bool, is_open: bool) -> SlotAddresses {
-        let address = self.settings.public_address();
+    fn addresses(&self, listed: &Listed, is_revealed: bool, is_open: bool) -> SlotAddresses {
+        let (slot, address) = (&listed.slot, &listed.address);
         let has_passphrase = slot.keys.passphrase.is_some();
         let shown = if is_revealed {
             Shown::Revealed(&slot.keys)
@@ -235,7 +255,7 @@ impl Cards {
         };
         SlotAddresses {
             slot_id: slot.id,
-            clients: clients(slot.id, &address, shown, self.live.recommended_latency()),
+            clients: clients(slot.id, address, shown, self.live.recommended_latency()),
             is_revealed,
             has_passphrase,
             is_open,
@@ -246,7 +266,7 @@ impl Cards {
         let slot_id = listed.slot.id;
         let reader = Reader {
             now: self.live.now(),
-            ports: self.settings.public_address().ports,
+            ports: listed.address.ports,
             sees_addresses: listed.can_control,
             has_steps: guided == Some(slot_id),
         };
@@ -255,6 +275,27 @@ impl Cards {
         if !listed.can_control && figures.guide.take().is_some() {
             figures.note = Some("No media yet.".to_owned());
         }
+        if let Some(moved) = self.relay.moved(slot_id) {
+            figures.note = Some(moved_note(&moved, figures.note, listed.can_control));
+        }
         figures
     }
+}
+
+/// What a reader is told of a session that we moved.
+fn moved_note(moved: &Moved, note: Option<String>, can_control: bool) -> String {
+    let Moved {
+        from_region,
+        to_region,
+        ..
+    } = moved;
+    let remedy = if can_control {
+        " Phone and OBS need the addresses below, unless these are a name that they use already."
+    } else {
+        ""
+    };
+    let told = format!(
+        "The relay failed or was taken out, so the stream was moved from {from_region} to {to_region}.{remedy}"
+    );
+    note.map_or_else(|| told.clone(), |note| format!("{told} {note}"))
 }

@@ -112,6 +112,12 @@ impl Hub {
             .expect("nothing panics while it holds the hub")
     }
 
+    /// Tells readers to look at a slot again.
+    pub(super) fn touch(&self, slot_id: SlotId) {
+        // Nobody may be looking.
+        drop(self.changed.send(slot_id));
+    }
+
     /// Ids of slots as they change: once a second while figures flow, and at once on a change of state.
     #[must_use]
     pub(super) fn subscribe(&self) -> broadcast::Receiver<SlotId> {

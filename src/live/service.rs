@@ -20,6 +20,7 @@ use crate::kernel::ids::SlotId;
 use crate::kernel::{Clock, Result, UnixMillis};
 use crate::relay::Nodes;
 use crate::relay::engine::Capabilities;
+use crate::relay::nodes::NodeHealth;
 
 /// Samples deleted in one write, so that the writer is not held.
 const RETENTION_BATCH: u32 = 5_000;
@@ -122,6 +123,19 @@ impl LiveService {
         let local = self.poller.nodes.local();
         let mut notices = local.engine.notices().await;
         notices.extend(self.poller.carriers.trouble());
+        for node in self
+            .poller
+            .nodes
+            .pool()
+            .nodes
+            .iter()
+            .filter(|node| !node.is_local())
+        {
+            if let (NodeHealth::Down, why) = node.health() {
+                let name = &node.facts.name;
+                notices.push(format!("Relay node {name} is down, see Nodes: {why}"));
+            }
+        }
         notices
     }
 
@@ -155,6 +169,9 @@ impl LiveService {
         let now = self.poller.clock.monotonic();
         self.frames
             .get_or_make(look, revision.number, now, || make(revision))
+    /// A slot is to be looked at again: something that its card shows has changed.
+    pub fn touch(&self, slot_id: SlotId) {
+        self.poller.hub.touch(slot_id);
     }
 
     /// Ids of slots as they change.

@@ -146,6 +146,7 @@ impl App {
             plans: PlansService::new(store.clone(), clock.clone(), PlanRules::default()),
             slots: slots.clone(),
             settings: settings.clone(),
+            zone: None,
             nodes: stored(&store, &clock, &vault, &engine).await,
             config: RelayConfig::default(),
         });

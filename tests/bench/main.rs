@@ -14,6 +14,7 @@ mod encrypted;
 mod http;
 mod load;
 mod one_key;
+mod pool;
 mod process;
 mod pushed;
 mod relayed;
@@ -66,7 +67,7 @@ const fn scene(name: &'static str, measure: fn(&mut Table)) -> Scene {
     }
 }
 
-const SCENES: [Scene; 15] = [
+const SCENES: [Scene; 17] = [
     scene("start", start::measure),
     scene("calls", calls::measure),
     scene("starts-one-key", one_key::measure),
@@ -82,6 +83,8 @@ const SCENES: [Scene; 15] = [
     scene("resends", resends::measure),
     scene("uneven", bonded::uneven),
     long_scene("soak", bonded::soak),
+    long_scene("registration", pool::registration),
+    long_scene("crowd", pool::crowd),
 ];
 
 fn main() {

@@ -2,10 +2,13 @@
 //!
 //! `appliance.toml` at the top of the repository is documentation and defaults in one; it is embedded.
 
+mod dns;
 mod docker;
 mod external;
 mod keys;
 mod layers;
+mod plans;
+mod oauth;
 mod secrets;
 mod values;
 
@@ -14,14 +17,18 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use dns::DnsKeys;
 pub use docker::{DockerKeys, EngineKind};
 pub use external::ExternalKeys;
 use layers::Layers;
 pub use layers::{ConfigError, DEFAULTS, Origin};
+pub use plans::PlansKeys;
 use secrecy::SecretString;
 pub use secrets::KeyFileError;
 
+use crate::accounts::oauth::OAuthConfig;
 use crate::http::TrustedProxies;
+use crate::http::outbound::Outbound;
 use crate::settings::validate_host;
 
 /// Variables that are flags of commands and no keys.
@@ -128,6 +135,10 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Whose forwarding headers count.
     pub trusted_proxies: TrustedProxies,
+    /// Where calls to users' addresses may go.
+    pub outbound: Outbound,
+    /// The DNS names of slots; `None` while they are not configured.
+    pub dns: Option<DnsKeys>,
     /// Heartbeats with `X-Relay-Auth`.
     pub relay_shared_key: Option<SecretString>,
     /// `login/complete` with `X-Plugin-Login-Auth`.
@@ -150,6 +161,8 @@ pub struct Config {
     pub plugin_login_life: Duration,
     /// How often the plugin polls.
     pub plugin_login_poll: Duration,
+    /// Sign-in providers.
+    pub oauth: OAuthConfig,
     /// What carries the media.
     pub engine: EngineKind,
     /// The containers.
@@ -166,6 +179,10 @@ pub struct Config {
     pub embedded: EmbeddedConfig,
     /// How long samples are kept.
     pub sample_retention: Duration,
+    /// How long heartbeats are kept.
+    pub health_event_retention: Duration,
+    /// What holds for all plans.
+    pub plans: PlansKeys,
 }
 
 const MINUTE: u64 = 60;
@@ -199,6 +216,8 @@ impl Config {
             public_host: public_host(layers)?,
             public_url: public_url(layers)?,
             trusted_proxies: trusted_proxies(layers)?,
+            outbound: dns::outbound(layers)?,
+            dns: dns::dns(layers)?,
             relay_shared_key: layers.secret("relay_shared_key")?,
             plugin_login_complete_key: layers.secret("plugin_login_complete_key")?,
             jwt_key: layers.secret("jwt_key")?,
@@ -211,6 +230,7 @@ impl Config {
             refresh_token_life: seconds("auth.refresh_token_days", DAY)?,
             plugin_login_life: seconds("auth.plugin_login_minutes", MINUTE)?,
             plugin_login_poll: seconds("auth.plugin_login_poll_seconds", 1)?,
+            oauth: oauth::oauth(layers)?,
             engine: docker::engine_kind(layers)?,
             docker: docker::docker(layers)?,
             external: external::external(layers)?,
@@ -221,6 +241,8 @@ impl Config {
                 .map(PathBuf::from),
             embedded: embedded(layers)?,
             sample_retention: seconds("telemetry.sample_days", DAY)?,
+            health_event_retention: seconds("telemetry.health_event_days", DAY)?,
+            plans: plans::plans(layers)?,
         })
     }
 

@@ -78,6 +78,7 @@ impl World {
             vault,
             slots: slots.clone(),
             settings: settings.clone(),
+            zone: None,
             nodes: nodes.clone(),
             config: RelayConfig::default(),
         });

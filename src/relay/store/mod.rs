@@ -4,5 +4,7 @@
 //! opens one does both.
 
 pub(super) mod assignment;
+pub(super) mod health;
 pub(super) mod idempotency;
+pub(super) mod names;
 pub(super) mod session;
