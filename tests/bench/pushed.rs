@@ -96,6 +96,10 @@ impl Page {
     }
 
     /// How old the figures were when they arrived, for each event that counts.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the id of an event is of the wall clock of this machine"
+    )]
     async fn read(
         mut self,
         is_counted: Arc<AtomicBool>,

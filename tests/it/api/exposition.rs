@@ -69,12 +69,9 @@ pub(crate) fn parse(text: &str) -> BTreeMap<String, Family> {
 }
 
 fn sample(line: &str) -> (String, Labels, f64) {
-    let (name, rest) = match line.split_once('{') {
-        Some((name, rest)) => (name, rest),
-        None => {
-            let (name, value) = line.split_once(' ').expect("a sample has a value");
-            return (metric_name(name), Labels::new(), number(value));
-        }
+    let Some((name, rest)) = line.split_once('{') else {
+        let (name, value) = line.split_once(' ').expect("a sample has a value");
+        return (metric_name(name), Labels::new(), number(value));
     };
     let (labels, value) = rest.rsplit_once("} ").expect("labels end");
     (metric_name(name), parse_labels(labels), number(value))

@@ -40,9 +40,9 @@ fn a_damaged_database_is_named_and_written_to_no_more_while_the_server_goes_on()
 
     let path = "/api/v1/jobs/store_integrity/run";
     let run = stage.plugin.authorised(Method::POST, path);
-    let state = stage.plugin.send(run).expect(200).json();
-    let error = state["last_error"].as_str().unwrap_or_default();
-    assert!(error.contains("glb.db is damaged"), "{state}");
+    let job = stage.plugin.send(run).expect(200).json();
+    let error = job["last_error"].as_str().unwrap_or_default();
+    assert!(error.contains("glb.db is damaged"), "{job}");
 
     let http = Http::to(addresses.http);
     let ready = http.get("/readyz").expect(503).json();

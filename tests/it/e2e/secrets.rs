@@ -200,6 +200,27 @@ const PLANTED: [(&str, &str); 9] = [
     ("referrer", "planted-part-of-a-referrer"),
 ];
 
+/// Fields of forms and bodies that hold something secret, or might.
+const FIELDS: [&str; 17] = [
+    "password",
+    "new_password",
+    "current_password",
+    "email",
+    "token",
+    "code",
+    "passphrase",
+    "key",
+    "refresh_token",
+    "poll_token",
+    "login_attempt_id",
+    "stream_token",
+    "label",
+    "secret",
+    "name",
+    "display_name",
+    "url",
+];
+
 fn planted(name: &str) -> &'static str {
     let found = PLANTED.iter().find(|(place, _)| *place == name);
     found.expect("it is one of them").1
@@ -242,33 +263,14 @@ fn laden_request(
             .header("authorization", format!("Bearer {}", planted("bearer")))
             .header("cookie", format!("glb={}", planted("cookie"))),
     };
-    let names = [
-        "password",
-        "new_password",
-        "current_password",
-        "email",
-        "token",
-        "code",
-        "passphrase",
-        "key",
-        "refresh_token",
-        "poll_token",
-        "login_attempt_id",
-        "stream_token",
-        "label",
-        "secret",
-        "name",
-        "display_name",
-        "url",
-    ];
     if route.starts_with("/api/") {
-        let body: serde_json::Map<_, _> = names
+        let body: serde_json::Map<_, _> = FIELDS
             .iter()
             .map(|name| ((*name).to_owned(), planted("body").into()))
             .collect();
         request.json(&body)
     } else {
-        let fields = names.map(|name| format!("{name}={}", planted("body")));
+        let fields = FIELDS.map(|name| format!("{name}={}", planted("body")));
         request
             .header("content-type", "application/x-www-form-urlencoded")
             .body(fields.join("&"))
