@@ -10,18 +10,20 @@ use super::figures::Figures;
 use super::jobs::{self, JobInputs};
 use super::listen::{address_sources, local_url};
 use super::open::Opened;
+use super::openapi;
 use super::relay::LocalRelay;
 use super::state::{App, Services};
 use tokio_util::sync::CancellationToken;
 
-use crate::http::{Around, StopSignal};
+use crate::http::{AnonymousCalls, AnonymousLimit, Around, Limiter, StopSignal};
 use crate::jobs::{Jobs, Tasks};
-use crate::kernel::Error;
 use crate::kernel::ids::NodeId;
+use crate::kernel::{Clock, Error};
 use crate::live::{Carriers, LiveService};
 use crate::plugin::snapshot::Snapshots;
 use crate::plugin::{PluginConfig, PluginService};
 use crate::relay::engine::Engine;
+use crate::relay::limits::RelayLimits;
 use crate::relay::nodes::ExternalApi;
 use crate::relay::sls::{SlsConfig, SlsEngine};
 use crate::relay::{LocalNode, Nodes, RelayConfig, RelayDeps, RelayService, nodes};
@@ -125,8 +127,10 @@ pub(super) async fn compose(
         setup: setup.clone(),
         relay: Some(relay.clone()),
     };
+    let anonymous = AnonymousLimit::new(Limiter::new(&opened.clock, config.limits.anonymous));
     let app = App(Arc::new(Services {
         accounts: opened.accounts.clone(),
+        anonymous: anonymous.clone(),
         health: health(config, opened, &relay, &engine, &figures),
         jobs,
         live,
@@ -140,7 +144,12 @@ pub(super) async fn compose(
         supervision: local.supervision(),
     }));
     let stop = StopSignal::new(stop.clone());
-    let around = Around::new(figures.http, config.trusted_proxies.clone(), stop);
+    let anonymous = AnonymousCalls {
+        routes: openapi::anonymous_routes(),
+        limit: anonymous,
+    };
+    let proxies = config.trusted_proxies.clone();
+    let around = Around::new(figures.http, proxies, anonymous, stop);
     Ok(Composed {
         app,
         control,
@@ -183,9 +192,20 @@ fn relay(config: &Config, opened: &Opened, settings: &Settings, nodes: &Nodes) -
         nodes: nodes.clone(),
         config: RelayConfig {
             shared_key: config.relay_shared_key.clone(),
+            limits: relay_limits(config, &opened.clock),
             ..RelayConfig::default()
         },
     })
+}
+
+fn relay_limits(config: &Config, clock: &Clock) -> RelayLimits {
+    let limiter = |allowance| Limiter::new(clock, allowance);
+    RelayLimits {
+        start: limiter(config.limits.start),
+        stop: limiter(config.limits.stop),
+        active: limiter(config.limits.active),
+        usage: limiter(config.limits.usage),
+    }
 }
 
 fn plugin(config: &Config, opened: &Opened, settings: &Settings) -> PluginService {
@@ -199,6 +219,7 @@ fn plugin(config: &Config, opened: &Opened, settings: &Settings) -> PluginServic
             attempt_life: config.plugin_login_life,
             poll_interval: config.plugin_login_poll,
             complete_key: config.plugin_login_complete_key.clone(),
+            address_allowance: config.limits.login,
             ..PluginConfig::default()
         },
     )

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 
 use crate::accounts::AccountsService;
+use crate::http::AnonymousLimit;
 use crate::jobs::Jobs;
 use crate::live::LiveService;
 use crate::plans::service::PlansService;
@@ -21,6 +22,7 @@ use crate::system::setup::SetupService;
 #[derive(Debug)]
 pub(super) struct Services {
     pub(super) accounts: AccountsService,
+    pub(super) anonymous: AnonymousLimit,
     pub(super) health: HealthService,
     pub(super) jobs: Jobs,
     pub(super) live: LiveService,
@@ -51,6 +53,7 @@ macro_rules! offer {
 
 offer! {
     accounts: AccountsService,
+    anonymous: AnonymousLimit,
     health: HealthService,
     jobs: Jobs,
     live: LiveService,

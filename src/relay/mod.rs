@@ -12,6 +12,7 @@ pub mod docker;
 pub mod embedded;
 pub mod engine;
 pub mod jobs;
+pub mod limits;
 mod meter;
 pub mod model;
 pub mod nodes;

@@ -65,7 +65,7 @@ impl AccountsService {
     ) -> Self {
         Self(Arc::new(Inner {
             store,
-            address_limit: AddressLimit::new(clock.clone()),
+            address_limit: AddressLimit::new(clock.clone()).granting(config.address_allowance),
             clock,
             vault,
             tokens,

@@ -11,6 +11,8 @@ pub(super) enum KeyKind {
     Address,
     /// `Address`, or the word `off`.
     AddressOrOff,
+    /// True or false.
+    Flag,
     /// A whole number within bounds.
     Number(i64, i64),
     /// Texts.
@@ -131,6 +133,14 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("relay.embedded.publisher_buffer_mb", KeyKind::Number(2, 24)),
     key("relay.embedded.player_queue_mb", KeyKind::Number(1, 64)),
+    key("limits.enabled", KeyKind::Flag),
+    key("limits.login_per_minute", KeyKind::Number(1, 1_000_000)),
+    key("limits.login_burst", KeyKind::Number(1, 1_000_000)),
+    key("limits.anonymous_per_minute", KeyKind::Number(1, 1_000_000)),
+    key("limits.start_per_minute", KeyKind::Number(1, 1_000_000)),
+    key("limits.stop_per_minute", KeyKind::Number(1, 1_000_000)),
+    key("limits.active_per_minute", KeyKind::Number(1, 1_000_000)),
+    key("limits.usage_per_minute", KeyKind::Number(1, 1_000_000)),
     key("telemetry.sample_days", KeyKind::Number(1, 3_650)),
 ];
 

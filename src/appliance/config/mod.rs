@@ -6,6 +6,7 @@ mod docker;
 mod external;
 mod keys;
 mod layers;
+mod limits;
 mod secrets;
 mod values;
 
@@ -18,6 +19,7 @@ pub use docker::{DockerKeys, EngineKind};
 pub use external::ExternalKeys;
 use layers::Layers;
 pub use layers::{ConfigError, DEFAULTS, Origin};
+pub use limits::LimitsConfig;
 use secrecy::SecretString;
 pub use secrets::KeyFileError;
 
@@ -164,6 +166,8 @@ pub struct Config {
     pub carrier_database: Option<PathBuf>,
     /// The embedded relay.
     pub embedded: EmbeddedConfig,
+    /// How often callers may call.
+    pub limits: LimitsConfig,
     /// How long samples are kept.
     pub sample_retention: Duration,
 }
@@ -220,6 +224,7 @@ impl Config {
                 .optional_text("relay.carrier_database")?
                 .map(PathBuf::from),
             embedded: embedded(layers)?,
+            limits: limits::limits(layers)?,
             sample_retention: seconds("telemetry.sample_days", DAY)?,
         })
     }

@@ -37,6 +37,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 pub use upkeep::{Probed, Reconciled};
 
+use super::limits::RelayLimits;
 use super::meter::Meter;
 use super::model::{Session, SessionSnapshot, SlotSession, Status, StopReason};
 use super::nodes::Nodes;
@@ -71,6 +72,8 @@ pub struct RelayConfig {
     pub provisioning_budget: Duration,
     /// How long a failed session is shown to a plugin that waits for it.
     pub failure_shown: Duration,
+    /// How often each call may be made.
+    pub limits: RelayLimits,
 }
 
 impl Default for RelayConfig {
@@ -83,6 +86,7 @@ impl Default for RelayConfig {
             start_patience: Duration::from_secs(5),
             provisioning_budget: Duration::from_mins(1),
             failure_shown: Duration::from_mins(3),
+            limits: RelayLimits::default(),
         }
     }
 }
