@@ -60,10 +60,12 @@ INSERT INTO billing_adjustment (id, user_id, cycle_start_at_ms, adjustment_secon
     SELECT printf('adj_%032x', i), id, 1769853600000, -5, 'manual_correction', 'admin_tool', '', 0 FROM person;
 INSERT INTO idempotency_record (user_id, endpoint, idempotency_key, request_hash, session_id, created_at_ms,
         expires_at_ms)
-    SELECT user_id, '/api/v1/relay/start', id, zeroblob(32), id, 0, 9000000000000 FROM relay_session;
+    SELECT user_id, '/api/v1/relay/start', id, zeroblob(32), id, 0, 9000000000000 FROM relay_session
+    WHERE started_at_ms < 1769853600000 + 2 * 3600000;
 INSERT INTO relay_health_event (session_id, received_at_ms, observed_at_ms, ingest_active, egress_active,
         session_uptime_seconds)
-    SELECT id, started_at_ms, started_at_ms, 1, 1, 10 FROM relay_session WHERE stopped_at_ms IS NOT NULL;
+    SELECT id, started_at_ms, started_at_ms, 1, 1, 10 FROM relay_session
+    WHERE stopped_at_ms < 1769853600000 + 5 * 3600000;
 COMMIT;
 PRAGMA foreign_keys = ON;";
 
@@ -105,8 +107,12 @@ fn node() -> NodeId {
 fn plans_and_usage(connection: &Connection) -> Result<Plan> {
     let rules = PlanRules::default();
     let plan = plans::plan_get(connection, user())?.unwrap();
-    let usage = plans::usage_get(connection, user(), &rules, NOW)?.unwrap();
-    assert!(usage.consumed_seconds > 0);
+    assert!(plans::usage_get(connection, user(), &rules, NOW)?.is_some());
+    let first = plans::consumed_in(connection, user(), plan.cycle_anchor_at)?;
+    assert_eq!(
+        (first.measured_seconds, first.adjustment_seconds),
+        (17 * 600, -5)
+    );
     plans::plan_update(connection, &plan, NOW)?;
     plans::usage_add_seconds(connection, &plan, Some(session(3)), NOW, 60)?;
     let newest = (UnixMillis(i64::MAX), None);
