@@ -44,7 +44,7 @@ fn measure_active(table: &mut Table, server: &Server, owner: &Plugin, runtime: &
     owner.session(connection_id);
     let path = format!("/api/v1/relay/active?connection_id={connection_id}");
     let what = "relay/active with a session";
-    measure_call(table, server, owner, runtime, (&path, what, 55));
+    measure_call(table, server, owner, runtime, (path.as_str(), what, 55));
 }
 
 /// With the session that [`measure_active`] began.
