@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use super::config::Config;
+use super::stores::{self, Stores};
 use crate::accounts::AccountsService;
 use crate::accounts::jobs as accounts;
+use crate::accounts::oauth::OAuthService;
 use crate::db::Store;
 use crate::jobs::{Job, job};
 use crate::live::{LiveService, Looked};
+use crate::plans::{PlansService, jobs as plans_jobs};
 use crate::plugin::PluginService;
 use crate::plugin::jobs as plugin;
 use crate::relay::RelayService;
@@ -18,11 +21,14 @@ use crate::slots::{SlotsService, jobs as slots};
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// What the jobs work on.
 #[derive(Debug, Clone)]
 pub(super) struct JobInputs {
     pub(super) accounts: AccountsService,
+    pub(super) plans: PlansService,
+    pub(super) oauth: OAuthService,
     pub(super) plugin: PluginService,
     pub(super) relay: RelayService,
     pub(super) live: LiveService,
@@ -47,6 +53,7 @@ pub(super) fn table(config: &Config, inputs: &JobInputs) -> Vec<Job> {
     [
         of_accounts(inputs),
         of_relay(inputs),
+        of_usage(inputs),
         of_house(config, inputs),
     ]
     .concat()
@@ -80,6 +87,12 @@ fn of_accounts(inputs: &JobInputs) -> Vec<Job> {
             on!(plugin, plugin::delete_old_attempts),
         ),
         job(
+            "oauth_cleanup",
+            10 * MINUTE,
+            limit,
+            on!(inputs.oauth, accounts::delete_old_departures),
+        ),
+        job(
             "retired_key_cleanup",
             HOUR,
             limit,
@@ -92,43 +105,43 @@ fn of_relay(inputs: &JobInputs) -> Vec<Job> {
     let JobInputs { relay, .. } = inputs;
     let limit = MINUTE;
     vec![
-        job("lease_expiry", 5 * SECOND, limit, on!(relay, relay::expire)),
+        job("lease_expiry", 5 * SECOND, limit, on!(relay, relay::expire))
+            .kept_on("sessions of plugins that are gone hold their places for ever"),
         job(
             "lease_writing",
             MINUTE,
             limit,
             on!(relay, relay::write_leases),
-        ),
-        job(
-            "usage_metering",
-            10 * SECOND,
-            limit,
-            on!(relay, relay::write_usage),
-        ),
+        )
+        .kept_on("a restart ends sessions that are in use"),
         job(
             "provisioning_sweep",
             MINUTE,
             limit,
             on!(relay, relay::sweep_provisioning),
-        ),
+        )
+        .kept_on("a start that was cut off never ends"),
         job(
             "relay_registration",
             MINUTE,
             limit,
             on!(relay, relay::register_slots),
-        ),
+        )
+        .kept_on("a relay that forgot a key admits nobody with it"),
         job(
             "node_probe",
             5 * SECOND,
             limit,
             on!(relay, relay::probe_nodes),
-        ),
+        )
+        .kept_on("sessions stay on a relay that is down"),
         job(
             "node_reconciliation",
             MINUTE,
             limit,
             on!(relay, relay::reconcile_nodes),
-        ),
+        )
+        .kept_on("a relay that forgot a stream never learns it again"),
         job(
             "idempotency_cleanup",
             5 * MINUTE,
@@ -138,11 +151,47 @@ fn of_relay(inputs: &JobInputs) -> Vec<Job> {
     ]
 }
 
+fn of_usage(inputs: &JobInputs) -> Vec<Job> {
+    let JobInputs { relay, plans, .. } = inputs;
+    let limit = MINUTE;
+    vec![
+        job(
+            "cycle_roll_over",
+            HOUR,
+            10 * MINUTE,
+            on!(plans, plans_jobs::roll_over),
+        ),
+        job(
+            "usage_metering",
+            MINUTE,
+            limit,
+            on!(relay, relay::write_usage),
+        )
+        .kept_on("streamed seconds are lost"),
+        job(
+            "health_event_writing",
+            MINUTE,
+            limit,
+            on!(relay, relay::write_health),
+        ),
+        job(
+            "outage_reconciliation",
+            2 * MINUTE,
+            limit,
+            on!(relay, relay::reconcile_outages),
+        ),
+    ]
+}
+
 fn of_house(config: &Config, inputs: &JobInputs) -> Vec<Job> {
     let retention = config.sample_retention;
-    let stores = [inputs.store.clone(), inputs.telemetry.clone()];
     let live = inputs.live.clone();
-    vec![
+    let (relay, health_retention) = (inputs.relay.clone(), config.health_event_retention);
+    let mut jobs = of_stores(inputs);
+    jobs.extend([
+        job("health_event_retention", HOUR, 10 * MINUTE, move || {
+            forget_health(relay.clone(), health_retention)
+        }),
         job(
             "public_host_lookup",
             5 * MINUTE,
@@ -155,12 +204,38 @@ fn of_house(config: &Config, inputs: &JobInputs) -> Vec<Job> {
             MINUTE,
             on!(inputs.live, look_up_carriers),
         ),
-        job("store_checkpoint", HOUR, MINUTE, move || {
-            checkpoint(stores.clone())
-        }),
         job("sample_retention", HOUR, 10 * MINUTE, move || {
             forget_samples(live.clone(), retention)
         }),
+    ]);
+    jobs
+}
+
+fn of_stores(inputs: &JobInputs) -> Vec<Job> {
+    let stores = Stores {
+        main: inputs.store.clone(),
+        telemetry: inputs.telemetry.clone(),
+    };
+    vec![
+        job(
+            "store_checkpoint",
+            HOUR,
+            10 * MINUTE,
+            on!(stores, stores::checkpoint),
+        )
+        .kept_on("the write-ahead log grows until the disk is full"),
+        job(
+            "store_optimize",
+            DAY,
+            10 * MINUTE,
+            on!(stores, stores::optimize),
+        ),
+        job(
+            "store_integrity",
+            7 * DAY,
+            HOUR,
+            on!(stores, stores::check_integrity),
+        ),
     ]
 }
 
@@ -183,14 +258,12 @@ async fn look_up_carriers(live: &LiveService) -> anyhow::Result<String> {
     Ok(said.to_owned())
 }
 
-async fn checkpoint(stores: [Store; 2]) -> anyhow::Result<String> {
-    for store in stores {
-        store.checkpoint().await?;
-    }
-    Ok("the write-ahead logs are cut back".to_owned())
+async fn forget_health(relay: RelayService, retention: Duration) -> anyhow::Result<String> {
+    let deleted = relay.forget_old_health(retention).await?;
+    Ok(format!("{deleted} heartbeats deleted"))
 }
 
 async fn forget_samples(live: LiveService, retention: Duration) -> anyhow::Result<String> {
     let deleted = live.forget_old_samples(retention).await?;
-    Ok(format!("{deleted} samples deleted"))
+    Ok(format!("{deleted} samples and broadcasts deleted"))
 }

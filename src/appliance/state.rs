@@ -5,9 +5,10 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 
 use crate::accounts::AccountsService;
+use crate::accounts::oauth::OAuthService;
 use crate::http::AnonymousLimit;
-use crate::jobs::Jobs;
 use crate::live::LiveService;
+use crate::plans::pages::UserParts;
 use crate::plans::service::PlansService;
 use crate::plugin::PluginService;
 use crate::plugin::snapshot::Snapshots;
@@ -16,6 +17,7 @@ use crate::relay::docker::Supervision;
 use crate::settings::Settings;
 use crate::slots::SlotsService;
 use crate::system::health::HealthService;
+use crate::system::jobs::JobControl;
 use crate::system::setup::SetupService;
 
 /// Every service.
@@ -24,8 +26,9 @@ pub(super) struct Services {
     pub(super) accounts: AccountsService,
     pub(super) anonymous: AnonymousLimit,
     pub(super) health: HealthService,
-    pub(super) jobs: Jobs,
+    pub(super) jobs: JobControl,
     pub(super) live: LiveService,
+    pub(super) oauth: OAuthService,
     pub(super) plans: PlansService,
     pub(super) plugin: PluginService,
     pub(super) relay: RelayService,
@@ -51,12 +54,23 @@ macro_rules! offer {
     };
 }
 
+impl FromRef<App> for UserParts {
+    fn from_ref(app: &App) -> Self {
+        Self {
+            accounts: app.0.accounts.clone(),
+            plans: app.0.plans.clone(),
+            relay: app.0.relay.clone(),
+        }
+    }
+}
+
 offer! {
     accounts: AccountsService,
     anonymous: AnonymousLimit,
     health: HealthService,
-    jobs: Jobs,
+    jobs: JobControl,
     live: LiveService,
+    oauth: OAuthService,
     plans: PlansService,
     plugin: PluginService,
     relay: RelayService,

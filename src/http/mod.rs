@@ -18,6 +18,7 @@ pub mod html;
 mod limits;
 pub mod moment;
 mod observe;
+pub mod outbound;
 pub mod page;
 #[cfg(test)]
 pub(crate) mod page_check;

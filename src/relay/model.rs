@@ -142,6 +142,19 @@ impl StopReason {
     }
 }
 
+/// A session that was moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// Which.
+    pub session_id: RelaySessionId,
+    /// When.
+    pub at: UnixMillis,
+    /// The region that it left.
+    pub from_region: String,
+    /// The region where it is now.
+    pub to_region: String,
+}
+
 /// What the plugin calls its connection: `[A-Za-z0-9._-]{1,128}`, or nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct ConnectionId(String);
@@ -333,6 +346,28 @@ impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// What a heartbeat tells of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HealthReport {
+    /// When the sender looked.
+    pub observed_at: UnixMillis,
+    /// Whether media reached the relay.
+    pub ingest_active: bool,
+    /// Whether media left it.
+    pub egress_active: bool,
+    /// How long the session is up, 0 to 604800.
+    pub session_uptime_seconds: u64,
+}
+
+/// A heartbeat that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HealthEvent {
+    /// When.
+    pub received_at: UnixMillis,
+    /// What it told.
+    pub report: HealthReport,
 }
 
 #[cfg(test)]

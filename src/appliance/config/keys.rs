@@ -19,6 +19,15 @@ pub(super) enum KeyKind {
     List,
     /// A secret of at least 32 characters, never shown.
     Secret,
+    /// A secret that somebody else gave, of any length, never shown.
+    GivenSecret,
+}
+
+impl KeyKind {
+    /// Whether the value is never shown, and may be read from a file.
+    pub(super) fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::GivenSecret)
+    }
 }
 
 /// One key of `appliance.toml`.
@@ -44,6 +53,7 @@ pub(super) const KEYS: &[Key] = &[
     key("plugin_login_complete_key", KeyKind::Secret),
     key("jwt_key", KeyKind::Secret),
     key("sealing_key", KeyKind::Secret),
+    key("outbound.allow", KeyKind::List),
     key("log.level", KeyKind::Text),
     key("log.format", KeyKind::Choice(&["text", "json"])),
     key("metrics.listen", KeyKind::Address),
@@ -52,6 +62,25 @@ pub(super) const KEYS: &[Key] = &[
     key("auth.refresh_token_days", KeyKind::Number(1, 3_650)),
     key("auth.plugin_login_minutes", KeyKind::Number(1, 60)),
     key("auth.plugin_login_poll_seconds", KeyKind::Number(1, 60)),
+    key("oauth.answer_seconds", KeyKind::Number(1, 10)),
+    key("oauth.twitch.client_id", KeyKind::Text),
+    key("oauth.twitch.client_secret", KeyKind::GivenSecret),
+    key("oauth.twitch.scopes", KeyKind::List),
+    key("oauth.twitch.authorize_url", KeyKind::Text),
+    key("oauth.twitch.token_url", KeyKind::Text),
+    key("oauth.twitch.user_info_url", KeyKind::Text),
+    key("oauth.google.client_id", KeyKind::Text),
+    key("oauth.google.client_secret", KeyKind::GivenSecret),
+    key("oauth.google.scopes", KeyKind::List),
+    key("oauth.google.authorize_url", KeyKind::Text),
+    key("oauth.google.token_url", KeyKind::Text),
+    key("oauth.google.user_info_url", KeyKind::Text),
+    key("oauth.discord.client_id", KeyKind::Text),
+    key("oauth.discord.client_secret", KeyKind::GivenSecret),
+    key("oauth.discord.scopes", KeyKind::List),
+    key("oauth.discord.authorize_url", KeyKind::Text),
+    key("oauth.discord.token_url", KeyKind::Text),
+    key("oauth.discord.user_info_url", KeyKind::Text),
     key(
         "relay.engine",
         KeyKind::Choice(&["auto", "docker", "embedded", "external"]),
@@ -69,6 +98,11 @@ pub(super) const KEYS: &[Key] = &[
     key("relay.docker.link_stats_port", PORT),
     key("relay.docker.latency_min_ms", KeyKind::Number(0, 5_000)),
     key("relay.docker.latency_max_ms", KeyKind::Number(100, 10_000)),
+    key(
+        "relay.docker.admission_hook",
+        KeyKind::Choice(&["off", "on"]),
+    ),
+    key("relay.docker.admission_port", KeyKind::Number(1, 65_535)),
     key("relay.docker.memory_mib", KeyKind::Number(32, 65_536)),
     key("relay.docker.cpu_percent", KeyKind::Number(10, 6_400)),
     key("relay.docker.crashes_max", KeyKind::Number(2, 100)),
@@ -133,6 +167,10 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("relay.embedded.publisher_buffer_mb", KeyKind::Number(2, 24)),
     key("relay.embedded.player_queue_mb", KeyKind::Number(1, 64)),
+    key("dns.cloudflare.zone_id", KeyKind::Text),
+    key("dns.cloudflare.token", KeyKind::Secret),
+    key("dns.cloudflare.domain", KeyKind::Text),
+    key("dns.cloudflare.api_base", KeyKind::Text),
     key("limits.enabled", KeyKind::Flag),
     key("limits.login_per_minute", KeyKind::Number(1, 1_000_000)),
     key("limits.login_burst", KeyKind::Number(1, 1_000_000)),
@@ -142,6 +180,11 @@ pub(super) const KEYS: &[Key] = &[
     key("limits.active_per_minute", KeyKind::Number(1, 1_000_000)),
     key("limits.usage_per_minute", KeyKind::Number(1, 1_000_000)),
     key("telemetry.sample_days", KeyKind::Number(1, 3_650)),
+    key("telemetry.health_event_days", KeyKind::Number(1, 3_650)),
+    key(
+        "plans.standard_included_seconds",
+        KeyKind::Number(0, 2_678_400),
+    ),
 ];
 
 /// The environment variable of a key.

@@ -2,11 +2,14 @@
 //!
 //! `appliance.toml` at the top of the repository is documentation and defaults in one; it is embedded.
 
+mod dns;
 mod docker;
 mod external;
 mod keys;
 mod layers;
 mod limits;
+mod oauth;
+mod plans;
 mod secrets;
 mod values;
 
@@ -15,15 +18,19 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use dns::DnsKeys;
 pub use docker::{DockerKeys, EngineKind};
 pub use external::ExternalKeys;
 use layers::Layers;
 pub use layers::{ConfigError, DEFAULTS, Origin};
 pub use limits::LimitsConfig;
+pub use plans::PlansKeys;
 use secrecy::SecretString;
 pub use secrets::KeyFileError;
 
+use crate::accounts::oauth::OAuthConfig;
 use crate::http::TrustedProxies;
+use crate::http::outbound::Outbound;
 use crate::settings::validate_host;
 
 /// Variables that are flags of commands and no keys.
@@ -130,6 +137,10 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Whose forwarding headers count.
     pub trusted_proxies: TrustedProxies,
+    /// Where calls to users' addresses may go.
+    pub outbound: Outbound,
+    /// The DNS names of slots; `None` while they are not configured.
+    pub dns: Option<DnsKeys>,
     /// Heartbeats with `X-Relay-Auth`.
     pub relay_shared_key: Option<SecretString>,
     /// `login/complete` with `X-Plugin-Login-Auth`.
@@ -152,6 +163,8 @@ pub struct Config {
     pub plugin_login_life: Duration,
     /// How often the plugin polls.
     pub plugin_login_poll: Duration,
+    /// Sign-in providers.
+    pub oauth: OAuthConfig,
     /// What carries the media.
     pub engine: EngineKind,
     /// The containers.
@@ -170,6 +183,10 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// How long samples are kept.
     pub sample_retention: Duration,
+    /// How long heartbeats are kept.
+    pub health_event_retention: Duration,
+    /// What holds for all plans.
+    pub plans: PlansKeys,
 }
 
 const MINUTE: u64 = 60;
@@ -203,6 +220,8 @@ impl Config {
             public_host: public_host(layers)?,
             public_url: public_url(layers)?,
             trusted_proxies: trusted_proxies(layers)?,
+            outbound: dns::outbound(layers)?,
+            dns: dns::dns(layers)?,
             relay_shared_key: layers.secret("relay_shared_key")?,
             plugin_login_complete_key: layers.secret("plugin_login_complete_key")?,
             jwt_key: layers.secret("jwt_key")?,
@@ -215,6 +234,7 @@ impl Config {
             refresh_token_life: seconds("auth.refresh_token_days", DAY)?,
             plugin_login_life: seconds("auth.plugin_login_minutes", MINUTE)?,
             plugin_login_poll: seconds("auth.plugin_login_poll_seconds", 1)?,
+            oauth: oauth::oauth(layers)?,
             engine: docker::engine_kind(layers)?,
             docker: docker::docker(layers)?,
             external: external::external(layers)?,
@@ -226,6 +246,8 @@ impl Config {
             embedded: embedded(layers)?,
             limits: limits::limits(layers)?,
             sample_retention: seconds("telemetry.sample_days", DAY)?,
+            health_event_retention: seconds("telemetry.health_event_days", DAY)?,
+            plans: plans::plans(layers)?,
         })
     }
 

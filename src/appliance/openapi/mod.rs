@@ -27,11 +27,14 @@ use utoipa::OpenApi;
 pub(super) use page::{show_docs, to_docs};
 
 use crate::accounts::api as accounts;
+use crate::accounts::oauth::api as oauth;
 use crate::http::ErrorBody;
+use crate::plans::api as plans;
 use crate::plugin::api as plugin;
 use crate::relay::api as relay;
 use crate::relay::docker::api as containers;
 use crate::slots::api as slots;
+use crate::system::jobs::api as jobs;
 
 /// Every operation: one line each.
 #[derive(OpenApi)]
@@ -57,6 +60,8 @@ use crate::slots::api as slots;
         plugin::get_session,
         plugin::refresh,
         accounts::log_out,
+        oauth::authorize,
+        oauth::callback,
         // Slots and their keys.
         slots::list,
         slots::list_by_old_path,
@@ -73,11 +78,31 @@ use crate::slots::api as slots;
         relay::pool::regions,
         relay::pool::manifest,
         relay::sessions::usage,
+        relay::self_hosted::register_home,
+        relay::self_hosted::probe_home,
+        relay::self_hosted::deregister_home,
+        plans::list_records,
+        plans::list_statements,
+        plans::get_plans,
+        plans::put_plans,
+        plans::get_plan,
+        plans::put_plan,
+        plans::list_adjustments,
+        plans::add_adjustment,
         // The appliance.
         relay::pool::capacity,
         relay::pool::ip,
+        relay::nodes::list_nodes,
+        relay::nodes::add_node,
+        relay::nodes::change_node,
+        relay::nodes::rotate_node_key,
+        relay::nodes::remove_node,
+        relay::nodes::name_region,
         containers::get_supervisor,
         containers::restart_container,
+        jobs::list_jobs,
+        jobs::switch_job,
+        jobs::run_job,
         get_document,
     ),
     components(schemas(ErrorBody)),

@@ -10,6 +10,7 @@ use super::seed;
 use super::supervisor::{News, Supervisor};
 use super::template::{Part, network_name};
 use super::watch::Watch;
+use crate::kernel::secret::SecretString;
 
 impl Supervisor {
     /// # Errors
@@ -22,6 +23,9 @@ impl Supervisor {
         action: &Action,
         tell: &Sender<News>,
     ) -> Result<(), DockerError> {
+        if begins_sls(action) {
+            self.deps.inner.note_restarted();
+        }
         let (part, done) = match action {
             Action::AwaitIdle(_) => return Ok(()),
             Action::Pull(image) => {
@@ -83,7 +87,8 @@ impl Supervisor {
             .breaker
             .note_attempt(self.deps.clock.monotonic());
         if part.has_sls() {
-            self.prepare_folder(part).await?;
+            let hook = self.open_hook(client, watch).await?;
+            self.prepare_folder(part, hook).await?;
         }
         let id = client.create(spec).await?;
         tracing::info!(
@@ -94,10 +99,14 @@ impl Supervisor {
         client.start(&id).await
     }
 
-    async fn prepare_folder(&self, part: Part) -> Result<(), DockerError> {
+    async fn prepare_folder(
+        &self,
+        part: Part,
+        hook: Option<SecretString>,
+    ) -> Result<(), DockerError> {
         let (config, identity) = (self.deps.config.clone(), self.deps.identity.clone());
         let key = self.deps.key.clone();
-        let work = move || seed::prepare(&config, &identity, part, &key);
+        let work = move || seed::prepare(&config, &identity, part, &key, hook.as_ref());
         tokio::task::spawn_blocking(work)
             .await
             .unwrap_or_else(|error| Err(DockerError::Folder(error.to_string())))
@@ -128,6 +137,18 @@ impl Supervisor {
     }
 }
 
+/// Whether SLS has no callers after it.
+fn begins_sls(action: &Action) -> bool {
+    match action {
+        Action::Create(part) | Action::Start(part, _) | Action::Restart(part, _) => part.has_sls(),
+        Action::Pull(_)
+        | Action::CreateNetwork
+        | Action::Remove(_)
+        | Action::Stop(..)
+        | Action::AwaitIdle(_) => false,
+    }
+}
+
 async fn pull(client: DockerClient, image: String, tell: Sender<News>) {
     tracing::info!(image, "an image is pulled");
     let mut steps = Box::pin(client.pull(&image));
@@ -139,4 +160,16 @@ async fn pull(client: DockerClient, image: String, tell: Sender<News>) {
         }
     }
     drop(tell.send(News::PullEnded(image, result)).await);
+}
+
+/// Tells of every change that the engine tells of, until it tells no more.
+pub(super) async fn listen(client: DockerClient, tell: Sender<News>) {
+    let mut events = Box::pin(client.events());
+    while let Some(Ok(())) = events.next().await {
+        if tell.send(News::Changed).await.is_err() {
+            return;
+        }
+    }
+    // The loop is gone when nobody hears it.
+    drop(tell.send(News::EventsEnded).await);
 }

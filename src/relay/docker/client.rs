@@ -7,21 +7,22 @@
 //! Invariant: before every call that changes a container or a network, its label was read and carries our
 //! instance id. The id that was inspected is the one that is changed, never a name.
 
+mod output;
 mod read;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use bollard::container::LogOutput;
 use bollard::models::{ContainerInspectResponse, NetworkCreateRequest};
 use bollard::query_parameters as query;
 use bollard::{API_DEFAULT_VERSION, Docker};
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
 
 use super::error::DockerError;
 use super::template::{ContainerSpec, INSTANCE_LABEL, Part};
-use read::{parse_api, pull_step, read_container, read_usage, redact};
+use read::{parse_api, pull_step, read_container, read_usage};
 
 /// How long a call may take.
 const CALL_SECONDS: u64 = 20;
@@ -227,26 +228,6 @@ impl DockerClient {
         removed.map_err(|error| DockerError::of(error, &id))
     }
 
-    /// The last lines of a container's output.
-    pub(super) async fn logs(&self, id: &str, lines: usize) -> Result<Vec<String>> {
-        let options = query::LogsOptions {
-            stdout: true,
-            stderr: true,
-            tail: lines.to_string(),
-            ..query::LogsOptions::default()
-        };
-        let pieces = self.docker.logs(id, Some(options));
-        let pieces: Vec<LogOutput> = pieces
-            .try_collect()
-            .await
-            .map_err(|error| DockerError::of(error, id))?;
-        let text: Vec<u8> = pieces.into_iter().flat_map(LogOutput::into_bytes).collect();
-        let text = String::from_utf8_lossy(&text);
-        let mut last: Vec<_> = text.lines().rev().take(lines).map(redact).collect();
-        last.reverse();
-        Ok(last)
-    }
-
     /// What a running container uses.
     pub(super) async fn usage(&self, id: &str) -> Result<Usage> {
         let options = query::StatsOptions {
@@ -313,6 +294,18 @@ impl DockerClient {
             .into_iter()
             .find(|one| one.name.as_deref() == Some(name));
         Ok(ours.and_then(|one| one.id))
+    }
+
+    /// This machine's address on our network, when it is there.
+    pub(super) async fn gateway(&self, name: &str) -> Result<Option<IpAddr>> {
+        let Some(id) = self.network(name).await? else {
+            return Ok(None);
+        };
+        let inspected = self.docker.inspect_network(&id, None).await;
+        let inspected = inspected.map_err(|error| DockerError::of(error, name))?;
+        let pools = inspected.ipam.and_then(|ipam| ipam.config);
+        let mut gateways = pools.into_iter().flatten().filter_map(|pool| pool.gateway);
+        Ok(gateways.find_map(|gateway| gateway.parse().ok()))
     }
 
     /// Makes our network, a bridge.

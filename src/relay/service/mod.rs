@@ -7,13 +7,18 @@ mod active;
 mod capacity;
 mod expiry;
 mod fleet;
+mod follow;
 mod heartbeat;
 mod keys;
 mod media;
 mod migrate;
+mod moves;
+mod names;
 mod passphrase;
 mod place;
 mod provision;
+mod reconcile;
+mod self_hosted;
 mod start;
 mod stop;
 #[cfg(test)]
@@ -28,22 +33,34 @@ pub use active::UserSessions;
 pub use capacity::{NodeLoad, Places, RegionOffer};
 pub use expiry::Expired;
 pub use fleet::Operator;
+pub use follow::FollowingRelay;
 pub use heartbeat::HeartbeatFrom;
 pub use keys::Registered;
 pub use migrate::MigrateRequest;
+pub use names::{NamesDone, NamesStatus};
+pub use self_hosted::{Connectivity, HomeRelay};
 pub use start::Started;
 pub use stop::{StopTarget, Stopped};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 pub use upkeep::{Probed, Reconciled};
 
+use self::moves::Moves;
+use self::names::Names;
+use self::self_hosted::Calls;
+use super::dns::DnsZone;
+use super::events::RelayEvent;
 use super::limits::RelayLimits;
 use super::meter::Meter;
+use super::metrics::ProvisionMetrics;
 use super::model::{Session, SessionSnapshot, SlotSession, Status, StopReason};
 use super::nodes::Nodes;
+use super::outage::Outages;
 use super::presence::Presence;
 use super::store;
 use crate::db::{Cache, Store, Tx};
+use crate::http::outbound::Outbound;
+use crate::jobs::Events;
 use crate::kernel::ids::{NodeId, RelaySessionId, SlotId, UserId};
 use crate::kernel::seal::Vault;
 use crate::kernel::secret::SecretString;
@@ -72,6 +89,8 @@ pub struct RelayConfig {
     pub provisioning_budget: Duration,
     /// How long a failed session is shown to a plugin that waits for it.
     pub failure_shown: Duration,
+    /// Where calls to addresses that users set may go.
+    pub outbound: Outbound,
     /// How often each call may be made.
     pub limits: RelayLimits,
 }
@@ -86,6 +105,7 @@ impl Default for RelayConfig {
             start_patience: Duration::from_secs(5),
             provisioning_budget: Duration::from_mins(1),
             failure_shown: Duration::from_mins(3),
+            outbound: Outbound::default(),
             limits: RelayLimits::default(),
         }
     }
@@ -108,8 +128,12 @@ pub struct RelayDeps {
     pub settings: Settings,
     /// The relay nodes.
     pub nodes: Nodes,
+    /// Where slots have their DNS names; `None` when they have none.
+    pub zone: Option<Arc<dyn DnsZone>>,
     /// Times and limits.
     pub config: RelayConfig,
+    /// What is counted.
+    pub metrics: ProvisionMetrics,
 }
 
 /// Relay sessions. Cheap to clone.
@@ -121,6 +145,7 @@ struct Inner {
     deps: RelayDeps,
     presence: Presence,
     meter: Meter,
+    outages: Outages,
     sessions: Cache<UserId, Arc<UserSessions>>,
     /// Sessions that this process is bringing up.
     provisioning: Mutex<HashSet<RelaySessionId>>,
@@ -128,8 +153,14 @@ struct Inner {
     confirmed: Mutex<HashSet<(NodeId, SlotId)>>,
     /// One registration of a slot at a node at a time, so that the newest keys win.
     registering: [tokio::sync::Mutex<()>; 16],
+    /// Users whose plan changed and of whose slots the relay was not told since.
+    changed_plans: Mutex<HashSet<UserId>>,
     /// Nodes have something to be told.
     upkeep: Notify,
+    events: Events<RelayEvent>,
+    moves: Moves,
+    names: Names,
+    home_calls: Calls,
     /// The free places, and when they were counted.
     places: tokio::sync::Mutex<Option<(Duration, Places)>>,
     background: Mutex<JoinSet<()>>,
@@ -149,11 +180,17 @@ impl RelayService {
         Self(Arc::new(Inner {
             presence: Presence::new(deps.clock.clone()),
             meter: Meter::default(),
+            outages: Outages::new(deps.clock.clone()),
             sessions: Cache::with_capacity(CACHED_USERS),
             provisioning: Mutex::default(),
             confirmed: Mutex::default(),
             registering: Default::default(),
+            changed_plans: Mutex::default(),
             upkeep: Notify::new(),
+            events: Events::default(),
+            moves: Moves::default(),
+            names: Names::default(),
+            home_calls: Calls::default(),
             places: tokio::sync::Mutex::default(),
             background: Mutex::default(),
             deps,
@@ -173,14 +210,33 @@ impl RelayService {
         tasks.shutdown().await;
         self.flush().await?;
         self.write_leases().await?;
+        self.write_health().await?;
         Ok(())
     }
 
-    /// How clients reach the node of a session now; the own one when it has none any more.
+    /// How clients reach the node of a session now, by its slot's name when that leads there; the own node when it
+    /// has none any more.
     #[must_use]
     pub fn address_of(&self, session: &Session) -> Arc<PublicAddress> {
+        self.address_at_node(session.node_id, session.slot_id)
+    }
+
+    /// How clients reach a slot at a node.
+    fn address_at_node(&self, node_id: Option<NodeId>, slot_id: SlotId) -> Arc<PublicAddress> {
+        let address = self.address_at(node_id);
+        match self.0.names.leading_to(slot_id, address.ipv4) {
+            None => address,
+            Some(host) => Arc::new(PublicAddress {
+                host,
+                ..(*address).clone()
+            }),
+        }
+    }
+
+    /// How clients reach a node; the own one when there is no such node any more.
+    fn address_at(&self, node_id: Option<NodeId>) -> Arc<PublicAddress> {
         let own = self.0.deps.settings.public_address();
-        let node = session.node_id.and_then(|id| self.0.deps.nodes.get(id));
+        let node = node_id.and_then(|id| self.0.deps.nodes.get(id));
         let Some(node) = node else { return own };
         let Some((public, ipv4)) = node.public_address() else {
             return own;
@@ -200,11 +256,16 @@ impl RelayService {
     }
 
     #[cfg(test)]
+    pub(super) fn plans(&self) -> &PlansService {
+        &self.0.deps.plans
+    }
+
+    #[cfg(test)]
     pub(super) fn slots_service(&self) -> SlotsService {
         self.0.deps.slots.clone()
     }
 
-    fn now(&self) -> UnixMillis {
+    pub(super) fn now(&self) -> UnixMillis {
         self.0.deps.clock.now()
     }
 
@@ -214,6 +275,11 @@ impl RelayService {
 
     fn confirmed(&self) -> MutexGuard<'_, HashSet<(NodeId, SlotId)>> {
         let lock = self.0.confirmed.lock();
+        lock.expect("nothing panics while it holds the set")
+    }
+
+    fn changed_plans(&self) -> MutexGuard<'_, HashSet<UserId>> {
+        let lock = self.0.changed_plans.lock();
         lock.expect("nothing panics while it holds the set")
     }
 
@@ -255,8 +321,12 @@ impl RelayService {
 
     /// Clears what memory holds of the user's sessions once `tx` has committed.
     fn changed_after(&self, tx: &Tx<'_>, user_id: UserId) {
-        let sessions = self.0.sessions.clone();
-        tx.after_commit(move || sessions.invalidate(&user_id));
+        let relay = self.clone();
+        tx.after_commit(move || {
+            relay.0.sessions.invalidate(&user_id);
+            // Perhaps a slot has another node now.
+            relay.0.names.wake.notify_one();
+        });
     }
 
     /// Ends a session: counts what its slot streamed, frees the node unless it is passed on.
@@ -283,6 +353,7 @@ impl RelayService {
         tx.after_commit(move || {
             relay.0.presence.forget(id);
             relay.0.meter.forget(id);
+            relay.0.moves.forget(id);
         });
         self.changed_after(tx, session.user_id);
         tracing::info!(session.id = %session.id, reason = reason.as_str(), "relay session stopped");
@@ -309,9 +380,10 @@ impl RelayService {
                 let (ended_at, seconds) = (stretch.ended_at, stretch.seconds);
                 plans::usage_add_seconds(tx, &plan, session_id, ended_at, seconds)?;
                 if let Some(id) = session_id {
-                    store::session::add_ingest_seconds(tx, id, seconds)?;
+                    store::session::add_ingest_seconds(tx, id, seconds, ended_at)?;
                 }
             }
+            self.0.deps.plans.forget_after(tx, plan.user_id);
             self.changed_after(tx, plan.user_id);
         }
         // Also when the user is gone: nobody is left to account to.

@@ -17,6 +17,7 @@ mod budget;
 mod client;
 mod contact;
 mod figures;
+mod inside;
 mod links;
 mod pairs;
 mod poller;
@@ -34,6 +35,7 @@ use url::Url;
 
 use self::board::Board;
 use self::client::Client;
+use self::inside::Players;
 use self::pairs::{Mark, Pair};
 use self::poller::Shared;
 use self::roster::Roster;
@@ -41,6 +43,7 @@ use super::engine::{
     Capabilities, Engine, EngineCounters, EngineError, EngineEvent, EngineHealth, StreamSpec,
     StreamStats, Target,
 };
+use crate::http::outbound::Outbound;
 use crate::kernel::ids::SlotId;
 use crate::kernel::secret::SecretString;
 
@@ -65,6 +68,8 @@ pub struct SlsConfig {
     pub stats_per_minute: u32,
     /// How long an answer may take.
     pub answer_within: Duration,
+    /// What says where calls may go when a user set the addresses; `None` for those of the configuration.
+    pub outbound: Option<Outbound>,
 }
 
 impl SlsConfig {
@@ -79,6 +84,7 @@ impl SlsConfig {
             api_per_minute: 30,
             stats_per_minute: 300,
             answer_within: Duration::from_secs(2),
+            outbound: None,
         }
     }
 }
@@ -94,6 +100,7 @@ pub struct SlsEngine {
     shared: Arc<Shared>,
     events: broadcast::Sender<EngineEvent>,
     has_links: bool,
+    players: Players,
     _loops: Mutex<JoinSet<()>>,
 }
 
@@ -123,6 +130,7 @@ impl SlsEngine {
             shared,
             events,
             has_links,
+            players: Players::default(),
         })
     }
 
@@ -194,6 +202,15 @@ impl Engine for SlsEngine {
 
     fn all_registered(&self) {
         self.open();
+    }
+
+    async fn notices(&self) -> Vec<String> {
+        self.shared
+            .client
+            .contact
+            .clock_notice()
+            .into_iter()
+            .collect()
     }
 
     async fn stats(&self) -> Result<Vec<StreamStats>, EngineError> {

@@ -64,6 +64,9 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         [200, 200, 303, 303, 303, 303, 303, 200, 200],
     ),
     ("POST", "/login", everybody(401)),
+    // Nobody owes a code.
+    ("GET", "/login/code", everybody(303)),
+    ("POST", "/login/code", everybody(303)),
     ("POST", "/theme", everybody(303)),
     ("GET", "/login/plugin", page(200)),
     ("POST", "/login/plugin", browsers(200, 403, 200, 200, 200)),
@@ -110,6 +113,58 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         "/api/v1/relay/supervisor/restart",
         plugins(403, 403),
     ),
+    // Jobs.
+    (
+        "GET",
+        "/jobs",
+        [303, 303, 403, 403, 200, 200, 403, 303, 303],
+    ),
+    (
+        "POST",
+        "/jobs/{name}/run",
+        browsers(403, 403, 303, 303, 403),
+    ),
+    (
+        "POST",
+        "/jobs/{name}/switch",
+        browsers(403, 403, 303, 303, 403),
+    ),
+    ("GET", "/api/v1/jobs", plugins(403, 403)),
+    ("PUT", "/api/v1/jobs/{name}", plugins(403, 403)),
+    ("POST", "/api/v1/jobs/{name}/run", plugins(403, 403)),
+    // Relay nodes; the named one is not there.
+    (
+        "GET",
+        "/nodes",
+        [303, 303, 403, 403, 200, 200, 403, 303, 303],
+    ),
+    ("POST", "/nodes", browsers(403, 403, 422, 422, 403)),
+    ("POST", "/nodes/regions", browsers(403, 403, 303, 303, 403)),
+    (
+        "POST",
+        "/nodes/{node_id}",
+        browsers(403, 403, 404, 404, 403),
+    ),
+    (
+        "POST",
+        "/nodes/{node_id}/key",
+        browsers(403, 403, 404, 404, 403),
+    ),
+    (
+        "POST",
+        "/nodes/{node_id}/remove",
+        browsers(403, 403, 404, 404, 403),
+    ),
+    ("GET", "/api/v1/relay/nodes", plugins(403, 403)),
+    ("POST", "/api/v1/relay/nodes", plugins(403, 403)),
+    ("PATCH", "/api/v1/relay/nodes/{node_id}", plugins(403, 403)),
+    ("DELETE", "/api/v1/relay/nodes/{node_id}", plugins(403, 403)),
+    (
+        "POST",
+        "/api/v1/relay/nodes/{node_id}/key",
+        plugins(403, 403),
+    ),
+    ("PUT", "/api/v1/relay/regions/{region}", plugins(403, 403)),
     // People.
     (
         "GET",
@@ -117,6 +172,28 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         [303, 303, 403, 403, 403, 200, 403, 303, 303],
     ),
     ("POST", "/users", browsers(403, 403, 403, 200, 403)),
+    (
+        "GET",
+        "/users/{user_id}",
+        [303, 303, 403, 403, 200, 200, 403, 303, 303],
+    ),
+    (
+        "POST",
+        "/users/{user_id}/plan",
+        browsers(403, 403, 303, 303, 403),
+    ),
+    (
+        "POST",
+        "/users/{user_id}/adjustments",
+        browsers(403, 403, 303, 303, 403),
+    ),
+    (
+        "GET",
+        "/plans",
+        [303, 303, 403, 403, 200, 200, 403, 303, 303],
+    ),
+    ("POST", "/plans", browsers(403, 403, 303, 303, 403)),
+    ("GET", "/account/usage", page(200)),
     ("GET", "/account", page(200)),
     (
         "POST",
@@ -133,10 +210,40 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         "/account/plugins/{id}/revoke",
         browsers(404, 404, 404, 404, 303),
     ),
+    ("GET", "/account/links", page(200)),
+    (
+        "POST",
+        "/account/links/{provider}/unlink",
+        browsers(404, 404, 404, 404, 404),
+    ),
+    ("GET", "/account/second-factor", page(200)),
+    (
+        "POST",
+        "/account/second-factor/begin",
+        browsers(303, 303, 303, 303, 303),
+    ),
+    (
+        "POST",
+        "/account/second-factor/confirm",
+        browsers(422, 422, 422, 422, 422),
+    ),
+    (
+        "POST",
+        "/account/second-factor/change",
+        browsers(422, 422, 422, 422, 422),
+    ),
+    (
+        "POST",
+        "/account/second-factor/policy",
+        browsers(403, 403, 403, 303, 403),
+    ),
     // The plugin.
     ("POST", "/api/v1/auth/plugin/login/start", everybody(201)),
     ("POST", "/api/v1/auth/plugin/login/poll", everybody(202)),
     ("POST", "/api/v1/auth/plugin/login/complete", everybody(401)),
+    // This server knows no provider.
+    ("GET", "/api/v1/auth/{provider}/authorize", everybody(404)),
+    ("GET", "/api/v1/auth/{provider}/callback", everybody(404)),
     ("GET", "/api/v1/auth/session", plugins(200, 200)),
     ("POST", "/api/v1/auth/refresh", everybody(401)),
     ("GET", "/api/v1/user/stream-slots", plugins(200, 200)),
@@ -166,7 +273,35 @@ const TABLE: &[(&str, &str, Statuses)] = &[
     ("GET", "/api/v1/relay/manifest", plugins(200, 200)),
     ("GET", "/api/v1/capacity/status", everybody(200)),
     ("GET", "/api/v1/ip", plugins(200, 200)),
+    // Documentation's addresses are none that anybody could have.
+    (
+        "POST",
+        "/api/v1/relay/self-hosted/register",
+        plugins(400, 400),
+    ),
+    ("POST", "/api/v1/relay/self-hosted/probe", plugins(404, 404)),
+    (
+        "POST",
+        "/api/v1/relay/self-hosted/{connection_id}",
+        plugins(200, 200),
+    ),
     ("GET", "/api/v1/usage/current", plugins(200, 200)),
+    ("GET", "/api/v1/usage/records", plugins(200, 200)),
+    ("GET", "/api/v1/usage/statements", plugins(200, 200)),
+    ("GET", "/api/v1/plans", plugins(403, 403)),
+    ("PUT", "/api/v1/plans", plugins(403, 403)),
+    ("GET", "/api/v1/users/{user_id}/plan", plugins(403, 403)),
+    ("PUT", "/api/v1/users/{user_id}/plan", plugins(403, 403)),
+    (
+        "GET",
+        "/api/v1/users/{user_id}/adjustments",
+        plugins(403, 403),
+    ),
+    (
+        "POST",
+        "/api/v1/users/{user_id}/adjustments",
+        plugins(403, 403),
+    ),
     ("POST", "/api/v1/relay/stop", plugins(404, 200)),
     ("POST", "/api/v1/user/regenerate-token", plugins(200, 200)),
     ("POST", "/api/v1/auth/logout", plugins(204, 204)),
@@ -263,7 +398,13 @@ fn complaints(
         demand(location.is_empty(), "leads elsewhere");
     }
     // A form that is shown again says what is wrong to a person.
-    let is_form = matches!(route, "/login" | "/account/password");
+    let is_form = matches!(
+        route,
+        "/login"
+            | "/account/password"
+            | "/account/second-factor/confirm"
+            | "/account/second-factor/change"
+    );
     if status >= 400 && !is_form {
         let code = match status {
             401 => "unauthorized",
@@ -301,12 +442,16 @@ fn an_id_that_names_nothing_is_404(house: &House) {
         "none".to_owned(),
         unknown.to_owned(),
         like(&house.slot_id),
+        like(&house.user_id),
         like(&house.browser_session_id),
         like(&house.plugin_session_id),
     ];
-    for (method, route, _) in TABLE.iter().filter(|(_, route, _)| route.contains("id}")) {
+    // A browser proves nothing to the API.
+    let is_page = |route: &str| route.contains("id}") && !route.starts_with("/api/");
+    for (method, route, _) in TABLE.iter().filter(|(_, route, _)| is_page(route)) {
         for id in &ids {
             let path = route.replace("{slot_id}", id).replace("{id}", id);
+            let path = path.replace("{user_id}", id).replace("{node_id}", id);
             let request = request_to(house, Caller::Owner, method, route, &path);
             let answer = house.http.send(request).expect(404);
             assert_eq!(answer.error_code(), "not_found", "{method} {path}");

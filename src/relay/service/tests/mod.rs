@@ -1,10 +1,13 @@
 //! The use cases against a real store, a relay in memory and a clock that stands still.
 
+mod entitled;
 mod keys;
 mod life;
 mod metering;
 mod migrating;
 mod model;
+mod names;
+mod outages;
 mod passphrase;
 mod pool;
 mod property;
@@ -26,6 +29,8 @@ use crate::kernel::ids::{AuthSessionId, RelaySessionId, UserId};
 use crate::kernel::seal::Vault;
 use crate::kernel::{Actor, Clock, Error, Result, Role, UnixMillis, Via};
 use crate::plans::{PlanRules, PlansService, Tier, store as plans};
+use crate::relay::dns::DnsZone;
+use crate::relay::events::RelayEvent;
 use crate::relay::model::{ConnectionId, IdempotencyKey, SlotChoice, StartRequest};
 use crate::relay::nodes::{EngineFactory, LocalNode, load};
 use crate::relay::testing::FakeEngine;
@@ -45,6 +50,7 @@ pub(in crate::relay) struct Fixture {
     config: RelayConfig,
     capacity: u32,
     fleet: Fleet,
+    zone: Option<Arc<dyn DnsZone>>,
 }
 
 /// The engines of external nodes by the address of their API; they outlive a restart of ours.
@@ -89,7 +95,7 @@ impl Fixture {
         let engine = FakeEngine::new();
         let fleet = Fleet::default();
         let local = local_node(&engine, capacity);
-        let relay = service(&store, &clock, local, &fleet, rules, &config).await;
+        let relay = service(&store, &clock, local, &fleet, rules, &config, None).await;
         Self {
             _folder: folder,
             store,
@@ -100,6 +106,7 @@ impl Fixture {
             config,
             capacity,
             fleet,
+            zone: None,
         }
     }
 
@@ -113,6 +120,7 @@ impl Fixture {
             &self.fleet,
             self.rules,
             &self.config,
+            self.zone.clone(),
         )
         .await;
     }
@@ -212,6 +220,7 @@ async fn service(
     fleet: &Fleet,
     rules: PlanRules,
     config: &RelayConfig,
+    zone: Option<Arc<dyn DnsZone>>,
 ) -> RelayService {
     let (clock, vault) = (Clock::from_source(Arc::clone(clock) as _), vault());
     let sources = AddressSources {
@@ -228,14 +237,21 @@ async fn service(
     };
     let settings = Settings::load(store.clone(), clock.clone(), sources).await;
     let nodes = load(store, &clock, &vault, local, fleet.factory()).await;
-    RelayService::new(RelayDeps {
+    let plans = PlansService::new(store.clone(), clock.clone(), rules);
+    let slots = SlotsService::new(store.clone(), clock.clone(), Arc::clone(&vault));
+    let relay = RelayService::new(RelayDeps {
+        metrics: crate::relay::ProvisionMetrics::default(),
         store: store.clone(),
-        plans: PlansService::new(store.clone(), clock.clone(), rules),
-        slots: SlotsService::new(store.clone(), clock.clone(), Arc::clone(&vault)),
+        plans: plans.clone(),
+        slots: slots.clone(),
         settings: settings.unwrap(),
         nodes: nodes.unwrap(),
+        zone,
         config: config.clone(),
         clock,
         vault,
-    })
+    });
+    plans.follow(slots);
+    plans.follow(relay.follower());
+    relay
 }

@@ -10,7 +10,7 @@ use crate::kernel::ids::{RelaySessionId, SlotId, UserId};
 use crate::kernel::seal::{Unsealable, Vault};
 use crate::kernel::{Error, Result, UnixMillis};
 use crate::plans::{PlanRules, Tier, store as plans};
-use crate::relay::model::{Session, SessionCredentials, SlotSession, Status};
+use crate::relay::model::{Moved, Session, SessionCredentials, SlotSession, Status};
 use crate::slots::store as slots;
 
 /// Spelled as in the partial indexes. The queries name their index: without statistics the planner may take
@@ -67,6 +67,27 @@ pub(in crate::relay) fn open_of_slot(
         open!()
     ));
     one(connection, sql, &[&slot_id])
+}
+
+/// The open sessions that were moved off a node, by slot.
+pub(in crate::relay) fn moved(connection: &Connection) -> rusqlite::Result<Vec<(SlotId, Moved)>> {
+    connection
+        .prepare_cached(concat!(
+            "SELECT slot_id, id, moved_at_ms, moved_from, region FROM relay_session
+                 INDEXED BY relay_session_open_slot
+             WHERE moved_at_ms IS NOT NULL AND ",
+            open!()
+        ))?
+        .query_map([], |row| {
+            let moved = Moved {
+                session_id: row.get(1)?,
+                at: row.get(2)?,
+                from_region: row.get(3)?,
+                to_region: row.get(4)?,
+            };
+            Ok((row.get(0)?, moved))
+        })?
+        .collect()
 }
 
 /// `id` and the sessions that migrations put in its place, oldest first.
@@ -175,10 +196,46 @@ pub(in crate::relay) fn all_open(connection: &Connection) -> Result<Vec<Session>
     Ok(sessions)
 }
 
+/// Until when seconds of the open sessions' slots are written.
+pub(in crate::relay) fn all_metered_until(
+    connection: &Connection,
+) -> rusqlite::Result<Vec<(SlotId, UnixMillis)>> {
+    connection
+        .prepare_cached(concat!(
+            "SELECT slot_id, metered_until_ms FROM relay_session INDEXED BY relay_session_open_slot
+             WHERE metered_until_ms IS NOT NULL AND ",
+            open!()
+        ))?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+/// The session that held a slot at `at` and holds it still.
+pub(in crate::relay) fn newest_of_slot_until(
+    connection: &Connection,
+    slot_id: SlotId,
+    at: UnixMillis,
+) -> Result<Option<Session>> {
+    let session = open_of_slot(connection, slot_id)?;
+    Ok(session.filter(|session| session.started_at <= at))
+}
+
 /// The old halves of migrations that go on.
 pub(in crate::relay) fn all_draining(connection: &Connection) -> Result<Vec<Session>> {
     let sql = select!("INDEXED BY relay_session_draining WHERE status = 'draining'");
     list(connection, sql, &[])
+}
+
+/// The old halves of a user's migrations that go on.
+pub(in crate::relay) fn draining_of_user(
+    connection: &Connection,
+    user_id: UserId,
+) -> Result<Vec<Session>> {
+    let sql = select!(
+        "INDEXED BY relay_session_draining WHERE status = 'draining'
+             AND slot_id IN (SELECT id FROM stream_slot WHERE stream_slot.user_id = ?1)"
+    );
+    list(connection, sql, &[&user_id])
 }
 
 /// The open sessions of a user, newest first.
