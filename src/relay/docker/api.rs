@@ -65,6 +65,7 @@ pub struct RestartRequest {
 /// is live.
 #[utoipa::path(
     post, path = "/api/v1/relay/supervisor/restart", tag = "Server", security(("plugin" = [])),
+    request_body = RestartRequest,
     responses((status = 202, description = "It is done a moment later.")),
     extensions(("x-errors" = json!(["forbidden", "not_found", "conflict"]))),
 )]
