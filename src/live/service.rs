@@ -169,6 +169,8 @@ impl LiveService {
         let now = self.poller.clock.monotonic();
         self.frames
             .get_or_make(look, revision.number, now, || make(revision))
+    }
+
     /// A slot is to be looked at again: something that its card shows has changed.
     pub fn touch(&self, slot_id: SlotId) {
         self.poller.hub.touch(slot_id);

@@ -32,8 +32,8 @@ mod views;
 
 pub use dns::DnsZone;
 pub use engine::{Engine, EngineEvent, StreamSpec, Target};
-pub use metrics::ProvisionMetrics;
 pub use events::RelayEvent;
+pub use metrics::ProvisionMetrics;
 pub use model::{
     ConnectionId, IdempotencyKey, SessionSnapshot, SlotChoice, StartRequest, Status, StopReason,
 };

@@ -7,8 +7,8 @@ mod docker;
 mod external;
 mod keys;
 mod layers;
-mod plans;
 mod oauth;
+mod plans;
 mod secrets;
 mod values;
 
