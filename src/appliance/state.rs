@@ -6,6 +6,7 @@ use axum::extract::FromRef;
 
 use crate::accounts::AccountsService;
 use crate::accounts::oauth::OAuthService;
+use crate::http::AnonymousLimit;
 use crate::live::LiveService;
 use crate::plans::pages::UserParts;
 use crate::plans::service::PlansService;
@@ -23,6 +24,7 @@ use crate::system::setup::SetupService;
 #[derive(Debug)]
 pub(super) struct Services {
     pub(super) accounts: AccountsService,
+    pub(super) anonymous: AnonymousLimit,
     pub(super) health: HealthService,
     pub(super) jobs: JobControl,
     pub(super) live: LiveService,
@@ -64,6 +66,7 @@ impl FromRef<App> for UserParts {
 
 offer! {
     accounts: AccountsService,
+    anonymous: AnonymousLimit,
     health: HealthService,
     jobs: JobControl,
     live: LiveService,

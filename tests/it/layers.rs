@@ -34,8 +34,8 @@ const FACING_CALLERS: [&str; 9] = [
 ];
 /// Crates that only those who face a caller, and the ground floor, may name.
 const TRANSPORT_CRATES: [&str; 3] = ["axum", "reqwest", "tower_http"];
-/// Rooms' own callers of outside systems.
-const ADAPTERS: [&str; 1] = ["accounts/oauth/provider.rs"];
+/// Rooms' own callers of outside systems, each a file.
+const CALLERS_OF_OUTSIDE: [&str; 1] = ["accounts/oauth/provider.rs"];
 /// Engines of the relay, each in a folder of its own; those that are no part of this process speak HTTP.
 const ENGINES: [&str; 3] = ["docker", "embedded", "sls"];
 
@@ -72,7 +72,7 @@ impl Source {
     }
 
     fn is_an_adapter(&self) -> bool {
-        ADAPTERS
+        CALLERS_OF_OUTSIDE
             .iter()
             .any(|adapter| self.path == Path::new(adapter))
     }

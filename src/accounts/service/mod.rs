@@ -74,7 +74,7 @@ impl AccountsService {
             linked_accounts: LinkedAccounts::new(store.clone()),
             store,
             second_factors,
-            address_limit: AddressLimit::new(clock.clone()),
+            address_limit: AddressLimit::new(clock.clone()).granting(config.address_allowance),
             clock,
             vault,
             tokens,

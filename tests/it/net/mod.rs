@@ -6,7 +6,6 @@
 
 pub(crate) mod background;
 #[cfg(test)]
-mod engine_contract;
 pub(crate) mod engine_contract;
 pub(crate) mod fake_cloudflare;
 pub(crate) mod fake_sls;

@@ -1,6 +1,6 @@
 //! The second factor through the pages, the plugin's sign-in and the command line.
 
-use glb::kernel::Clock;
+use ::glb::kernel::Clock;
 use totp_rs::{Builder, Secret, Totp};
 
 use super::{House, Person};
