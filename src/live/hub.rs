@@ -114,6 +114,13 @@ impl Hub {
 
     /// Tells readers to look at a slot again.
     pub(super) fn touch(&self, slot_id: SlotId) {
+        let mut entries = self.entries();
+        let entry = entries
+            .entry(slot_id)
+            .or_insert_with(|| Entry::at_rest(false, None));
+        // Its figures are as old as before; only what is shown with them is new.
+        entry.revision.number += 1;
+        drop(entries);
         // Nobody may be looking.
         drop(self.changed.send(slot_id));
     }
