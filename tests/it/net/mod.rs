@@ -5,8 +5,6 @@
 //! and ends when it is dropped.
 
 pub(crate) mod background;
-#[cfg(test)]
-mod engine_contract;
 pub(crate) mod engine_contract;
 pub(crate) mod fake_cloudflare;
 pub(crate) mod fake_sls;
