@@ -1,5 +1,6 @@
 //! Upkeep of sessions, for the table of jobs.
 
+use super::oauth::OAuthService;
 use super::service::AccountsService;
 
 /// Writes when sessions were last heard of. Once a minute.
@@ -17,5 +18,15 @@ pub async fn write_last_seen(accounts: &AccountsService) -> anyhow::Result<Strin
 /// The store's.
 pub async fn delete_ended_sessions(accounts: &AccountsService) -> anyhow::Result<String> {
     let rows = accounts.delete_ended().await?;
+    Ok(format!("{rows} rows deleted"))
+}
+
+/// Forgets browsers that did not come back from a provider, and offers to merge that nobody took. Every ten
+/// minutes.
+///
+/// # Errors
+/// The store's.
+pub async fn delete_old_departures(oauth: &OAuthService) -> anyhow::Result<String> {
+    let rows = oauth.delete_old().await?;
     Ok(format!("{rows} rows deleted"))
 }

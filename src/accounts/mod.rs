@@ -1,7 +1,7 @@
 //! Users and the proofs of who is calling: passwords, browser sessions, the plugin's tokens.
 //!
 //! ```text
-//! password ──► browser_session (cookie)  ──► Actor via Browser
+//! password, provider ──► second factor ──► browser_session (cookie) ──► Actor via Browser
 //! plugin sign-in ──► auth_session ──► access token (24 h) + refresh token (rotates) ──► Actor via Plugin
 //! ```
 //!
@@ -15,6 +15,8 @@ mod seen;
 mod token;
 
 pub mod model;
+pub mod oauth;
+pub mod second_factor;
 pub mod service;
 pub mod store;
 pub mod views;
@@ -25,7 +27,7 @@ pub mod frame;
 pub mod jobs;
 pub mod pages;
 
-pub(crate) use limits::AddressLimit;
+pub(crate) use limits::{ADDRESS_ALLOWANCE, AddressLimit};
 pub use model::{AccountsConfig, DisplayName, Email, NewUser, Password, PluginDevice, User};
 pub use service::AccountsService;
 pub use token::{AccessTokens, WeakSecret};

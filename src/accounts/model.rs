@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use super::identity::{DisplayName, Email, Password};
+use crate::http::Allowance;
 use crate::kernel::ids::{AuthSessionId, BrowserSessionId, UserId};
 use crate::kernel::secret::SecretString;
 use crate::kernel::{Actor, Role, UnixMillis};
@@ -31,6 +32,8 @@ pub struct AccountsConfig {
     pub browser: SessionLimits,
     /// Browser sessions of owners and operators, who see other people's secrets.
     pub operator_browser: SessionLimits,
+    /// How often one address may try to prove something; `None` is no limit.
+    pub address_allowance: Option<Allowance>,
 }
 
 /// When a browser session ends by itself.
@@ -54,6 +57,7 @@ impl Default for AccountsConfig {
             refresh_life: 90 * DAY,
             access_grace: 30 * DAY,
             retry_window: Duration::from_mins(1),
+            address_allowance: Some(super::limits::ADDRESS_ALLOWANCE),
             browser: SessionLimits {
                 idle: DAY,
                 absolute: 30 * DAY,

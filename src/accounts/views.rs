@@ -6,6 +6,7 @@ use std::fmt;
 
 use askama::Template;
 
+use crate::accounts::oauth::Provider;
 use crate::http::form::{Choice, Field};
 use crate::http::moment::Moment;
 use crate::http::page::Shell;
@@ -27,9 +28,34 @@ pub struct SignInPage {
     pub problem: Option<String>,
     /// The path of ours to go to afterwards, sent as `next`.
     pub next: String,
+    /// Other ways to sign in.
+    pub providers: Vec<ProviderLink>,
+}
+
+/// A way to sign in through a provider.
+#[derive(Debug, Clone)]
+pub struct ProviderLink {
+    /// The provider as a person reads it.
+    pub label: &'static str,
+    /// Where it begins.
+    pub href: String,
 }
 
 impl SignInPage {
+    /// With these other ways to sign in.
+    #[must_use]
+    pub fn with_providers(mut self, providers: &[Provider]) -> Self {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("next", &self.next)
+            .finish();
+        let link = |provider: &Provider| ProviderLink {
+            label: provider.label(),
+            href: format!("/api/v1/auth/{provider}/authorize?{query}"),
+        };
+        self.providers = providers.iter().map(link).collect();
+        self
+    }
+
     /// The form, with the address typed before.
     #[must_use]
     pub fn new(shell: Shell, email: &str, problem: Option<String>, next: &str) -> Self {
@@ -39,6 +65,7 @@ impl SignInPage {
             password: Field::current_password("password", "Password"),
             problem,
             next: next.to_owned(),
+            providers: Vec::new(),
         }
     }
 }

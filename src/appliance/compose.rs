@@ -3,6 +3,9 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+
 use super::addresses::Addresses;
 use super::config::Config;
 use super::control::Control;
@@ -10,21 +13,23 @@ use super::figures::Figures;
 use super::jobs::{self, JobInputs};
 use super::listen::{address_sources, local_url};
 use super::open::Opened;
+use super::openapi;
 use super::relay::LocalRelay;
 use super::state::{App, Services};
-use tokio::sync::broadcast::error::RecvError;
-use tokio_util::sync::CancellationToken;
-
+use super::stores::Stores;
+use crate::accounts::oauth::OAuthService;
+use crate::accounts::oauth::service::OAuthDeps;
 use crate::http::outbound::Outbound;
-use crate::http::{Around, StopSignal};
+use crate::http::{AnonymousCalls, AnonymousLimit, Around, Limiter, StopSignal};
 use crate::jobs::{Jobs, Tasks};
-use crate::kernel::Error;
 use crate::kernel::ids::NodeId;
+use crate::kernel::{Clock, Error};
 use crate::live::{Carriers, LiveService};
 use crate::plugin::snapshot::Snapshots;
 use crate::plugin::{PluginConfig, PluginService};
 use crate::relay::dns::cloudflare::{Cloudflare, CloudflareConfig};
 use crate::relay::engine::Engine;
+use crate::relay::limits::RelayLimits;
 use crate::relay::nodes::{EngineFactory, ExternalApi};
 use crate::relay::sls::{SlsConfig, SlsEngine};
 use crate::relay::{
@@ -32,6 +37,7 @@ use crate::relay::{
 };
 use crate::settings::Settings;
 use crate::system::health::{HealthService, MetricsAccess};
+use crate::system::jobs::JobControl;
 use crate::system::setup::{SetupDeps, SetupService};
 
 type Ticker = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -134,20 +140,15 @@ pub(super) async fn compose(
     let engine = local.engine();
     let sources = address_sources(config, addresses, local.is_embedded());
     let settings = Settings::load(opened.store.clone(), opened.clock.clone(), sources).await?;
+    opened.accounts.second_factors().follow(&settings);
     let figures = Figures::default();
     let nodes = nodes(opened, &engine, &config.outbound).await?;
-    let relay = relay(config, opened, &settings, &nodes).await?;
-    let live = LiveService::new(
-        nodes,
-        Arc::new(relay.clone()),
-        opened.telemetry.clone(),
-        opened.clock.clone(),
-        figures.relay.clone(),
-        Carriers::new(config.carrier_database.clone()),
-    )
-    .with_latency_bounds(local.latency());
+    let relay = relay(config, opened, &settings, &nodes, &figures).await?;
+    let live = live(config, opened, local, nodes, &relay, &figures);
     let plugin = plugin(config, opened, &settings);
+    let oauth = oauth(config, opened, &settings);
     let inputs = JobInputs {
+        oauth: oauth.clone(),
         accounts: opened.accounts.clone(),
         plans: opened.plans.clone(),
         plugin: plugin.clone(),
@@ -168,11 +169,14 @@ pub(super) async fn compose(
         relay: Some(relay.clone()),
         containers: local.containers(),
     };
+    let anonymous = AnonymousLimit::new(Limiter::new(&opened.clock, config.limits.anonymous));
     let app = App(Arc::new(Services {
         accounts: opened.accounts.clone(),
+        anonymous: anonymous.clone(),
         health: health(config, opened, &relay, &engine, &figures),
-        jobs,
+        jobs: JobControl::new(jobs, opened.store.clone(), opened.clock.clone()),
         live,
+        oauth,
         plans: opened.plans.clone(),
         plugin,
         snapshots: Snapshots::new(opened.accounts.clone(), opened.slots.clone(), relay.clone()),
@@ -183,13 +187,37 @@ pub(super) async fn compose(
         supervision: local.supervision(),
     }));
     let stop = StopSignal::new(stop.clone());
-    let around = Around::new(figures.http, config.trusted_proxies.clone(), stop);
+    let anonymous = AnonymousCalls {
+        routes: openapi::anonymous_routes(),
+        limit: anonymous,
+    };
+    let proxies = config.trusted_proxies.clone();
+    let around = Around::new(figures.http, proxies, anonymous, stop);
     Ok(Composed {
         app,
         control,
         around,
         ticker: Some(Box::pin(ticker)),
     })
+}
+
+fn live(
+    config: &Config,
+    opened: &Opened,
+    local: &LocalRelay,
+    nodes: Nodes,
+    relay: &RelayService,
+    figures: &Figures,
+) -> LiveService {
+    LiveService::new(
+        nodes,
+        Arc::new(relay.clone()),
+        opened.telemetry.clone(),
+        opened.clock.clone(),
+        figures.relay.clone(),
+        Carriers::new(config.carrier_database.clone()),
+    )
+    .with_latency_bounds(local.latency())
 }
 
 /// The own relay and the external nodes.
@@ -246,6 +274,7 @@ async fn relay(
     opened: &Opened,
     settings: &Settings,
     nodes: &Nodes,
+    figures: &Figures,
 ) -> anyhow::Result<RelayService> {
     opened.plans.load_rules().await?;
     let relay = RelayService::new(RelayDeps {
@@ -257,15 +286,40 @@ async fn relay(
         slots: opened.slots.clone(),
         settings: settings.clone(),
         nodes: nodes.clone(),
+        metrics: figures.provision.clone(),
         config: RelayConfig {
             shared_key: config.relay_shared_key.clone(),
             outbound: config.outbound.clone(),
+            limits: relay_limits(config, &opened.clock),
             ..RelayConfig::default()
         },
     });
     opened.plans.follow(opened.slots.clone());
     opened.plans.follow(relay.follower());
     Ok(relay)
+}
+
+fn oauth(config: &Config, opened: &Opened, settings: &Settings) -> OAuthService {
+    OAuthService::new(OAuthDeps {
+        store: opened.store.clone(),
+        clock: opened.clock.clone(),
+        vault: Arc::clone(&opened.vault),
+        accounts: opened.accounts.clone(),
+        settings: settings.clone(),
+        // The addresses are the configuration's own.
+        outbound: Outbound::default(),
+        config: config.oauth.clone(),
+    })
+}
+
+fn relay_limits(config: &Config, clock: &Clock) -> RelayLimits {
+    let limiter = |allowance| Limiter::new(clock, allowance);
+    RelayLimits {
+        start: limiter(config.limits.start),
+        stop: limiter(config.limits.stop),
+        active: limiter(config.limits.active),
+        usage: limiter(config.limits.usage),
+    }
 }
 
 fn plugin(config: &Config, opened: &Opened, settings: &Settings) -> PluginService {
@@ -279,6 +333,7 @@ fn plugin(config: &Config, opened: &Opened, settings: &Settings) -> PluginServic
             attempt_life: config.plugin_login_life,
             poll_interval: config.plugin_login_poll,
             complete_key: config.plugin_login_complete_key.clone(),
+            address_allowance: config.limits.login,
             ..PluginConfig::default()
         },
     )
@@ -309,12 +364,16 @@ fn health(
     engine: &Arc<dyn Engine>,
     figures: &Figures,
 ) -> HealthService {
+    let stores = Stores {
+        main: opened.store.clone(),
+        telemetry: opened.telemetry.clone(),
+    };
     HealthService::new(
-        opened.store.clone(),
+        [opened.store.clone(), opened.telemetry.clone()],
         Arc::clone(engine),
         opened.clock.clone(),
-        figures.registry(&opened.store),
-        figures.before_scrape(&opened.store, relay, engine),
+        figures.registry(&stores),
+        figures.before_scrape(&stores, relay, engine),
         MetricsAccess {
             token: config.metrics_token.clone(),
         },

@@ -88,6 +88,11 @@ pub enum ControlRequest {
         /// The new password.
         password: PasswordChoice,
     },
+    /// No second factor any more for a user who lost it.
+    ResetSecondFactor {
+        /// Their e-mail.
+        email: String,
+    },
     /// All relay nodes.
     ListNodes,
     /// A new relay node.
@@ -213,6 +218,10 @@ pub(super) async fn execute(control: &Control, request: ControlRequest) -> Resul
                 .reset_password(email, &password, PluginSessions::Revoke);
             Ok(answer(reset.await?.id, shown.as_ref()))
         }
+        ControlRequest::ResetSecondFactor { email } => {
+            let reset = control.accounts.reset_second_factor(Email::parse(&email)?);
+            Ok(answer(reset.await?.id, None))
+        }
         request @ (ControlRequest::ListNodes
         | ControlRequest::AddNode(_)
         | ControlRequest::SetNodeStatus { .. }
@@ -238,7 +247,10 @@ async fn execute_on_nodes(relay: &RelayService, request: ControlRequest) -> Resu
         ControlRequest::SetupToken
         | ControlRequest::CreateUser { .. }
         | ControlRequest::ResetPassword { .. }
-        | ControlRequest::RemoveContainers => Err(Error::internal("no request about nodes")),
+        | ControlRequest::RemoveContainers
+        | ControlRequest::ResetSecondFactor { .. } => {
+            Err(Error::internal("no request about nodes"))
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod routes;
 mod running;
 mod signals;
 mod state;
+mod stores;
 
 use crate::relay::embedded::MemoryBound;
 pub use addresses::Addresses;

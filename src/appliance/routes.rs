@@ -9,6 +9,8 @@ use tower_http::compression::CompressionLayer;
 use super::config::Config;
 use super::openapi;
 use super::state::App;
+use crate::accounts::oauth::{api as oauth, pages as links};
+use crate::accounts::second_factor::pages as second_factor;
 use crate::accounts::{api as accounts_api, pages as accounts};
 use crate::http::{self, Around};
 use crate::live::{api as live_api, pages as live, sse};
@@ -19,6 +21,7 @@ use crate::relay::docker::{api as containers_api, pages as containers};
 use crate::relay::pages as nodes;
 use crate::slots::api as slots;
 use crate::system::health::api as health;
+use crate::system::jobs::{api as jobs_api, pages as job_pages};
 use crate::system::pages as system;
 use crate::system::setup::{self, pages as setup_pages};
 
@@ -76,6 +79,9 @@ fn api() -> Router<App> {
         .route("/api/v1/auth/session", get(plugin_api::get_session))
         .route("/api/v1/auth/refresh", post(plugin_api::refresh))
         .route("/api/v1/auth/logout", post(accounts_api::log_out))
+        // Sign-in providers; opened by people in a browser.
+        .route("/api/v1/auth/{provider}/authorize", get(oauth::authorize))
+        .route("/api/v1/auth/{provider}/callback", get(oauth::callback))
         // Slots and their keys.
         .route("/api/v1/user/stream-slots", get(slots::list))
         .route("/api/v1/stream-slots", get(slots::list_by_old_path))
@@ -114,6 +120,10 @@ fn api() -> Router<App> {
             post(containers_api::restart_container),
         )
         .route("/api/v1/usage/current", get(relay::usage))
+        // Jobs.
+        .route("/api/v1/jobs", get(jobs_api::list_jobs))
+        .route("/api/v1/jobs/{name}", put(jobs_api::switch_job))
+        .route("/api/v1/jobs/{name}/run", post(jobs_api::run_job))
         .route("/api/v1/openapi.json", get(openapi::get_document))
         .route("/stats/{key}", get(live_api::get_stats))
 }
@@ -172,6 +182,10 @@ fn pages() -> Router<App> {
             "/login",
             get(accounts::show_login).post(accounts::submit_login),
         )
+        .route(
+            "/login/code",
+            get(second_factor::show_code).post(second_factor::submit_code),
+        )
         .route("/logout", post(accounts::log_out))
         .route(
             "/login/plugin",
@@ -190,6 +204,10 @@ fn pages() -> Router<App> {
         .route("/relay", get(containers::show_relay))
         .route("/relay/restart", post(containers::restart_container))
         .route("/relay/apply", post(containers::apply_changes))
+        // Jobs.
+        .route("/jobs", get(job_pages::show_jobs))
+        .route("/jobs/{name}/run", post(job_pages::run_job))
+        .route("/jobs/{name}/switch", post(job_pages::switch_job))
         .route("/nodes", get(nodes::show_nodes).post(nodes::add_node))
         .route("/nodes/regions", post(nodes::name_region))
         .route("/nodes/{node_id}", post(nodes::change_node))
@@ -204,6 +222,22 @@ fn pages() -> Router<App> {
         .route("/account/usage", get(plans::show_usage))
         .route("/account", get(accounts::show_account))
         .route("/account/password", post(accounts::change_password))
+        .route("/account/links", get(links::show_links))
+        .route("/account/links/{provider}/unlink", post(links::unlink))
+        .route(
+            "/account/second-factor",
+            get(second_factor::show_second_factor),
+        )
+        .route("/account/second-factor/begin", post(second_factor::begin))
+        .route(
+            "/account/second-factor/confirm",
+            post(second_factor::confirm),
+        )
+        .route("/account/second-factor/change", post(second_factor::change))
+        .route(
+            "/account/second-factor/policy",
+            post(second_factor::decide_policy),
+        )
         .route(
             "/account/sessions/{id}/revoke",
             post(accounts::revoke_browser),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 
 use crate::accounts::AccountsService;
-use crate::jobs::Jobs;
+use crate::accounts::oauth::OAuthService;
+use crate::http::AnonymousLimit;
 use crate::live::LiveService;
 use crate::plans::pages::UserParts;
 use crate::plans::service::PlansService;
@@ -16,15 +17,18 @@ use crate::relay::docker::Supervision;
 use crate::settings::Settings;
 use crate::slots::SlotsService;
 use crate::system::health::HealthService;
+use crate::system::jobs::JobControl;
 use crate::system::setup::SetupService;
 
 /// Every service.
 #[derive(Debug)]
 pub(super) struct Services {
     pub(super) accounts: AccountsService,
+    pub(super) anonymous: AnonymousLimit,
     pub(super) health: HealthService,
-    pub(super) jobs: Jobs,
+    pub(super) jobs: JobControl,
     pub(super) live: LiveService,
+    pub(super) oauth: OAuthService,
     pub(super) plans: PlansService,
     pub(super) plugin: PluginService,
     pub(super) relay: RelayService,
@@ -62,9 +66,11 @@ impl FromRef<App> for UserParts {
 
 offer! {
     accounts: AccountsService,
+    anonymous: AnonymousLimit,
     health: HealthService,
-    jobs: Jobs,
+    jobs: JobControl,
     live: LiveService,
+    oauth: OAuthService,
     plans: PlansService,
     plugin: PluginService,
     relay: RelayService,

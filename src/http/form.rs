@@ -123,6 +123,13 @@ impl Field {
         self
     }
 
+    /// One that may stay empty.
+    #[must_use]
+    pub const fn optional(mut self) -> Self {
+        self.is_required = false;
+        self
+    }
+
     /// Shown only, because it is decided elsewhere.
     #[must_use]
     pub const fn read_only(mut self) -> Self {

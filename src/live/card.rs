@@ -6,10 +6,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts};
+use bytes::Bytes;
 use http::request::Parts;
 
 use super::LiveService;
 use super::addresses::{Shown, clients};
+use super::frames::Look;
 use super::model::State;
 use super::present::{Reader, slot_figures};
 use super::views::{PassphraseForms, SlotAddresses, SlotCard, SlotFigures};
@@ -67,7 +69,11 @@ struct Listed {
 
 /// The slots that a reader may see, the reader's own first.
 #[derive(Debug, Clone)]
-pub(super) struct Board(Vec<Listed>);
+pub(super) struct Board {
+    all: Vec<Listed>,
+    /// Where each stands in `all`.
+    places: HashMap<SlotId, usize>,
+}
 
 impl Board {
     fn new(
@@ -88,23 +94,35 @@ impl Board {
         let mut all: Vec<_> = slots.into_iter().map(listed).collect();
         // Stable: by number within each owner. No name sorts before every name.
         all.sort_by(|left, right| left.owner.cmp(&right.owner));
-        Self(all)
+        let places = all.iter().enumerate();
+        let places = places.map(|(place, listed)| (listed.slot.id, place));
+        Self {
+            places: places.collect(),
+            all,
+        }
     }
 
     /// The slots, in the order of the page.
     pub(super) fn slot_ids(&self) -> impl Iterator<Item = SlotId> {
-        self.0.iter().map(|listed| listed.slot.id)
+        self.all.iter().map(|listed| listed.slot.id)
+    }
+
+    /// Whether a slot is on it.
+    pub(super) fn has(&self, slot_id: SlotId) -> bool {
+        self.places.contains_key(&slot_id)
     }
 
     fn find(&self, slot_id: SlotId) -> Result<&Listed> {
-        let mut all = self.0.iter();
-        all.find(|listed| listed.slot.id == slot_id)
+        let place = self.places.get(&slot_id);
+        place
+            .and_then(|place| self.all.get(*place))
             .ok_or_else(|| Error::not_found("stream slot"))
     }
 
     fn own(&self) -> impl Iterator<Item = &Listed> {
-        let is_own = |listed: &&Listed| listed.owner.is_none() && listed.can_control;
-        self.0.iter().filter(is_own)
+        // They stand first.
+        let own = self.all.iter().take_while(|listed| listed.owner.is_none());
+        own.filter(|listed| listed.can_control)
     }
 }
 
@@ -152,7 +170,7 @@ impl Cards {
     /// Every card of the board; `revealed` names the slot whose keys are shown.
     pub(super) fn all(&self, board: &Board, revealed: Option<SlotId>) -> Vec<SlotCard> {
         let card = |listed| self.card(board, listed, revealed);
-        board.0.iter().map(card).collect()
+        board.all.iter().map(card).collect()
     }
 
     /// One card.
@@ -169,18 +187,32 @@ impl Cards {
         Ok(self.card(board, listed, revealed))
     }
 
-    /// A slot's figures and its state.
+    /// The event that tells a slot's figures to a page.
     ///
     /// # Errors
     /// `NotFound` when the slot is not on the board.
-    pub(super) fn figures(&self, board: &Board, slot_id: SlotId) -> Result<SlotFigures> {
+    pub(super) fn event(&self, board: &Board, slot_id: SlotId) -> Result<Bytes> {
         let listed = board.find(slot_id)?;
-        Ok(self.figures_of(listed, self.guided(board)))
+        let guided = self.guided(board);
+        let look = Look {
+            slot_id,
+            can_control: listed.can_control,
+            has_steps: guided == Some(slot_id),
+        };
+        self.live.frame(look, |revision| {
+            let figures = self.figures_of(listed, guided);
+            let data = figures.event_data().map_err(Error::internal)?;
+            // One line of JSON, so one line of data. The id tells of when the figures are.
+            let id = revision.at.0;
+            Ok(Bytes::from(format!(
+                "event: card\ndata: {data}\nid: {id}\n\n"
+            )))
+        })
     }
 
     /// The state of a slot, whoever asks.
     pub(super) fn state(&self, slot_id: SlotId) -> State {
-        self.live.status(slot_id).state
+        self.live.state(slot_id).0
     }
 
     /// The slot that shows the steps to the first packet: the reader's first, as long as none of the
@@ -194,7 +226,7 @@ impl Cards {
     fn card(&self, board: &Board, listed: &Listed, revealed: Option<SlotId>) -> SlotCard {
         let guided = self.guided(board);
         let slot = &listed.slot;
-        let is_open = guided == Some(slot.id) || board.0.len() == 1;
+        let is_open = guided == Some(slot.id) || board.all.len() == 1;
         let is_revealed = revealed == Some(slot.id);
         let addresses = || self.addresses(listed, is_revealed, is_open);
         SlotCard {

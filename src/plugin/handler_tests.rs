@@ -139,6 +139,7 @@ impl App {
         let slots = SlotsService::new(store.clone(), clock.clone(), Arc::clone(&vault));
         let engine = FakeEngine::new();
         let relay = RelayService::new(RelayDeps {
+            metrics: crate::relay::ProvisionMetrics::default(),
             store: store.clone(),
             clock: clock.clone(),
             vault: Arc::clone(&vault),

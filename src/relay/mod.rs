@@ -16,7 +16,9 @@ pub mod events;
 mod induction;
 pub mod inside;
 pub mod jobs;
+pub mod limits;
 mod meter;
+mod metrics;
 pub mod model;
 pub mod nodes;
 mod outage;
@@ -32,6 +34,7 @@ mod views;
 pub use dns::DnsZone;
 pub use engine::{Engine, EngineEvent, StreamSpec, Target};
 pub use events::RelayEvent;
+pub use metrics::ProvisionMetrics;
 pub use model::{
     ConnectionId, IdempotencyKey, SessionSnapshot, SlotChoice, StartRequest, Status, StopReason,
 };

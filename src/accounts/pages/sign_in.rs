@@ -10,7 +10,8 @@ use crate::accounts::extract::{
 };
 use crate::accounts::frame::Frame;
 use crate::accounts::model::NewBrowserSession;
-use crate::accounts::service::AccountsService;
+use crate::accounts::second_factor::pages as second_factor;
+use crate::accounts::service::{AccountsService, SignInStep};
 use crate::accounts::views::SignInPage;
 use crate::http::page::{Theme, local_path, render};
 use crate::http::{ApiError, Form, Peer, Query, status_of};
@@ -31,6 +32,7 @@ pub struct NextQuery {
 /// # Errors
 /// The store's.
 pub async fn show_login(
+    State(accounts): State<AccountsService>,
     frame: Frame,
     OptionalBrowserActor(actor): OptionalBrowserActor,
     Query(query): Query<NextQuery>,
@@ -39,7 +41,8 @@ pub async fn show_login(
     if actor.is_some() {
         return Ok(Redirect::to(next).into_response());
     }
-    let page = SignInPage::new(frame.visitor(SIGN_IN), "", None, next);
+    let page = SignInPage::new(frame.visitor(SIGN_IN), "", None, next)
+        .with_providers(accounts.linked_accounts().offered());
     Ok(render(StatusCode::OK, &page))
 }
 
@@ -76,10 +79,11 @@ pub async fn submit_login(
         .await;
     let next = local_path(&form.next);
     match outcome {
-        Ok(session) => Ok(enter(&accounts, &session, &peer, next)),
+        Ok(step) => Ok(go_on(&accounts, step, &peer, next)),
         Err(error) if matches!(error.kind(), Kind::Unauthenticated | Kind::LimitReached) => {
             let problem = Some(error.message().to_owned());
-            let page = SignInPage::new(frame.visitor(SIGN_IN), &form.email, problem, next);
+            let page = SignInPage::new(frame.visitor(SIGN_IN), &form.email, problem, next)
+                .with_providers(accounts.linked_accounts().offered());
             Ok(refused(&error, &page))
         }
         Err(error) => Err(error.into()),
@@ -95,8 +99,21 @@ fn refused(error: &Error, page: &SignInPage) -> Response {
     response
 }
 
+/// The answer to a proved first factor: on to `next`, or to the page that asks for the code.
+pub(in crate::accounts) fn go_on(
+    accounts: &AccountsService,
+    step: SignInStep,
+    peer: &Peer,
+    next: &str,
+) -> Response {
+    match step {
+        SignInStep::Done(session) => enter(accounts, &session, peer, next),
+        SignInStep::CodeNeeded(token) => second_factor::ask(&token, peer, next),
+    }
+}
+
 /// The answer that puts the cookie and goes on to `next`.
-fn enter(
+pub(in crate::accounts) fn enter(
     accounts: &AccountsService,
     session: &NewBrowserSession,
     peer: &Peer,

@@ -3,6 +3,7 @@
 mod browser;
 mod issued;
 mod plugin;
+mod second_factor;
 mod users;
 
 use std::sync::Arc;
@@ -11,11 +12,14 @@ use std::time::Duration;
 
 pub use issued::Issued;
 pub use plugin::{Expiry, Refreshed};
+pub use second_factor::SignInStep;
 pub use users::{PluginSessions, create_user_in};
 
 use super::limits::AddressLimit;
 use super::model::AccountsConfig;
+use super::oauth::LinkedAccounts;
 use super::password::Hasher;
+use super::second_factor::SecondFactors;
 use super::seen::LastSeen;
 use super::store::{self, AuthSessionRow, BrowserSessionRow};
 use super::token::AccessTokens;
@@ -51,6 +55,8 @@ struct Inner {
     browsers_seen: LastSeen<BrowserSessionId>,
     plugins_seen: LastSeen<AuthSessionId>,
     has_owner: AtomicBool,
+    second_factors: SecondFactors,
+    linked_accounts: LinkedAccounts,
 }
 
 impl AccountsService {
@@ -63,9 +69,12 @@ impl AccountsService {
         tokens: AccessTokens,
         config: AccountsConfig,
     ) -> Self {
+        let second_factors = SecondFactors::new(store.clone(), clock.clone(), Arc::clone(&vault));
         Self(Arc::new(Inner {
+            linked_accounts: LinkedAccounts::new(store.clone()),
             store,
-            address_limit: AddressLimit::new(clock.clone()),
+            second_factors,
+            address_limit: AddressLimit::new(clock.clone()).granting(config.address_allowance),
             clock,
             vault,
             tokens,
@@ -83,6 +92,12 @@ impl AccountsService {
     #[must_use]
     pub fn config(&self) -> &AccountsConfig {
         &self.0.config
+    }
+
+    /// The accounts at sign-in providers that users linked.
+    #[must_use]
+    pub fn linked_accounts(&self) -> &LinkedAccounts {
+        &self.0.linked_accounts
     }
 
     /// Whether somebody owns this appliance. Once it is so it stays so, and costs nothing to ask.
@@ -139,6 +154,7 @@ impl AccountsService {
     pub async fn delete_ended(&self) -> Result<usize> {
         // Else a browser whose last sign of life is only in memory would look idle.
         self.write_last_seen().await?;
+        let waiting = self.0.second_factors.delete_old().await?;
         let (now, config) = (self.0.clock.now(), self.0.config);
         let idle_since = now - config.browser.idle.max(config.operator_browser.idle);
         let job = move |tx: &Tx<'_>| {
@@ -149,7 +165,7 @@ impl AccountsService {
             Ok::<_, Error>(browsers + plugins + pairs + throttles)
         };
         let deleted = self.0.store.write(job).await?;
-        Ok(deleted)
+        Ok(deleted + waiting)
     }
 }
 

@@ -19,5 +19,6 @@ pub(super) use browser::{
 pub(super) use throttle::{throttle_clear, throttle_count, throttles_delete_old};
 pub use user::owner_exists;
 pub(super) use user::{
-    user_by_email, user_by_id, user_credentials, user_insert, user_list, user_set_password,
+    user_by_email, user_by_id, user_credentials, user_has_password, user_insert, user_list,
+    user_set_password,
 };

@@ -11,12 +11,23 @@ pub(super) enum KeyKind {
     Address,
     /// `Address`, or the word `off`.
     AddressOrOff,
+    /// True or false.
+    Flag,
     /// A whole number within bounds.
     Number(i64, i64),
     /// Texts.
     List,
     /// A secret of at least 32 characters, never shown.
     Secret,
+    /// A secret that somebody else gave, of any length, never shown.
+    GivenSecret,
+}
+
+impl KeyKind {
+    /// Whether the value is never shown, and may be read from a file.
+    pub(super) fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::GivenSecret)
+    }
 }
 
 /// One key of `appliance.toml`.
@@ -51,6 +62,25 @@ pub(super) const KEYS: &[Key] = &[
     key("auth.refresh_token_days", KeyKind::Number(1, 3_650)),
     key("auth.plugin_login_minutes", KeyKind::Number(1, 60)),
     key("auth.plugin_login_poll_seconds", KeyKind::Number(1, 60)),
+    key("oauth.answer_seconds", KeyKind::Number(1, 10)),
+    key("oauth.twitch.client_id", KeyKind::Text),
+    key("oauth.twitch.client_secret", KeyKind::GivenSecret),
+    key("oauth.twitch.scopes", KeyKind::List),
+    key("oauth.twitch.authorize_url", KeyKind::Text),
+    key("oauth.twitch.token_url", KeyKind::Text),
+    key("oauth.twitch.user_info_url", KeyKind::Text),
+    key("oauth.google.client_id", KeyKind::Text),
+    key("oauth.google.client_secret", KeyKind::GivenSecret),
+    key("oauth.google.scopes", KeyKind::List),
+    key("oauth.google.authorize_url", KeyKind::Text),
+    key("oauth.google.token_url", KeyKind::Text),
+    key("oauth.google.user_info_url", KeyKind::Text),
+    key("oauth.discord.client_id", KeyKind::Text),
+    key("oauth.discord.client_secret", KeyKind::GivenSecret),
+    key("oauth.discord.scopes", KeyKind::List),
+    key("oauth.discord.authorize_url", KeyKind::Text),
+    key("oauth.discord.token_url", KeyKind::Text),
+    key("oauth.discord.user_info_url", KeyKind::Text),
     key(
         "relay.engine",
         KeyKind::Choice(&["auto", "docker", "embedded", "external"]),
@@ -141,6 +171,14 @@ pub(super) const KEYS: &[Key] = &[
     key("dns.cloudflare.token", KeyKind::Secret),
     key("dns.cloudflare.domain", KeyKind::Text),
     key("dns.cloudflare.api_base", KeyKind::Text),
+    key("limits.enabled", KeyKind::Flag),
+    key("limits.login_per_minute", KeyKind::Number(1, 1_000_000)),
+    key("limits.login_burst", KeyKind::Number(1, 1_000_000)),
+    key("limits.anonymous_per_minute", KeyKind::Number(1, 1_000_000)),
+    key("limits.start_per_minute", KeyKind::Number(1, 1_000_000)),
+    key("limits.stop_per_minute", KeyKind::Number(1, 1_000_000)),
+    key("limits.active_per_minute", KeyKind::Number(1, 1_000_000)),
+    key("limits.usage_per_minute", KeyKind::Number(1, 1_000_000)),
     key("telemetry.sample_days", KeyKind::Number(1, 3_650)),
     key("telemetry.health_event_days", KeyKind::Number(1, 3_650)),
     key(

@@ -7,6 +7,8 @@ mod docker;
 mod external;
 mod keys;
 mod layers;
+mod limits;
+mod oauth;
 mod plans;
 mod secrets;
 mod values;
@@ -21,10 +23,12 @@ pub use docker::{DockerKeys, EngineKind};
 pub use external::ExternalKeys;
 use layers::Layers;
 pub use layers::{ConfigError, DEFAULTS, Origin};
+pub use limits::LimitsConfig;
 pub use plans::PlansKeys;
 use secrecy::SecretString;
 pub use secrets::KeyFileError;
 
+use crate::accounts::oauth::OAuthConfig;
 use crate::http::TrustedProxies;
 use crate::http::outbound::Outbound;
 use crate::settings::validate_host;
@@ -159,6 +163,8 @@ pub struct Config {
     pub plugin_login_life: Duration,
     /// How often the plugin polls.
     pub plugin_login_poll: Duration,
+    /// Sign-in providers.
+    pub oauth: OAuthConfig,
     /// What carries the media.
     pub engine: EngineKind,
     /// The containers.
@@ -173,6 +179,8 @@ pub struct Config {
     pub carrier_database: Option<PathBuf>,
     /// The embedded relay.
     pub embedded: EmbeddedConfig,
+    /// How often callers may call.
+    pub limits: LimitsConfig,
     /// How long samples are kept.
     pub sample_retention: Duration,
     /// How long heartbeats are kept.
@@ -226,6 +234,7 @@ impl Config {
             refresh_token_life: seconds("auth.refresh_token_days", DAY)?,
             plugin_login_life: seconds("auth.plugin_login_minutes", MINUTE)?,
             plugin_login_poll: seconds("auth.plugin_login_poll_seconds", 1)?,
+            oauth: oauth::oauth(layers)?,
             engine: docker::engine_kind(layers)?,
             docker: docker::docker(layers)?,
             external: external::external(layers)?,
@@ -235,6 +244,7 @@ impl Config {
                 .optional_text("relay.carrier_database")?
                 .map(PathBuf::from),
             embedded: embedded(layers)?,
+            limits: limits::limits(layers)?,
             sample_retention: seconds("telemetry.sample_days", DAY)?,
             health_event_retention: seconds("telemetry.health_event_days", DAY)?,
             plans: plans::plans(layers)?,

@@ -12,7 +12,7 @@ use super::layers::{ConfigError, Given, Layers};
 const SECRET_CHARACTERS: usize = 32;
 
 fn bad(path: &str, given: &Given, remedy: impl Into<String>) -> ConfigError {
-    let is_secret = keys::find(path).is_some_and(|key| key.kind == KeyKind::Secret);
+    let is_secret = keys::find(path).is_some_and(|key| key.kind.is_secret());
     let shown = if is_secret {
         "***".to_owned()
     } else {
@@ -123,6 +123,12 @@ impl Layers {
         self.unsigned(path).map(Some)
     }
 
+    pub(super) fn flag(&self, path: &str) -> Result<bool, ConfigError> {
+        let given = self.required(path);
+        let flag = given.value.as_bool();
+        flag.ok_or_else(|| bad(path, given, "give true or false"))
+    }
+
     pub(super) fn list(&self, path: &str) -> Result<Vec<String>, ConfigError> {
         let given = self.required(path);
         let texts = given.value.as_array().map(|entries| {
@@ -134,6 +140,23 @@ impl Layers {
         texts
             .flatten()
             .ok_or_else(|| bad(path, given, "give a list of texts"))
+    }
+
+    /// A secret that somebody else gave: any text that is not empty.
+    pub(super) fn given_secret(&self, path: &str) -> Result<Option<SecretString>, ConfigError> {
+        let Some(given) = self.get(path) else {
+            return Ok(None);
+        };
+        match given.value.as_str() {
+            Some(text) if !text.trim().is_empty() => {
+                Ok(Some(SecretString::from(text.trim().to_owned())))
+            }
+            _ => Err(bad(
+                path,
+                given,
+                "give the secret as a text, or leave it out",
+            )),
+        }
     }
 
     pub(super) fn secret(&self, path: &str) -> Result<Option<SecretString>, ConfigError> {

@@ -200,7 +200,12 @@ impl RelayService {
     /// The caller holds the slot's lock for the node.
     pub(super) async fn drop_in_turn(&self, slot_id: SlotId, node: &Node) -> Result<()> {
         self.confirmed().remove(&(node.id(), slot_id));
-        match tokio::time::timeout(PATIENCE, node.engine.drop_stream(slot_id)).await {
+        let began = tokio::time::Instant::now();
+        let dropped = tokio::time::timeout(PATIENCE, node.engine.drop_stream(slot_id)).await;
+        let is_ok = matches!(dropped, Ok(Ok(())));
+        let metrics = &self.0.deps.metrics;
+        metrics.deprovisioned(node, is_ok, began.elapsed());
+        match dropped {
             Ok(answer) => answer.map_err(engine_error),
             Err(_) => Err(unavailable()),
         }

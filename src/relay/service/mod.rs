@@ -50,7 +50,9 @@ use self::names::Names;
 use self::self_hosted::Calls;
 use super::dns::DnsZone;
 use super::events::RelayEvent;
+use super::limits::RelayLimits;
 use super::meter::Meter;
+use super::metrics::ProvisionMetrics;
 use super::model::{Session, SessionSnapshot, SlotSession, Status, StopReason};
 use super::nodes::Nodes;
 use super::outage::Outages;
@@ -89,6 +91,8 @@ pub struct RelayConfig {
     pub failure_shown: Duration,
     /// Where calls to addresses that users set may go.
     pub outbound: Outbound,
+    /// How often each call may be made.
+    pub limits: RelayLimits,
 }
 
 impl Default for RelayConfig {
@@ -102,6 +106,7 @@ impl Default for RelayConfig {
             provisioning_budget: Duration::from_mins(1),
             failure_shown: Duration::from_mins(3),
             outbound: Outbound::default(),
+            limits: RelayLimits::default(),
         }
     }
 }
@@ -127,6 +132,8 @@ pub struct RelayDeps {
     pub zone: Option<Arc<dyn DnsZone>>,
     /// Times and limits.
     pub config: RelayConfig,
+    /// What is counted.
+    pub metrics: ProvisionMetrics,
 }
 
 /// Relay sessions. Cheap to clone.

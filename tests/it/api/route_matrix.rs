@@ -64,6 +64,9 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         [200, 200, 303, 303, 303, 303, 303, 200, 200],
     ),
     ("POST", "/login", everybody(401)),
+    // Nobody owes a code.
+    ("GET", "/login/code", everybody(303)),
+    ("POST", "/login/code", everybody(303)),
     ("POST", "/theme", everybody(303)),
     ("GET", "/login/plugin", page(200)),
     ("POST", "/login/plugin", browsers(200, 403, 200, 200, 200)),
@@ -110,6 +113,25 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         "/api/v1/relay/supervisor/restart",
         plugins(403, 403),
     ),
+    // Jobs.
+    (
+        "GET",
+        "/jobs",
+        [303, 303, 403, 403, 200, 200, 403, 303, 303],
+    ),
+    (
+        "POST",
+        "/jobs/{name}/run",
+        browsers(403, 403, 303, 303, 403),
+    ),
+    (
+        "POST",
+        "/jobs/{name}/switch",
+        browsers(403, 403, 303, 303, 403),
+    ),
+    ("GET", "/api/v1/jobs", plugins(403, 403)),
+    ("PUT", "/api/v1/jobs/{name}", plugins(403, 403)),
+    ("POST", "/api/v1/jobs/{name}/run", plugins(403, 403)),
     // Relay nodes; the named one is not there.
     (
         "GET",
@@ -188,10 +210,40 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         "/account/plugins/{id}/revoke",
         browsers(404, 404, 404, 404, 303),
     ),
+    ("GET", "/account/links", page(200)),
+    (
+        "POST",
+        "/account/links/{provider}/unlink",
+        browsers(404, 404, 404, 404, 404),
+    ),
+    ("GET", "/account/second-factor", page(200)),
+    (
+        "POST",
+        "/account/second-factor/begin",
+        browsers(303, 303, 303, 303, 303),
+    ),
+    (
+        "POST",
+        "/account/second-factor/confirm",
+        browsers(422, 422, 422, 422, 422),
+    ),
+    (
+        "POST",
+        "/account/second-factor/change",
+        browsers(422, 422, 422, 422, 422),
+    ),
+    (
+        "POST",
+        "/account/second-factor/policy",
+        browsers(403, 403, 403, 303, 403),
+    ),
     // The plugin.
     ("POST", "/api/v1/auth/plugin/login/start", everybody(201)),
     ("POST", "/api/v1/auth/plugin/login/poll", everybody(202)),
     ("POST", "/api/v1/auth/plugin/login/complete", everybody(401)),
+    // This server knows no provider.
+    ("GET", "/api/v1/auth/{provider}/authorize", everybody(404)),
+    ("GET", "/api/v1/auth/{provider}/callback", everybody(404)),
     ("GET", "/api/v1/auth/session", plugins(200, 200)),
     ("POST", "/api/v1/auth/refresh", everybody(401)),
     ("GET", "/api/v1/user/stream-slots", plugins(200, 200)),
@@ -346,7 +398,13 @@ fn complaints(
         demand(location.is_empty(), "leads elsewhere");
     }
     // A form that is shown again says what is wrong to a person.
-    let is_form = matches!(route, "/login" | "/account/password");
+    let is_form = matches!(
+        route,
+        "/login"
+            | "/account/password"
+            | "/account/second-factor/confirm"
+            | "/account/second-factor/change"
+    );
     if status >= 400 && !is_form {
         let code = match status {
             401 => "unauthorized",

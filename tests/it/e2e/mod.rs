@@ -8,6 +8,7 @@ mod byte_exact;
 mod carriers;
 mod cli;
 mod crash;
+mod damaged;
 mod external;
 mod fleet;
 mod full_disk;

@@ -139,7 +139,8 @@ impl FakeCloudflare {
 impl Drop for FakeCloudflare {
     fn drop(&mut self) {
         if let Some((stop, thread)) = self.running.take() {
-            drop(stop.send(()));
+            // Without a receiver it has ended already.
+            let _ = stop.send(());
             let outcome = thread.join();
             if !std::thread::panicking() {
                 outcome.expect("the fake does not panic");

@@ -5,6 +5,7 @@
 //! and ends when it is dropped.
 
 pub(crate) mod background;
+#[cfg(test)]
 pub(crate) mod engine_contract;
 pub(crate) mod fake_cloudflare;
 pub(crate) mod fake_sls;

@@ -69,7 +69,8 @@ impl TlsFront {
 impl Drop for TlsFront {
     fn drop(&mut self) {
         if let Some((stop, thread)) = self.running.take() {
-            drop(stop.send(()));
+            // Without a receiver it has ended already.
+            let _ = stop.send(());
             let outcome = thread.join();
             if !std::thread::panicking() {
                 outcome.expect("the front does not panic");

@@ -240,6 +240,7 @@ async fn service(
     let plans = PlansService::new(store.clone(), clock.clone(), rules);
     let slots = SlotsService::new(store.clone(), clock.clone(), Arc::clone(&vault));
     let relay = RelayService::new(RelayDeps {
+        metrics: crate::relay::ProvisionMetrics::default(),
         store: store.clone(),
         plans: plans.clone(),
         slots: slots.clone(),
