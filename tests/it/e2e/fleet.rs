@@ -139,16 +139,17 @@ fn a_node_behind_tls_is_called_when_its_certificate_is_trusted_and_else_says_why
 fn an_operator_runs_the_pool_by_forms_and_nothing_that_was_typed_is_lost() {
     let mut house = House::of(Server::start());
     let fake = FakeSls::start();
-    let url = fake.url();
+    let address = fake.url();
+    let url = address.as_str();
     let typed = [
         ("name", "Kansas"),
         ("region", "us central!"),
-        ("url", &url),
+        ("url", url),
         ("key", KEY),
     ];
     let refused = house.browser.post("/nodes", &typed).expect(422).text();
     assert!(
-        refused.contains("Kansas") && refused.contains(&url) && refused.contains("us central!")
+        refused.contains("Kansas") && refused.contains(url) && refused.contains("us central!")
     );
     assert!(
         !refused.contains(KEY) && refused.contains("region-error"),
@@ -165,7 +166,7 @@ fn an_operator_runs_the_pool_by_forms_and_nothing_that_was_typed_is_lost() {
     let good = [
         ("name", "Kansas"),
         ("region", "us"),
-        ("url", &url),
+        ("url", url),
         ("key", KEY),
         ("capacity", "3"),
     ];
