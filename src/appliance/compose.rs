@@ -10,14 +10,16 @@ use super::figures::Figures;
 use super::jobs::{self, JobInputs};
 use super::listen::{address_sources, local_url};
 use super::open::Opened;
+use super::people;
 use super::relay::LocalRelay;
 use super::state::{App, Services};
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::service::SignUps;
 use crate::http::{Around, StopSignal};
 use crate::jobs::{Jobs, Tasks};
-use crate::kernel::Error;
 use crate::kernel::ids::NodeId;
+use crate::kernel::{self, Error};
 use crate::live::{Carriers, LiveService};
 use crate::plugin::snapshot::Snapshots;
 use crate::plugin::{PluginConfig, PluginService};
@@ -25,7 +27,7 @@ use crate::relay::engine::Engine;
 use crate::relay::nodes::ExternalApi;
 use crate::relay::sls::{SlsConfig, SlsEngine};
 use crate::relay::{LocalNode, Nodes, RelayConfig, RelayDeps, RelayService, nodes};
-use crate::settings::Settings;
+use crate::settings::{AddressSources, Settings};
 use crate::system::health::{HealthService, MetricsAccess};
 use crate::system::setup::{SetupDeps, SetupService};
 
@@ -92,7 +94,7 @@ pub(super) async fn compose(
 ) -> anyhow::Result<Composed> {
     let engine = local.engine();
     let sources = address_sources(config, addresses);
-    let settings = Settings::load(opened.store.clone(), opened.clock.clone(), sources).await?;
+    let settings = settings(config, opened, sources).await?;
     let figures = Figures::default();
     let nodes = nodes(opened, &engine).await?;
     let relay = relay(config, opened, &settings, &nodes);
@@ -106,8 +108,11 @@ pub(super) async fn compose(
     )
     .with_latency_bounds(local.latency());
     let plugin = plugin(config, opened, &settings);
+    let outbox = people::outbox(config, &opened.accounts, &settings)?;
+    let sign_ups = SignUps::new(opened.accounts.clone(), settings.clone());
     let inputs = JobInputs {
         accounts: opened.accounts.clone(),
+        outbox: outbox.clone(),
         plugin: plugin.clone(),
         relay: relay.clone(),
         live: live.clone(),
@@ -123,6 +128,8 @@ pub(super) async fn compose(
     let control = Control {
         accounts: opened.accounts.clone(),
         setup: setup.clone(),
+        settings: settings.clone(),
+        sign_ups: sign_ups.clone(),
         relay: Some(relay.clone()),
     };
     let app = App(Arc::new(Services {
@@ -130,12 +137,14 @@ pub(super) async fn compose(
         health: health(config, opened, &relay, &engine, &figures),
         jobs,
         live,
+        outbox,
         plans: opened.plans.clone(),
         plugin,
         snapshots: Snapshots::new(opened.accounts.clone(), opened.slots.clone(), relay.clone()),
         relay,
         settings,
         setup,
+        sign_ups,
         slots: opened.slots.clone(),
         supervision: local.supervision(),
     }));
@@ -149,6 +158,19 @@ pub(super) async fn compose(
     })
 }
 
+/// The settings, with what the configuration says of them.
+///
+/// # Errors
+/// The store's.
+pub(super) async fn settings(
+    config: &Config,
+    opened: &Opened,
+    sources: AddressSources,
+) -> kernel::Result<Settings> {
+    let (store, clock) = (opened.store.clone(), opened.clock.clone());
+    Settings::load_with(store, clock, sources, config.words.clone()).await
+}
+
 /// The own relay and the external nodes.
 async fn nodes(opened: &Opened, engine: &Arc<dyn Engine>) -> anyhow::Result<Nodes> {
     let local = LocalNode::new(Arc::clone(engine));
@@ -157,7 +179,7 @@ async fn nodes(opened: &Opened, engine: &Arc<dyn Engine>) -> anyhow::Result<Node
 }
 
 /// The engine of a node that is not ours.
-fn external_engine(api: &ExternalApi, own: NodeId) -> crate::kernel::Result<Arc<dyn Engine>> {
+fn external_engine(api: &ExternalApi, own: NodeId) -> kernel::Result<Arc<dyn Engine>> {
     // Letters and digits alone tell our entries from those of others.
     let owner: String = own
         .to_string()

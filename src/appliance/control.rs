@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 use super::config::Config;
 use super::open::{self, Opened};
 use super::{compose, fleet, listen};
-use crate::accounts::service::PluginSessions;
+use crate::accounts::joining::{MadeInvite, NewInvite};
+use crate::accounts::service::{PluginSessions, SignUps};
 use crate::accounts::{AccountsService, DisplayName, Email, NewUser, Password};
 use crate::db::{FolderLock, LockError};
 use crate::http::{ApiError, Json};
@@ -87,6 +88,20 @@ pub enum ControlRequest {
         /// The new password.
         password: PasswordChoice,
     },
+    /// A link to a new password for a user.
+    ResetLink {
+        /// Their e-mail.
+        email: String,
+    },
+    /// An invitation.
+    Invite {
+        /// Whom it is for; whoever holds the link when there is none.
+        email: Option<String>,
+        /// What they may do.
+        role: Role,
+        /// How many days it lasts.
+        days: u32,
+    },
     /// All relay nodes.
     ListNodes,
     /// A new relay node.
@@ -119,6 +134,8 @@ pub enum ControlRequest {
 pub(super) struct Control {
     pub(super) accounts: AccountsService,
     pub(super) setup: SetupService,
+    pub(super) settings: Settings,
+    pub(super) sign_ups: SignUps,
     /// Where the slots of a new user are made known at once; absent while no server runs.
     pub(super) relay: Option<RelayService>,
 }
@@ -174,6 +191,23 @@ pub(super) async fn execute(control: &Control, request: ControlRequest) -> Resul
                 .reset_password(email, &password, PluginSessions::Revoke);
             Ok(answer(reset.await?.id, shown.as_ref()))
         }
+        ControlRequest::ResetLink { email } => {
+            let user = control
+                .accounts
+                .user_by_email(Email::parse(&email)?)
+                .await?;
+            let (id, settings) = (user.id, &control.settings);
+            let link = control.accounts.make_reset_link(None, id, settings).await?;
+            Ok(json!({ "user_id": id, "link": link.expose_secret() }))
+        }
+        ControlRequest::Invite { email, role, days } => {
+            let email = email.as_deref().map(Email::parse).transpose()?;
+            let new = NewInvite::new(email, role, days)?;
+            Ok(match control.sign_ups.invite(None, new).await? {
+                MadeInvite::Link(link) => json!({ "link": link.expose_secret() }),
+                MadeInvite::Mailed(email) => json!({ "mailed_to": email }),
+            })
+        }
         request @ (ControlRequest::ListNodes
         | ControlRequest::AddNode(_)
         | ControlRequest::SetNodeStatus { .. }
@@ -197,7 +231,9 @@ async fn execute_on_nodes(relay: &RelayService, request: ControlRequest) -> Resu
         }
         ControlRequest::SetupToken
         | ControlRequest::CreateUser { .. }
-        | ControlRequest::ResetPassword { .. } => Err(Error::internal("no request about nodes")),
+        | ControlRequest::ResetPassword { .. }
+        | ControlRequest::ResetLink { .. }
+        | ControlRequest::Invite { .. } => Err(Error::internal("no request about nodes")),
     }
 }
 
@@ -250,7 +286,7 @@ async fn offline(
     let opened = open::open(&config, lock)?;
     let addresses = listen::offline_addresses(&config);
     let sources = listen::address_sources(&config, &addresses);
-    let settings = Settings::load(opened.store.clone(), opened.clock.clone(), sources).await?;
+    let settings = compose::settings(&config, &opened, sources).await?;
     let setup = compose::setup(&config, &opened, &settings, &addresses);
     let Opened {
         store,
@@ -262,13 +298,15 @@ async fn offline(
         ..
     } = opened;
     let control = Control {
+        sign_ups: SignUps::new(accounts.clone(), settings.clone()),
         accounts,
         setup,
+        settings,
         relay: None,
     };
     let outcome = execute(&control, request).await;
     // A store closes when the last service that holds it is gone.
-    drop((control, settings, plans, slots));
+    drop((control, plans, slots));
     store.close();
     telemetry.close();
     drop(lock);

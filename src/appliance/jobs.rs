@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::config::Config;
 use crate::accounts::AccountsService;
 use crate::accounts::jobs as accounts;
+use crate::accounts::service::Outbox;
 use crate::db::Store;
 use crate::jobs::{Job, job};
 use crate::live::{LiveService, Looked};
@@ -23,6 +24,7 @@ const HOUR: Duration = Duration::from_hours(1);
 #[derive(Debug, Clone)]
 pub(super) struct JobInputs {
     pub(super) accounts: AccountsService,
+    pub(super) outbox: Outbox,
     pub(super) plugin: PluginService,
     pub(super) relay: RelayService,
     pub(super) live: LiveService,
@@ -55,6 +57,7 @@ pub(super) fn table(config: &Config, inputs: &JobInputs) -> Vec<Job> {
 fn of_accounts(inputs: &JobInputs) -> Vec<Job> {
     let JobInputs {
         accounts,
+        outbox,
         plugin,
         slots,
         ..
@@ -72,6 +75,12 @@ fn of_accounts(inputs: &JobInputs) -> Vec<Job> {
             HOUR,
             limit,
             on!(accounts, accounts::delete_ended_sessions),
+        ),
+        job(
+            "mail_delivery",
+            5 * SECOND,
+            limit,
+            on!(outbox, accounts::deliver_mails),
         ),
         job(
             "login_attempt_cleanup",

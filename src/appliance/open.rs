@@ -71,6 +71,7 @@ pub(super) fn open(config: &Config, lock: FolderLock) -> anyhow::Result<Opened> 
     let accounts_config = AccountsConfig {
         access_token_life: config.access_token_life,
         refresh_life: config.refresh_token_life,
+        has_mail: config.mail.is_some(),
         ..AccountsConfig::default()
     };
     let accounts = AccountsService::new(

@@ -122,6 +122,22 @@ fn pages() -> Router<App> {
         )
         .route("/logout", post(accounts::log_out))
         .route(
+            "/sign-up",
+            get(accounts::show_sign_up).post(accounts::submit_sign_up),
+        )
+        .route(
+            "/forgot",
+            get(accounts::show_forgot).post(accounts::submit_forgot),
+        )
+        .route(
+            "/reset",
+            get(accounts::show_reset).post(accounts::submit_reset),
+        )
+        .route(
+            "/verify",
+            get(accounts::show_verify).post(accounts::submit_verify),
+        )
+        .route(
             "/login/plugin",
             get(plugin::show_approval).post(plugin::decide),
         )
@@ -140,7 +156,35 @@ fn pages() -> Router<App> {
         .route("/relay/apply", post(containers::apply_changes))
         // People.
         .route("/users", get(accounts::show_users).post(accounts::add_user))
+        .route("/users/{user_id}", get(accounts::show_user))
+        .route(
+            "/users/{user_id}/reset-link",
+            post(accounts::make_reset_link),
+        )
+        .route(
+            "/invites",
+            get(accounts::show_invites).post(accounts::create_invite),
+        )
+        .route("/invites/sign-up", post(accounts::change_mode))
+        .route("/invites/{invite_id}/revoke", post(accounts::revoke_invite))
         .route("/account", get(accounts::show_account))
+        .route(
+            "/account/address",
+            get(accounts::show_address).post(accounts::change_address),
+        )
+        .route(
+            "/account/address/confirm",
+            post(accounts::ask_for_confirmation),
+        )
+        .route(
+            "/account/keys",
+            get(accounts::show_keys).post(accounts::make_key),
+        )
+        .route("/account/keys/{key_id}/revoke", post(accounts::revoke_key))
+        .route(
+            "/account/sign-out-everywhere",
+            post(accounts::sign_out_everywhere),
+        )
         .route("/account/password", post(accounts::change_password))
         .route(
             "/account/sessions/{id}/revoke",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 
 use crate::accounts::AccountsService;
+use crate::accounts::service::{Outbox, SignUps};
 use crate::jobs::Jobs;
 use crate::live::LiveService;
 use crate::plans::service::PlansService;
@@ -24,11 +25,13 @@ pub(super) struct Services {
     pub(super) health: HealthService,
     pub(super) jobs: Jobs,
     pub(super) live: LiveService,
+    pub(super) outbox: Outbox,
     pub(super) plans: PlansService,
     pub(super) plugin: PluginService,
     pub(super) relay: RelayService,
     pub(super) settings: Settings,
     pub(super) setup: SetupService,
+    pub(super) sign_ups: SignUps,
     pub(super) slots: SlotsService,
     pub(super) snapshots: Snapshots,
     pub(super) supervision: Supervision,
@@ -54,11 +57,13 @@ offer! {
     health: HealthService,
     jobs: Jobs,
     live: LiveService,
+    outbox: Outbox,
     plans: PlansService,
     plugin: PluginService,
     relay: RelayService,
     settings: Settings,
     setup: SetupService,
+    sign_ups: SignUps,
     slots: SlotsService,
     snapshots: Snapshots,
     supervision: Supervision,

@@ -123,6 +123,20 @@ impl Field {
         self
     }
 
+    /// That may stay empty.
+    #[must_use]
+    pub const fn optional(mut self) -> Self {
+        self.is_required = false;
+        self
+    }
+
+    /// With another `type` of input, such as `number` or `date`.
+    #[must_use]
+    pub const fn with_type(mut self, input_type: &'static str) -> Self {
+        self.input_type = input_type;
+        self
+    }
+
     /// Shown only, because it is decided elsewhere.
     #[must_use]
     pub const fn read_only(mut self) -> Self {

@@ -185,7 +185,7 @@ impl Shell {
         if matches!(user.role, Role::Owner | Role::Operator) {
             nav.push(nav_item("Relay", "/relay", "link", path));
         }
-        if user.role == Role::Owner {
+        if matches!(user.role, Role::Owner | Role::Operator) {
             nav.push(nav_item("Users", "/users", "users", path));
         }
         nav.push(nav_item("Account", "/account", "account", path));
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_owner_finds_the_users_page_in_the_navigation() {
+    fn only_operators_find_the_users_page_in_the_navigation() {
         for role in Role::ALL {
             let user = SignedIn {
                 display_name: "Ada".to_owned(),
@@ -309,7 +309,8 @@ mod tests {
             };
             let shell = Shell::signed_in("Live", "/live", Theme::Auto, user);
             let has_users = shell.nav.iter().any(|item| item.href == "/users");
-            assert_eq!(has_users, role == Role::Owner, "{role}");
+            let is_operator = matches!(role, Role::Owner | Role::Operator);
+            assert_eq!(has_users, is_operator, "{role}");
             assert!(shell.nav[0].is_current);
         }
     }

@@ -129,6 +129,18 @@ id!(
     /// One event that was observed and stored.
     EventId, "evt_"
 );
+id!(
+    /// The right to join once.
+    InviteId, "inv_"
+);
+id!(
+    /// One mail to be sent.
+    MailId, "mai_"
+);
+id!(
+    /// A key of a user's own program.
+    ApiKeyId, "key_"
+);
 
 #[cfg(test)]
 mod tests {

@@ -10,12 +10,13 @@ use crate::accounts::extract::{
 };
 use crate::accounts::frame::Frame;
 use crate::accounts::model::NewBrowserSession;
-use crate::accounts::service::AccountsService;
-use crate::accounts::views::SignInPage;
+use crate::accounts::service::{AccountsService, SignUps};
+use crate::accounts::views::{SignInPage, VisitorWays};
 use crate::http::page::{Theme, local_path, render};
 use crate::http::{ApiError, Form, Peer, Query, status_of};
 use crate::kernel::secret::{ExposeSecret, SecretString};
 use crate::kernel::{Error, Kind};
+use crate::settings::SignUpMode;
 
 const SIGN_IN: &str = "Sign in";
 
@@ -31,6 +32,8 @@ pub struct NextQuery {
 /// # Errors
 /// The store's.
 pub async fn show_login(
+    State(accounts): State<AccountsService>,
+    State(sign_ups): State<SignUps>,
     frame: Frame,
     OptionalBrowserActor(actor): OptionalBrowserActor,
     Query(query): Query<NextQuery>,
@@ -40,7 +43,15 @@ pub async fn show_login(
         return Ok(Redirect::to(next).into_response());
     }
     let page = SignInPage::new(frame.visitor(SIGN_IN), "", None, next);
+    let page = page.with_ways(ways(&accounts, &sign_ups));
     Ok(render(StatusCode::OK, &page))
+}
+
+fn ways(accounts: &AccountsService, sign_ups: &SignUps) -> VisitorWays {
+    VisitorWays {
+        can_reset: accounts.has_mail(),
+        can_join: sign_ups.mode() == SignUpMode::Open,
+    }
 }
 
 /// The sign-in form.
@@ -64,6 +75,7 @@ impl std::fmt::Debug for LoginForm {
 /// What is neither a wrong password nor a limit.
 pub async fn submit_login(
     State(accounts): State<AccountsService>,
+    State(sign_ups): State<SignUps>,
     frame: Frame,
     peer: Peer,
     headers: HeaderMap,
@@ -80,6 +92,7 @@ pub async fn submit_login(
         Err(error) if matches!(error.kind(), Kind::Unauthenticated | Kind::LimitReached) => {
             let problem = Some(error.message().to_owned());
             let page = SignInPage::new(frame.visitor(SIGN_IN), &form.email, problem, next);
+            let page = page.with_ways(ways(&accounts, &sign_ups));
             Ok(refused(&error, &page))
         }
         Err(error) => Err(error.into()),
@@ -96,7 +109,7 @@ fn refused(error: &Error, page: &SignInPage) -> Response {
 }
 
 /// The answer that puts the cookie and goes on to `next`.
-fn enter(
+pub(super) fn enter(
     accounts: &AccountsService,
     session: &NewBrowserSession,
     peer: &Peer,

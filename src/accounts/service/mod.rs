@@ -1,8 +1,13 @@
 //! Use cases of accounts.
 
+mod api_keys;
 mod browser;
 mod issued;
+mod joining;
+mod leaving;
+mod outbox;
 mod plugin;
+mod recovery;
 mod users;
 
 use std::sync::Arc;
@@ -10,17 +15,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub use issued::Issued;
+pub use joining::{Entry, Joined, Offer, SignUps};
+pub use outbox::{Delivered, MailHealth, Outbox};
 pub use plugin::{Expiry, Refreshed};
-pub use users::{PluginSessions, create_user_in};
+pub use recovery::AddressChange;
+pub use users::{PluginSessions, USERS_A_PAGE, create_user_in};
 
 use super::limits::AddressLimit;
 use super::model::AccountsConfig;
 use super::password::Hasher;
 use super::seen::LastSeen;
-use super::store::{self, AuthSessionRow, BrowserSessionRow};
+use super::store::{self, ApiKeyRow, AuthSessionRow, BrowserSessionRow};
 use super::token::AccessTokens;
+use crate::audit::{self, AuditEvent};
 use crate::db::{Cache, Store, Tx};
-use crate::kernel::ids::{AuthSessionId, BrowserSessionId};
+use crate::kernel::ids::{ApiKeyId, AuthSessionId, BrowserSessionId, UserId};
 use crate::kernel::seal::Vault;
 use crate::kernel::secret::TokenDigest;
 use crate::kernel::{Clock, Error, Result, UnixMillis};
@@ -32,6 +41,8 @@ const CACHED_SESSIONS: usize = 4096;
 const KEEP_ENDED: Duration = Duration::from_hours(7 * 24);
 /// How long failed sign-ins are remembered.
 const KEEP_FAILURES: Duration = Duration::from_hours(24);
+/// How long invitations that are over stay in the list, and mails in the outbox.
+const KEEP_LETTERS: Duration = Duration::from_hours(30 * 24);
 
 /// Users, sessions and tokens. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -50,6 +61,8 @@ struct Inner {
     plugins: Cache<AuthSessionId, AuthSessionRow>,
     browsers_seen: LastSeen<BrowserSessionId>,
     plugins_seen: LastSeen<AuthSessionId>,
+    keys: Cache<TokenDigest, ApiKeyRow>,
+    keys_seen: LastSeen<ApiKeyId>,
     has_owner: AtomicBool,
 }
 
@@ -75,6 +88,8 @@ impl AccountsService {
             plugins: Cache::with_capacity(CACHED_SESSIONS),
             browsers_seen: LastSeen::default(),
             plugins_seen: LastSeen::default(),
+            keys: Cache::with_capacity(CACHED_SESSIONS),
+            keys_seen: LastSeen::default(),
             has_owner: AtomicBool::new(false),
         }))
     }
@@ -114,25 +129,27 @@ impl AccountsService {
         let now = self.0.clock.now();
         let browsers = self.0.browsers_seen.take_changes(now);
         let plugins = self.0.plugins_seen.take_changes(now);
-        let count = browsers.len() + plugins.len();
+        let keys = self.0.keys_seen.take_changes(now);
+        let count = browsers.len() + plugins.len() + keys.len();
         if count == 0 {
             return Ok(0);
         }
-        let rows = (browsers.clone(), plugins.clone());
+        let rows = (browsers.clone(), plugins.clone(), keys.clone());
         let written = self
             .0
             .store
-            .write(move |tx| write_seen(tx, &rows.0, &rows.1));
+            .write(move |tx| write_seen(tx, &rows.0, &rows.1, &rows.2));
         if let Err(error) = written.await {
             self.0.browsers_seen.put_back(&browsers);
             self.0.plugins_seen.put_back(&plugins);
+            self.0.keys_seen.put_back(&keys);
             return Err(error);
         }
         Ok(count)
     }
 
-    /// Deletes what is over: sessions, sealed token pairs that were used, old failed sign-ins. Returns how
-    /// many rows.
+    /// Deletes what is over: sessions, sealed token pairs that were used, old failed sign-ins, invitations, links
+    /// and mails. Returns how many rows.
     ///
     /// # Errors
     /// The store's.
@@ -146,7 +163,11 @@ impl AccountsService {
             let plugins = store::auth_sessions_delete_old(tx, now - KEEP_ENDED)?;
             let pairs = store::successors_wipe(tx, now - config.retry_window)?;
             let throttles = store::throttles_delete_old(tx, now - KEEP_FAILURES)?;
-            Ok::<_, Error>(browsers + plugins + pairs + throttles)
+            let invites = store::invites_delete_old(tx, now - KEEP_LETTERS)?;
+            let links = store::email_tokens_delete_old(tx, now)?;
+            let mails = store::mails_delete_old(tx, now - KEEP_LETTERS)?;
+            let letters = invites + links + mails;
+            Ok::<_, Error>(browsers + plugins + pairs + throttles + letters)
         };
         let deleted = self.0.store.write(job).await?;
         Ok(deleted)
@@ -157,6 +178,7 @@ fn write_seen(
     tx: &Tx<'_>,
     browsers: &[(BrowserSessionId, UnixMillis)],
     plugins: &[(AuthSessionId, UnixMillis)],
+    keys: &[(ApiKeyId, UnixMillis)],
 ) -> Result<()> {
     for (id, at) in browsers {
         store::browser_session_seen(tx, *id, *at)?;
@@ -164,7 +186,28 @@ fn write_seen(
     for (id, at) in plugins {
         store::auth_session_seen(tx, *id, *at)?;
     }
+    for (id, at) in keys {
+        store::api_key_used(tx, *id, *at)?;
+    }
     Ok(())
+}
+
+/// Notes in the audit log, in the transaction that did it, what was done.
+fn note(
+    tx: &Tx<'_>,
+    actor: Option<UserId>,
+    action: &str,
+    subject: &str,
+    detail: &str,
+    now: UnixMillis,
+) -> Result<()> {
+    let event = AuditEvent {
+        actor,
+        action,
+        subject,
+        detail,
+    };
+    Ok(audit::append(tx, &event, now)?)
 }
 
 #[cfg(test)]

@@ -17,6 +17,15 @@ pub(super) enum KeyKind {
     List,
     /// A secret of at least 32 characters, never shown.
     Secret,
+    /// A secret that somebody else gave, of any length, never shown.
+    GivenSecret,
+}
+
+impl KeyKind {
+    /// Whether the value is never shown, and may be read from a file.
+    pub(super) fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::GivenSecret)
+    }
 }
 
 /// One key of `appliance.toml`.
@@ -50,6 +59,17 @@ pub(super) const KEYS: &[Key] = &[
     key("auth.refresh_token_days", KeyKind::Number(1, 3_650)),
     key("auth.plugin_login_minutes", KeyKind::Number(1, 60)),
     key("auth.plugin_login_poll_seconds", KeyKind::Number(1, 60)),
+    key("auth.sign_up", KeyKind::Choice(&["off", "invite", "open"])),
+    key("mail.host", KeyKind::Text),
+    key("mail.port", KeyKind::Number(1, 65_535)),
+    key(
+        "mail.security",
+        KeyKind::Choice(&["starttls", "tls", "none"]),
+    ),
+    key("mail.user", KeyKind::Text),
+    key("mail.password", KeyKind::GivenSecret),
+    key("mail.from", KeyKind::Text),
+    key("audit.retention_days", KeyKind::Number(90, 36_500)),
     key(
         "relay.engine",
         KeyKind::Choice(&["auto", "docker", "embedded", "external"]),

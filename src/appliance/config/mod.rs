@@ -6,6 +6,7 @@ mod docker;
 mod external;
 mod keys;
 mod layers;
+mod people;
 mod secrets;
 mod values;
 
@@ -18,11 +19,12 @@ pub use docker::{DockerKeys, EngineKind};
 pub use external::ExternalKeys;
 use layers::Layers;
 pub use layers::{ConfigError, DEFAULTS, Origin};
+pub use people::{MailConfig, MailSecurity};
 use secrecy::SecretString;
 pub use secrets::KeyFileError;
 
 use crate::http::TrustedProxies;
-use crate::settings::validate_host;
+use crate::settings::{Words, validate_host};
 
 /// Variables that are flags of commands and no keys.
 const COMMAND_VARIABLES: [&str; 2] = ["GLB_DATA_DIR", "GLB_CONFIG"];
@@ -150,6 +152,12 @@ pub struct Config {
     pub plugin_login_life: Duration,
     /// How often the plugin polls.
     pub plugin_login_poll: Duration,
+    /// Settings that the configuration says, by their key.
+    pub words: Words,
+    /// The server that takes mails.
+    pub mail: Option<MailConfig>,
+    /// How long the audit log is kept.
+    pub audit_retention: Duration,
     /// What carries the media.
     pub engine: EngineKind,
     /// The containers.
@@ -211,6 +219,9 @@ impl Config {
             refresh_token_life: seconds("auth.refresh_token_days", DAY)?,
             plugin_login_life: seconds("auth.plugin_login_minutes", MINUTE)?,
             plugin_login_poll: seconds("auth.plugin_login_poll_seconds", 1)?,
+            words: people::words(layers)?,
+            mail: people::mail(layers)?,
+            audit_retention: seconds("audit.retention_days", DAY)?,
             engine: docker::engine_kind(layers)?,
             docker: docker::docker(layers)?,
             external: external::external(layers)?,

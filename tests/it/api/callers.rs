@@ -72,6 +72,8 @@ pub(super) struct House {
     pub(super) plugin_session_id: String,
     /// A sign-in that nobody decides; one address begins 20 of them in a row at most.
     pub(super) undecided: Attempt,
+    /// The holder.
+    pub(super) holder_id: String,
     /// A file's name below `/static/`.
     pub(super) static_file: String,
     cookies: Vec<(Caller, String)>,
@@ -118,6 +120,7 @@ impl House {
             slot_id: between(&live_page, "data-slot=\"", "\""),
             browser_session_id: between(other_browser, "\"/account/sessions/", "/"),
             plugin_session_id: between(&account_page, "\"/account/plugins/", "/"),
+            holder_id: account.user_id,
             static_file: between(&live_page, "\"/static/", "\""),
             cookies,
             _server: server,

@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 use super::callers::{CONNECTION, Caller, House};
 use crate::harness::client::{Attempt, Plugin};
 
+/// What nobody made: the matrix asks who gets as far as being told so.
+const NO_INVITE: &str = "inv_0123456789abcdef0123456789abcdef";
+const NO_KEY: &str = "key_0123456789abcdef0123456789abcdef";
+
 /// The query or the body of a request.
 #[derive(Debug)]
 enum Content {
@@ -61,6 +65,9 @@ fn path(house: &House, route: &str) -> String {
         .replace("{number}", "1")
         .replace("{key}", &house.session.play_key)
         .replace("{file}", &house.static_file)
+        .replace("{user_id}", &house.holder_id)
+        .replace("{invite_id}", NO_INVITE)
+        .replace("{key_id}", NO_KEY)
         .replace("{id}", id);
     assert!(!filled.contains('{'), "a value for each part of {route}");
     filled
@@ -92,6 +99,16 @@ fn content(house: &House, caller: Caller, method: &str, route: &str) -> Content 
         ("POST", "/theme") => form(&[("theme", "dark")]),
         ("POST", "/relay/restart") => form(&[("part", "sls")]),
         ("POST", "/users") => form(&[("email", &nobody), ("role", "streamer")]),
+        ("POST", "/sign-up") => form(&[("email", &nobody), ("password", "a long password")]),
+        ("POST", "/forgot") => form(&[("email", &nobody)]),
+        ("POST", "/reset") => form(&[("token", "none"), ("new_password", "a long password")]),
+        ("POST", "/verify") => form(&[("token", "none")]),
+        ("POST", "/invites") => form(&[("email", &nobody), ("role", "streamer")]),
+        ("POST", "/invites/sign-up") => form(&[("mode", "off")]),
+        ("POST", "/account/address") => {
+            form(&[("email", &nobody), ("current_password", "a wrong password")])
+        }
+        ("POST", "/account/keys") => form(&[("name", "Deck"), ("relay:read", "yes")]),
         ("POST", "/account/password") => form(&[
             ("current_password", "a wrong password"),
             ("new_password", "another long password"),

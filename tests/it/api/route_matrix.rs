@@ -61,6 +61,15 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         [200, 200, 303, 303, 303, 303, 303, 200, 200],
     ),
     ("POST", "/login", everybody(401)),
+    // Nobody may sign up here, and it sends no mails.
+    ("GET", "/sign-up", everybody(403)),
+    ("POST", "/sign-up", everybody(403)),
+    ("GET", "/forgot", everybody(200)),
+    ("POST", "/forgot", everybody(503)),
+    ("GET", "/reset", everybody(410)),
+    ("POST", "/reset", everybody(410)),
+    ("GET", "/verify", everybody(410)),
+    ("POST", "/verify", everybody(410)),
     ("POST", "/theme", everybody(303)),
     ("GET", "/login/plugin", page(200)),
     ("POST", "/login/plugin", browsers(200, 403, 200, 200, 200)),
@@ -111,10 +120,55 @@ const TABLE: &[(&str, &str, Statuses)] = &[
     (
         "GET",
         "/users",
-        [303, 303, 403, 403, 403, 200, 403, 303, 303],
+        [303, 303, 403, 403, 200, 200, 403, 303, 303],
     ),
-    ("POST", "/users", browsers(403, 403, 403, 200, 403)),
+    ("POST", "/users", browsers(403, 403, 200, 200, 403)),
+    (
+        "GET",
+        "/users/{user_id}",
+        [303, 303, 403, 403, 200, 200, 403, 303, 303],
+    ),
+    (
+        "POST",
+        "/users/{user_id}/reset-link",
+        browsers(403, 403, 200, 200, 403),
+    ),
+    (
+        "GET",
+        "/invites",
+        [303, 303, 403, 403, 200, 200, 403, 303, 303],
+    ),
+    // While nobody may sign up, an invitation is for nothing.
+    ("POST", "/invites", browsers(403, 403, 422, 422, 403)),
+    (
+        "POST",
+        "/invites/sign-up",
+        browsers(403, 403, 303, 303, 403),
+    ),
+    (
+        "POST",
+        "/invites/{invite_id}/revoke",
+        browsers(403, 403, 404, 404, 403),
+    ),
     ("GET", "/account", page(200)),
+    ("GET", "/account/address", page(200)),
+    (
+        "POST",
+        "/account/address",
+        browsers(422, 422, 422, 422, 422),
+    ),
+    (
+        "POST",
+        "/account/address/confirm",
+        browsers(303, 303, 303, 303, 303),
+    ),
+    ("GET", "/account/keys", page(200)),
+    ("POST", "/account/keys", browsers(200, 200, 200, 200, 200)),
+    (
+        "POST",
+        "/account/keys/{key_id}/revoke",
+        browsers(404, 404, 404, 404, 404),
+    ),
     (
         "POST",
         "/account/password",
@@ -167,6 +221,12 @@ const TABLE: &[(&str, &str, Statuses)] = &[
     ("POST", "/api/v1/relay/stop", plugins(404, 200)),
     ("POST", "/api/v1/user/regenerate-token", plugins(200, 200)),
     ("POST", "/api/v1/auth/logout", plugins(204, 204)),
+    (
+        "POST",
+        "/account/sign-out-everywhere",
+        browsers(303, 303, 303, 303, 303),
+    ),
+    // By then no browser is signed in any more.
     ("POST", "/logout", everybody(303)),
 ];
 
@@ -260,7 +320,17 @@ fn complaints(
         demand(location.is_empty(), "leads elsewhere");
     }
     // A form that is shown again says what is wrong to a person.
-    let is_form = matches!(route, "/login" | "/account/password");
+    let is_form = matches!(
+        route,
+        "/login"
+            | "/account/password"
+            | "/account/address"
+            | "/invites"
+            | "/sign-up"
+            | "/forgot"
+            | "/reset"
+            | "/verify"
+    );
     if status >= 400 && !is_form {
         let code = match status {
             401 => "unauthorized",
@@ -300,10 +370,15 @@ fn an_id_that_names_nothing_is_404(house: &House) {
         like(&house.slot_id),
         like(&house.browser_session_id),
         like(&house.plugin_session_id),
+        like("usr_"),
+        like("inv_"),
+        like("key_"),
     ];
     for (method, route, _) in TABLE.iter().filter(|(_, route, _)| route.contains("id}")) {
         for id in &ids {
-            let path = route.replace("{slot_id}", id).replace("{id}", id);
+            let path = ["{slot_id}", "{user_id}", "{invite_id}", "{key_id}", "{id}"]
+                .iter()
+                .fold((*route).to_owned(), |path, part| path.replace(part, id));
             let request = request_to(house, Caller::Owner, method, route, &path);
             let answer = house.http.send(request).expect(404);
             assert_eq!(answer.error_code(), "not_found", "{method} {path}");
