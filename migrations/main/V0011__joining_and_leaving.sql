@@ -102,3 +102,5 @@ CREATE INDEX browser_session_by_last_seen ON browser_session (last_seen_at_ms);
 CREATE INDEX auth_session_by_revocation ON auth_session (revoked_at_ms) WHERE revoked_at_ms IS NOT NULL;
 CREATE INDEX refresh_token_to_wipe ON refresh_token (successor_used_at_ms) WHERE successor_sealed IS NOT NULL;
 CREATE INDEX login_throttle_by_age ON login_throttle (updated_at_ms);
+-- A user's slots go with them, and each slot's sessions with it.
+CREATE INDEX relay_session_by_slot ON relay_session (slot_id);

@@ -16,6 +16,7 @@ use super::state::{App, Services};
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::service::SignUps;
+use crate::audit::AuditLog;
 use crate::http::{Around, StopSignal};
 use crate::jobs::{Jobs, Tasks};
 use crate::kernel::ids::NodeId;
@@ -28,6 +29,7 @@ use crate::relay::nodes::ExternalApi;
 use crate::relay::sls::{SlsConfig, SlsEngine};
 use crate::relay::{LocalNode, Nodes, RelayConfig, RelayDeps, RelayService, nodes};
 use crate::settings::{AddressSources, Settings};
+use crate::system::export::{DepartureDeps, Departures};
 use crate::system::health::{HealthService, MetricsAccess};
 use crate::system::setup::{SetupDeps, SetupService};
 
@@ -110,8 +112,13 @@ pub(super) async fn compose(
     let plugin = plugin(config, opened, &settings);
     let outbox = people::outbox(config, &opened.accounts, &settings)?;
     let sign_ups = SignUps::new(opened.accounts.clone(), settings.clone());
+    let (audit_store, audit_clock) = (opened.store.clone(), opened.clock.clone());
+    let audit = AuditLog::new(audit_store, audit_clock, config.audit_retention);
+    let departures = departures(opened, &relay, &live);
     let inputs = JobInputs {
         accounts: opened.accounts.clone(),
+        audit: audit.clone(),
+        departures: departures.clone(),
         outbox: outbox.clone(),
         plugin: plugin.clone(),
         relay: relay.clone(),
@@ -128,12 +135,15 @@ pub(super) async fn compose(
     let control = Control {
         accounts: opened.accounts.clone(),
         setup: setup.clone(),
+        departures: Some(departures.clone()),
         settings: settings.clone(),
         sign_ups: sign_ups.clone(),
         relay: Some(relay.clone()),
     };
     let app = App(Arc::new(Services {
         accounts: opened.accounts.clone(),
+        audit,
+        departures,
         health: health(config, opened, &relay, &engine, &figures),
         jobs,
         live,
@@ -192,6 +202,17 @@ fn external_engine(api: &ExternalApi, own: NodeId) -> kernel::Result<Arc<dyn Eng
     };
     let engine = SlsEngine::new(&config).map_err(Error::internal)?;
     Ok(Arc::new(engine))
+}
+
+fn departures(opened: &Opened, relay: &RelayService, live: &LiveService) -> Departures {
+    Departures::new(DepartureDeps {
+        store: opened.store.clone(),
+        clock: opened.clock.clone(),
+        accounts: opened.accounts.clone(),
+        slots: opened.slots.clone(),
+        relay: relay.clone(),
+        live: live.clone(),
+    })
 }
 
 fn relay(config: &Config, opened: &Opened, settings: &Settings, nodes: &Nodes) -> RelayService {

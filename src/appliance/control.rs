@@ -28,6 +28,7 @@ use crate::kernel::{Error, Result, Role};
 use crate::relay::RelayService;
 use crate::relay::nodes::NodeSpec;
 use crate::settings::Settings;
+use crate::system::export::Departures;
 use crate::system::setup::SetupService;
 
 /// How long a command waits for the server's answer.
@@ -93,6 +94,11 @@ pub enum ControlRequest {
         /// Their e-mail.
         email: String,
     },
+    /// No such user any more.
+    DeleteUser {
+        /// Their e-mail.
+        email: String,
+    },
     /// An invitation.
     Invite {
         /// Whom it is for; whoever holds the link when there is none.
@@ -135,6 +141,8 @@ pub(super) struct Control {
     pub(super) accounts: AccountsService,
     pub(super) setup: SetupService,
     pub(super) settings: Settings,
+    /// Absent while no server runs: a relay that is not there cannot let go.
+    pub(super) departures: Option<Departures>,
     pub(super) sign_ups: SignUps,
     /// Where the slots of a new user are made known at once; absent while no server runs.
     pub(super) relay: Option<RelayService>,
@@ -200,6 +208,18 @@ pub(super) async fn execute(control: &Control, request: ControlRequest) -> Resul
             let link = control.accounts.make_reset_link(None, id, settings).await?;
             Ok(json!({ "user_id": id, "link": link.expose_secret() }))
         }
+        ControlRequest::DeleteUser { email } => {
+            let user = control
+                .accounts
+                .user_by_email(Email::parse(&email)?)
+                .await?;
+            match &control.departures {
+                Some(departures) => departures.delete(None, user.id).await?,
+                // The server carries it through when it starts.
+                None => control.accounts.begin_deletion(None, user.id).await?,
+            }
+            Ok(json!({ "user_id": user.id }))
+        }
         ControlRequest::Invite { email, role, days } => {
             let email = email.as_deref().map(Email::parse).transpose()?;
             let new = NewInvite::new(email, role, days)?;
@@ -233,6 +253,7 @@ async fn execute_on_nodes(relay: &RelayService, request: ControlRequest) -> Resu
         | ControlRequest::CreateUser { .. }
         | ControlRequest::ResetPassword { .. }
         | ControlRequest::ResetLink { .. }
+        | ControlRequest::DeleteUser { .. }
         | ControlRequest::Invite { .. } => Err(Error::internal("no request about nodes")),
     }
 }
@@ -302,6 +323,7 @@ async fn offline(
         accounts,
         setup,
         settings,
+        departures: None,
         relay: None,
     };
     let outcome = execute(&control, request).await;

@@ -6,6 +6,7 @@ use super::config::Config;
 use crate::accounts::AccountsService;
 use crate::accounts::jobs as accounts;
 use crate::accounts::service::Outbox;
+use crate::audit::{AuditLog, jobs as audit_jobs};
 use crate::db::Store;
 use crate::jobs::{Job, job};
 use crate::live::{LiveService, Looked};
@@ -15,6 +16,7 @@ use crate::relay::RelayService;
 use crate::relay::jobs as relay;
 use crate::settings::Settings;
 use crate::slots::{SlotsService, jobs as slots};
+use crate::system::export::{Departures, jobs as export};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -24,6 +26,8 @@ const HOUR: Duration = Duration::from_hours(1);
 #[derive(Debug, Clone)]
 pub(super) struct JobInputs {
     pub(super) accounts: AccountsService,
+    pub(super) audit: AuditLog,
+    pub(super) departures: Departures,
     pub(super) outbox: Outbox,
     pub(super) plugin: PluginService,
     pub(super) relay: RelayService,
@@ -57,6 +61,8 @@ pub(super) fn table(config: &Config, inputs: &JobInputs) -> Vec<Job> {
 fn of_accounts(inputs: &JobInputs) -> Vec<Job> {
     let JobInputs {
         accounts,
+        audit,
+        departures,
         outbox,
         plugin,
         slots,
@@ -81,6 +87,18 @@ fn of_accounts(inputs: &JobInputs) -> Vec<Job> {
             5 * SECOND,
             limit,
             on!(outbox, accounts::deliver_mails),
+        ),
+        job(
+            "account_deletion",
+            MINUTE,
+            limit,
+            on!(departures, export::finish_deletions),
+        ),
+        job(
+            "audit_retention",
+            HOUR,
+            limit,
+            on!(audit, audit_jobs::forget_old_events),
         ),
         job(
             "login_attempt_cleanup",

@@ -9,12 +9,14 @@ use tower_http::compression::CompressionLayer;
 use super::config::Config;
 use super::state::App;
 use crate::accounts::{api as accounts_api, pages as accounts};
+use crate::audit::{api as audit_api, pages as audit};
 use crate::http::{self, Around};
 use crate::live::{api as live_api, pages as live, sse};
 use crate::plugin::{api as plugin_api, pages as plugin};
 use crate::relay::api as relay;
 use crate::relay::docker::{api as containers_api, pages as containers};
 use crate::slots::api as slots;
+use crate::system::export::pages as departures;
 use crate::system::health::api as health;
 use crate::system::pages as system;
 use crate::system::setup::{self, pages as setup_pages};
@@ -71,6 +73,15 @@ fn api() -> Router<App> {
         .route("/api/v1/auth/session", get(plugin_api::get_session))
         .route("/api/v1/auth/refresh", post(plugin_api::refresh))
         .route("/api/v1/auth/logout", post(accounts_api::log_out))
+        .route(
+            "/api/v1/user/api-keys",
+            get(accounts_api::list_api_keys).post(accounts_api::make_api_key),
+        )
+        .route(
+            "/api/v1/user/api-keys/{api_key}/revoke",
+            post(accounts_api::revoke_api_key),
+        )
+        .route("/api/v1/audit", get(audit_api::list_audit_events))
         // Slots and their keys.
         .route("/api/v1/user/stream-slots", get(slots::list))
         .route("/api/v1/stream-slots", get(slots::list))
@@ -156,6 +167,11 @@ fn pages() -> Router<App> {
         .route("/relay/apply", post(containers::apply_changes))
         // People.
         .route("/users", get(accounts::show_users).post(accounts::add_user))
+        .route("/audit", get(audit::show_audit))
+        .route("/account/data", get(departures::show_data))
+        .route("/account/data/export", post(departures::export_data))
+        .route("/account/data/delete", post(departures::delete_account))
+        .route("/users/{user_id}/delete", post(departures::delete_user))
         .route("/users/{user_id}", get(accounts::show_user))
         .route(
             "/users/{user_id}/reset-link",

@@ -6,6 +6,7 @@ use axum::extract::FromRef;
 
 use crate::accounts::AccountsService;
 use crate::accounts::service::{Outbox, SignUps};
+use crate::audit::AuditLog;
 use crate::jobs::Jobs;
 use crate::live::LiveService;
 use crate::plans::service::PlansService;
@@ -15,6 +16,7 @@ use crate::relay::RelayService;
 use crate::relay::docker::Supervision;
 use crate::settings::Settings;
 use crate::slots::SlotsService;
+use crate::system::export::Departures;
 use crate::system::health::HealthService;
 use crate::system::setup::SetupService;
 
@@ -22,6 +24,8 @@ use crate::system::setup::SetupService;
 #[derive(Debug)]
 pub(super) struct Services {
     pub(super) accounts: AccountsService,
+    pub(super) audit: AuditLog,
+    pub(super) departures: Departures,
     pub(super) health: HealthService,
     pub(super) jobs: Jobs,
     pub(super) live: LiveService,
@@ -54,6 +58,8 @@ macro_rules! offer {
 
 offer! {
     accounts: AccountsService,
+    audit: AuditLog,
+    departures: Departures,
     health: HealthService,
     jobs: Jobs,
     live: LiveService,

@@ -36,6 +36,8 @@ enum AdminCommand {
     },
     /// Make a link to a new password, to hand over; it works once, for an hour.
     ResetLink(WhichUser),
+    /// Delete a user for good, with slots, sessions and figures.
+    Delete(WhichUser),
     /// Invite somebody; the link is printed, or sent when a mail server is configured.
     Invite(InviteArgs),
     /// Set a user's password anew and sign them out everywhere.
@@ -118,6 +120,7 @@ pub(super) fn run(args: AdminArgs) -> anyhow::Result<()> {
             role,
         },
         AdminCommand::ResetLink(user) => ControlRequest::ResetLink { email: user.email },
+        AdminCommand::Delete(user) => ControlRequest::DeleteUser { email: user.email },
         AdminCommand::Invite(invite) => ControlRequest::Invite {
             email: invite.email,
             role: invite.role,

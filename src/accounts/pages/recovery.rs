@@ -81,11 +81,10 @@ pub struct LinkQuery {
 pub async fn show_reset(
     State(accounts): State<AccountsService>,
     frame: Frame,
-    peer: Peer,
     Query(query): Query<LinkQuery>,
 ) -> Result<Response, ApiError> {
     let token = query.token.expose_secret();
-    let checked = accounts.check_link(LinkPurpose::ResetPassword, token, peer.ip);
+    let checked = accounts.check_link(LinkPurpose::ResetPassword, token);
     match checked.await {
         Ok(()) => {
             let page = LinkPage::reset(frame.visitor(RESET), query.token, &[]);
@@ -145,11 +144,10 @@ pub async fn submit_reset(
 pub async fn show_verify(
     State(accounts): State<AccountsService>,
     frame: Frame,
-    peer: Peer,
     Query(query): Query<LinkQuery>,
 ) -> Result<Response, ApiError> {
     let token = query.token.expose_secret();
-    let checked = accounts.check_link(LinkPurpose::VerifyAddress, token, peer.ip);
+    let checked = accounts.check_link(LinkPurpose::VerifyAddress, token);
     match checked.await {
         Ok(()) => {
             let page = LinkPage::verify(frame.visitor(VERIFY), query.token);

@@ -199,7 +199,6 @@ impl SignUps {
     /// `Forbidden` when nobody may sign up so, `Gone` for an invitation that is over, `LimitReached` after too
     /// many tries. Without a mail server also `Conflict` for a taken address.
     pub async fn sign_up(&self, new: SignUp, from: std::net::IpAddr) -> Result<Joined> {
-        self.accounts.limit_address(from)?;
         // Before anything is hashed: strangers must not be able to keep us busy.
         let token = new.invite.as_ref().map(ExposeSecret::expose_secret);
         match self.offer(token).await? {
@@ -209,6 +208,7 @@ impl SignUps {
             Offer::Invited(Some(_)) => return Err(invited_as_another()),
             Offer::InviteOnly | Offer::Closed => return Err(closed()),
         }
+        self.accounts.0.letter_limit.check(from)?;
         let hash = self.accounts.hash_password(&new.password).await?;
         let (sign_ups, now) = (self.clone(), self.accounts.0.clock.now());
         let email = new.email.clone();

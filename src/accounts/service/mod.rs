@@ -57,6 +57,10 @@ struct Inner {
     config: AccountsConfig,
     hasher: Hasher,
     address_limit: AddressLimit,
+    /// Of whoever makes us write mails or accounts.
+    letter_limit: AddressLimit,
+    /// Of whoever comes with a link.
+    link_limit: AddressLimit,
     browsers: Cache<TokenDigest, Arc<BrowserSessionRow>>,
     plugins: Cache<AuthSessionId, AuthSessionRow>,
     browsers_seen: LastSeen<BrowserSessionId>,
@@ -79,6 +83,8 @@ impl AccountsService {
         Self(Arc::new(Inner {
             store,
             address_limit: AddressLimit::new(clock.clone()),
+            letter_limit: AddressLimit::new(clock.clone()),
+            link_limit: AddressLimit::new(clock.clone()),
             clock,
             vault,
             tokens,
@@ -211,6 +217,9 @@ fn note(
 }
 
 #[cfg(test)]
+mod letters_tests;
+
+#[cfg(test)]
 pub(crate) mod testing {
     //! A service on a fresh database with a clock that the test moves.
 
@@ -233,26 +242,37 @@ pub(crate) mod testing {
         pub(crate) vault: Arc<Vault>,
         pub(crate) clock: Arc<ManualClock>,
         pub(crate) folder: TempDir,
+        config: AccountsConfig,
     }
 
     impl World {
         pub(crate) fn new() -> Self {
+            Self::with_mail(false)
+        }
+
+        /// One with or without a mail server.
+        pub(crate) fn with_mail(has_mail: bool) -> Self {
+            let config = AccountsConfig {
+                has_mail,
+                ..AccountsConfig::default()
+            };
             let (folder, store) = main_store();
             let clock = ManualClock::starting_at(START);
             let vault = Arc::new(Vault::new(&[7; 32]));
-            let accounts = accounts_on(&store, &clock, &vault);
+            let accounts = accounts_on(&store, &clock, &vault, config);
             Self {
                 accounts,
                 store,
                 vault,
                 clock,
                 folder,
+                config,
             }
         }
 
         /// The same store in another process's memory, as after a restart.
         pub(crate) fn restarted(&self) -> AccountsService {
-            accounts_on(&self.store, &self.clock, &self.vault)
+            accounts_on(&self.store, &self.clock, &self.vault, self.config)
         }
 
         pub(crate) async fn user(&self, email: &str, role: Role) -> User {
@@ -268,14 +288,19 @@ pub(crate) mod testing {
         }
     }
 
-    fn accounts_on(store: &Store, clock: &Arc<ManualClock>, vault: &Arc<Vault>) -> AccountsService {
+    fn accounts_on(
+        store: &Store,
+        clock: &Arc<ManualClock>,
+        vault: &Arc<Vault>,
+        config: AccountsConfig,
+    ) -> AccountsService {
         let secret = SecretString::from("a signing secret for tests, 32 or more");
         AccountsService::new(
             store.clone(),
             Clock::from_source(Arc::clone(clock) as _),
             Arc::clone(vault),
             AccessTokens::new(&secret).unwrap(),
-            AccountsConfig::default(),
+            config,
         )
     }
 

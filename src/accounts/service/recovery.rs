@@ -32,11 +32,11 @@ impl AccountsService {
     /// # Errors
     /// `LimitReached` after too many tries from there, `Unavailable` without a mail server.
     pub async fn request_reset(&self, email: &str, from: IpAddr) -> Result<()> {
-        self.limit_address(from)?;
         if !self.has_mail() {
             let message = "this server sends no mails: ask whoever runs it for a link";
             return Err(Error::new(Kind::Unavailable, Code::Unavailable, message));
         }
+        self.0.letter_limit.check(from)?;
         let Ok(email) = Email::parse(email) else {
             return Ok(());
         };
@@ -84,17 +84,13 @@ impl AccountsService {
     /// Whether a link is unused and not too old.
     ///
     /// # Errors
-    /// `LimitReached` after too many tries from there, `Gone` for a link that is over.
-    pub async fn check_link(&self, purpose: LinkPurpose, token: &str, from: IpAddr) -> Result<()> {
-        self.limit_address(from)?;
-        self.proof_of(purpose, token).await.map(drop)
-    }
-
-    async fn proof_of(&self, purpose: LinkPurpose, token: &str) -> Result<EmailToken> {
+    /// `Gone` for a link that is over.
+    pub async fn check_link(&self, purpose: LinkPurpose, token: &str) -> Result<()> {
         let (digest, now) = (TokenDigest::of(token), self.0.clock.now());
         let read =
             move |conn: &rusqlite::Connection| store::email_token_get(conn, digest, purpose, now);
-        self.0.store.read(read).await?.ok_or_else(link_is_over)
+        let proof = self.0.store.read(read).await?;
+        proof.map(drop).ok_or_else(link_is_over)
     }
 
     /// Sets a new password by a link, and signs all browsers out.
@@ -108,8 +104,8 @@ impl AccountsService {
         plugins: PluginSessions,
         from: IpAddr,
     ) -> Result<()> {
-        self.check_link(LinkPurpose::ResetPassword, token, from)
-            .await?;
+        self.0.link_limit.check(from)?;
+        self.check_link(LinkPurpose::ResetPassword, token).await?;
         let hash = self.hash_password(new).await?;
         let (service, digest) = (self.clone(), TokenDigest::of(token));
         let now = self.0.clock.now();
@@ -150,8 +146,8 @@ impl AccountsService {
     /// # Errors
     /// `Gone` for a link that is over, `Conflict` when somebody else has the address now.
     pub async fn confirm_address(&self, token: &str, from: IpAddr) -> Result<User> {
-        self.check_link(LinkPurpose::VerifyAddress, token, from)
-            .await?;
+        self.0.link_limit.check(from)?;
+        self.check_link(LinkPurpose::VerifyAddress, token).await?;
         let (service, digest) = (self.clone(), TokenDigest::of(token));
         let now = self.0.clock.now();
         let job = move |tx: &Tx<'_>| {

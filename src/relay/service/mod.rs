@@ -9,6 +9,7 @@ mod expiry;
 mod fleet;
 mod heartbeat;
 mod keys;
+mod leave;
 mod media;
 mod migrate;
 mod passphrase;

@@ -68,6 +68,7 @@ fn path(house: &House, route: &str) -> String {
         .replace("{user_id}", &house.holder_id)
         .replace("{invite_id}", NO_INVITE)
         .replace("{key_id}", NO_KEY)
+        .replace("{api_key}", NO_KEY)
         .replace("{id}", id);
     assert!(!filled.contains('{'), "a value for each part of {route}");
     filled
@@ -75,7 +76,7 @@ fn path(house: &House, route: &str) -> String {
 
 fn content(house: &House, caller: Caller, method: &str, route: &str) -> Content {
     if let Some(api_route) = route.strip_prefix("/api/v1") {
-        return api_content(house, api_route);
+        return api_content(house, method, api_route);
     }
     let form = |fields: &[(&'static str, &str)]| {
         let owned = fields
@@ -108,6 +109,9 @@ fn content(house: &House, caller: Caller, method: &str, route: &str) -> Content 
         ("POST", "/account/address") => {
             form(&[("email", &nobody), ("current_password", "a wrong password")])
         }
+        ("POST", "/account/data/export") => form(&[("export_password", "a wrong one")]),
+        ("POST", "/account/data/delete") => form(&[("delete_password", "a wrong one")]),
+        ("POST", "/users/{user_id}/delete") => form(&[("current_password", "a wrong one")]),
         ("POST", "/account/keys") => form(&[("name", "Deck"), ("relay:read", "yes")]),
         ("POST", "/account/password") => form(&[
             ("current_password", "a wrong password"),
@@ -121,7 +125,7 @@ fn content(house: &House, caller: Caller, method: &str, route: &str) -> Content 
     }
 }
 
-fn api_content(house: &House, route: &str) -> Content {
+fn api_content(house: &House, method: &str, route: &str) -> Content {
     let session_id = &house.session.id;
     Content::Json(match route {
         "/auth/plugin/login/start" => json!({"client": {"platform": "windows"}}),
@@ -131,6 +135,9 @@ fn api_content(house: &House, route: &str) -> Content {
         }
         "/auth/plugin/login/complete" => {
             json!({"login_attempt_id": house.undecided.id, "outcome": "denied"})
+        }
+        "/user/api-keys" if method == "POST" => {
+            json!({"name": "Deck", "scopes": ["relay:read"]})
         }
         "/auth/refresh" => json!({"refresh_token": "nobody issued this"}),
         "/user/stream-slots/{number}/label" => json!({"label": "Backpack"}),

@@ -134,6 +134,11 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         browsers(403, 403, 200, 200, 403),
     ),
     (
+        "POST",
+        "/users/{user_id}/delete",
+        browsers(403, 403, 422, 422, 403),
+    ),
+    (
         "GET",
         "/invites",
         [303, 303, 403, 403, 200, 200, 403, 303, 303],
@@ -150,6 +155,12 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         "/invites/{invite_id}/revoke",
         browsers(403, 403, 404, 404, 403),
     ),
+    (
+        "GET",
+        "/audit",
+        [303, 303, 403, 403, 200, 200, 403, 303, 303],
+    ),
+    ("GET", "/api/v1/audit", plugins(403, 403)),
     ("GET", "/account", page(200)),
     ("GET", "/account/address", page(200)),
     (
@@ -161,6 +172,17 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         "POST",
         "/account/address/confirm",
         browsers(303, 303, 303, 303, 303),
+    ),
+    ("GET", "/account/data", page(200)),
+    (
+        "POST",
+        "/account/data/export",
+        browsers(422, 422, 422, 422, 422),
+    ),
+    (
+        "POST",
+        "/account/data/delete",
+        browsers(422, 422, 422, 422, 422),
     ),
     ("GET", "/account/keys", page(200)),
     ("POST", "/account/keys", browsers(200, 200, 200, 200, 200)),
@@ -190,6 +212,13 @@ const TABLE: &[(&str, &str, Statuses)] = &[
     ("POST", "/api/v1/auth/plugin/login/complete", everybody(401)),
     ("GET", "/api/v1/auth/session", plugins(200, 200)),
     ("POST", "/api/v1/auth/refresh", everybody(401)),
+    ("GET", "/api/v1/user/api-keys", plugins(200, 200)),
+    ("POST", "/api/v1/user/api-keys", plugins(201, 201)),
+    (
+        "POST",
+        "/api/v1/user/api-keys/{api_key}/revoke",
+        plugins(404, 404),
+    ),
     ("GET", "/api/v1/user/stream-slots", plugins(200, 200)),
     ("GET", "/api/v1/stream-slots", plugins(200, 200)),
     // A number names a slot of the caller's own.
@@ -325,6 +354,9 @@ fn complaints(
         "/login"
             | "/account/password"
             | "/account/address"
+            | "/account/data/export"
+            | "/account/data/delete"
+            | "/users/{user_id}/delete"
             | "/invites"
             | "/sign-up"
             | "/forgot"
