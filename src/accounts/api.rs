@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::api_key::{ApiKey, ApiScope, ApiScopes, KeyName, NewApiKey};
 use super::extract::{PluginActor, bearer_token};
@@ -17,10 +18,14 @@ use crate::kernel::UnixMillis;
 use crate::kernel::ids::ApiKeyId;
 use crate::kernel::secret::ExposeSecret;
 
-/// `POST /api/v1/auth/logout`: ends the plugin's session. That it is over already is fine.
+/// Ends the plugin's session; that it is over already is fine.
 ///
 /// # Errors
 /// 401 without a token of ours.
+#[utoipa::path(
+    post, path = "/api/v1/auth/logout", tag = "Sign-in", security(("plugin" = [])),
+    responses((status = 204, description = "It is over.")),
+)]
 pub async fn log_out(
     State(accounts): State<AccountsService>,
     headers: HeaderMap,
@@ -30,11 +35,14 @@ pub async fn log_out(
 }
 
 /// A key, without its text.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ApiKey)]
 pub struct ApiKeyView {
     id: ApiKeyId,
+    #[schema(example = "Stream deck")]
     name: String,
     /// How the key begins.
+    #[schema(example = "glb_4Xk9Pz")]
     prefix: String,
     scopes: Vec<ApiScope>,
     created_at: UnixMillis,
@@ -59,15 +67,21 @@ impl From<&ApiKey> for ApiKeyView {
 }
 
 /// All keys of the caller.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ApiKeys)]
 pub struct ApiKeysView {
     api_keys: Vec<ApiKeyView>,
 }
 
-/// `GET /api/v1/user/api-keys`: the caller's keys, newest first.
+/// The caller's API keys, newest first.
 ///
 /// # Errors
 /// 403 for a caller with a key.
+#[utoipa::path(
+    get, path = "/api/v1/user/api-keys", tag = "Sign-in", security(("plugin" = [])),
+    responses((status = 200, description = "Without their texts.", body = ApiKeysView)),
+    extensions(("x-errors" = json!(["forbidden"]))),
+)]
 pub async fn list_api_keys(
     State(accounts): State<AccountsService>,
     PluginActor(actor): PluginActor,
@@ -78,21 +92,26 @@ pub async fn list_api_keys(
 }
 
 /// A key to be made.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct MakeApiKeyRequest {
     /// 1 to 64 characters.
+    #[schema(example = "Stream deck")]
     name: String,
     /// What it may do, such as `relay:read`; one at least.
+    #[schema(value_type = Vec<ApiScope>)]
     scopes: Vec<String>,
     /// Days that it lasts, 1 to 3650; left out: until it is revoked.
+    #[schema(example = 365)]
     days: Option<u32>,
 }
 
 /// A key just made.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MadeApiKey)]
 pub struct MadeApiKeyView {
     api_key: ApiKeyView,
     /// The key itself, in this answer and never again.
+    #[schema(example = "glb_4Xk9PzW1…")]
     secret: String,
 }
 
@@ -104,10 +123,16 @@ impl fmt::Debug for MadeApiKeyView {
     }
 }
 
-/// `POST /api/v1/user/api-keys`: makes a key; 201.
+/// Makes an API key for a program of the caller's.
 ///
 /// # Errors
 /// 400 for bad input, 403 for a caller with a key, 409 for a fifty-first key.
+#[utoipa::path(
+    post, path = "/api/v1/user/api-keys", tag = "Sign-in", security(("plugin" = [])),
+    request_body = MakeApiKeyRequest,
+    responses((status = 201, description = "The key, told once.", body = MadeApiKeyView)),
+    extensions(("x-errors" = json!(["forbidden", "conflict"]))),
+)]
 pub async fn make_api_key(
     State(accounts): State<AccountsService>,
     PluginActor(actor): PluginActor,
@@ -124,10 +149,16 @@ pub async fn make_api_key(
     Ok((StatusCode::CREATED, [no_store], JsonBody(view)).into_response())
 }
 
-/// `POST /api/v1/user/api-keys/{api_key}/revoke`: ends a key at once; 204.
+/// Ends an API key, at once.
 ///
 /// # Errors
 /// 403 for a caller with a key, 404 for a key that is not the caller's.
+#[utoipa::path(
+    post, path = "/api/v1/user/api-keys/{api_key}/revoke", tag = "Sign-in", security(("plugin" = [])),
+    params(("api_key" = ApiKeyId, Path, description = "The key's id.")),
+    responses((status = 204, description = "It opens nothing any more.")),
+    extensions(("x-errors" = json!(["forbidden", "not_found"]))),
+)]
 pub async fn revoke_api_key(
     State(accounts): State<AccountsService>,
     PluginActor(actor): PluginActor,

@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::kernel::ids::ApiKeyId;
 use crate::kernel::secret::{ExposeSecret, SecretString, random_token};
@@ -22,7 +23,7 @@ pub(super) const KEYS_MAX: usize = 50;
 const DAYS: std::ops::RangeInclusive<u32> = 1..=3_650;
 
 /// One thing that a key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub enum ApiScope {
     /// See relay sessions, live figures and usage. Their addresses hold keys of slots.
     #[serde(rename = "relay:read")]

@@ -10,13 +10,11 @@ use super::figures::Figures;
 use super::jobs::{self, JobInputs};
 use super::listen::{address_sources, local_url};
 use super::open::Opened;
-use super::people;
+use super::people::People;
 use super::relay::LocalRelay;
 use super::state::{App, Services};
 use tokio_util::sync::CancellationToken;
 
-use crate::accounts::service::SignUps;
-use crate::audit::AuditLog;
 use crate::http::{Around, StopSignal};
 use crate::jobs::{Jobs, Tasks};
 use crate::kernel::ids::NodeId;
@@ -29,7 +27,6 @@ use crate::relay::nodes::ExternalApi;
 use crate::relay::sls::{SlsConfig, SlsEngine};
 use crate::relay::{LocalNode, Nodes, RelayConfig, RelayDeps, RelayService, nodes};
 use crate::settings::{AddressSources, Settings};
-use crate::system::export::{DepartureDeps, Departures};
 use crate::system::health::{HealthService, MetricsAccess};
 use crate::system::setup::{SetupDeps, SetupService};
 
@@ -110,16 +107,10 @@ pub(super) async fn compose(
     )
     .with_latency_bounds(local.latency());
     let plugin = plugin(config, opened, &settings);
-    let outbox = people::outbox(config, &opened.accounts, &settings)?;
-    let sign_ups = SignUps::new(opened.accounts.clone(), settings.clone());
-    let (audit_store, audit_clock) = (opened.store.clone(), opened.clock.clone());
-    let audit = AuditLog::new(audit_store, audit_clock, config.audit_retention);
-    let departures = departures(opened, &relay, &live);
+    let people = People::new(config, opened, &settings, &relay, &live)?;
     let inputs = JobInputs {
         accounts: opened.accounts.clone(),
-        audit: audit.clone(),
-        departures: departures.clone(),
-        outbox: outbox.clone(),
+        people: people.clone(),
         plugin: plugin.clone(),
         relay: relay.clone(),
         live: live.clone(),
@@ -135,26 +126,23 @@ pub(super) async fn compose(
     let control = Control {
         accounts: opened.accounts.clone(),
         setup: setup.clone(),
-        departures: Some(departures.clone()),
+        departures: Some(people.departures.clone()),
         settings: settings.clone(),
-        sign_ups: sign_ups.clone(),
+        sign_ups: people.sign_ups.clone(),
         relay: Some(relay.clone()),
     };
     let app = App(Arc::new(Services {
         accounts: opened.accounts.clone(),
-        audit,
-        departures,
         health: health(config, opened, &relay, &engine, &figures),
         jobs,
         live,
-        outbox,
+        people,
         plans: opened.plans.clone(),
         plugin,
         snapshots: Snapshots::new(opened.accounts.clone(), opened.slots.clone(), relay.clone()),
         relay,
         settings,
         setup,
-        sign_ups,
         slots: opened.slots.clone(),
         supervision: local.supervision(),
     }));
@@ -202,17 +190,6 @@ fn external_engine(api: &ExternalApi, own: NodeId) -> kernel::Result<Arc<dyn Eng
     };
     let engine = SlsEngine::new(&config).map_err(Error::internal)?;
     Ok(Arc::new(engine))
-}
-
-fn departures(opened: &Opened, relay: &RelayService, live: &LiveService) -> Departures {
-    Departures::new(DepartureDeps {
-        store: opened.store.clone(),
-        clock: opened.clock.clone(),
-        accounts: opened.accounts.clone(),
-        slots: opened.slots.clone(),
-        relay: relay.clone(),
-        live: live.clone(),
-    })
 }
 
 fn relay(config: &Config, opened: &Opened, settings: &Settings, nodes: &Nodes) -> RelayService {

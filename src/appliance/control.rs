@@ -199,6 +199,21 @@ pub(super) async fn execute(control: &Control, request: ControlRequest) -> Resul
                 .reset_password(email, &password, PluginSessions::Revoke);
             Ok(answer(reset.await?.id, shown.as_ref()))
         }
+        request @ (ControlRequest::ResetLink { .. }
+        | ControlRequest::DeleteUser { .. }
+        | ControlRequest::Invite { .. }) => execute_on_people(control, request).await,
+        request @ (ControlRequest::ListNodes
+        | ControlRequest::AddNode(_)
+        | ControlRequest::SetNodeStatus { .. }
+        | ControlRequest::RemoveNode { .. }
+        | ControlRequest::NameRegion { .. }) => {
+            execute_on_nodes(fleet::running(control.relay.as_ref())?, request).await
+        }
+    }
+}
+
+async fn execute_on_people(control: &Control, request: ControlRequest) -> Result<Value> {
+    match request {
         ControlRequest::ResetLink { email } => {
             let user = control
                 .accounts
@@ -228,13 +243,14 @@ pub(super) async fn execute(control: &Control, request: ControlRequest) -> Resul
                 MadeInvite::Mailed(email) => json!({ "mailed_to": email }),
             })
         }
-        request @ (ControlRequest::ListNodes
+        ControlRequest::SetupToken
+        | ControlRequest::CreateUser { .. }
+        | ControlRequest::ResetPassword { .. }
+        | ControlRequest::ListNodes
         | ControlRequest::AddNode(_)
         | ControlRequest::SetNodeStatus { .. }
         | ControlRequest::RemoveNode { .. }
-        | ControlRequest::NameRegion { .. }) => {
-            execute_on_nodes(fleet::running(control.relay.as_ref())?, request).await
-        }
+        | ControlRequest::NameRegion { .. } => Err(Error::internal("no request about people")),
     }
 }
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::config::Config;
+use super::people::People;
 use crate::accounts::AccountsService;
 use crate::accounts::jobs as accounts;
-use crate::accounts::service::Outbox;
-use crate::audit::{AuditLog, jobs as audit_jobs};
+use crate::audit::jobs as audit_jobs;
 use crate::db::Store;
 use crate::jobs::{Job, job};
 use crate::live::{LiveService, Looked};
@@ -16,7 +16,7 @@ use crate::relay::RelayService;
 use crate::relay::jobs as relay;
 use crate::settings::Settings;
 use crate::slots::{SlotsService, jobs as slots};
-use crate::system::export::{Departures, jobs as export};
+use crate::system::export::jobs as export;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -26,9 +26,7 @@ const HOUR: Duration = Duration::from_hours(1);
 #[derive(Debug, Clone)]
 pub(super) struct JobInputs {
     pub(super) accounts: AccountsService,
-    pub(super) audit: AuditLog,
-    pub(super) departures: Departures,
-    pub(super) outbox: Outbox,
+    pub(super) people: People,
     pub(super) plugin: PluginService,
     pub(super) relay: RelayService,
     pub(super) live: LiveService,
@@ -52,6 +50,7 @@ macro_rules! on {
 pub(super) fn table(config: &Config, inputs: &JobInputs) -> Vec<Job> {
     [
         of_accounts(inputs),
+        of_people(&inputs.people),
         of_relay(inputs),
         of_house(config, inputs),
     ]
@@ -61,9 +60,6 @@ pub(super) fn table(config: &Config, inputs: &JobInputs) -> Vec<Job> {
 fn of_accounts(inputs: &JobInputs) -> Vec<Job> {
     let JobInputs {
         accounts,
-        audit,
-        departures,
-        outbox,
         plugin,
         slots,
         ..
@@ -83,24 +79,6 @@ fn of_accounts(inputs: &JobInputs) -> Vec<Job> {
             on!(accounts, accounts::delete_ended_sessions),
         ),
         job(
-            "mail_delivery",
-            5 * SECOND,
-            limit,
-            on!(outbox, accounts::deliver_mails),
-        ),
-        job(
-            "account_deletion",
-            MINUTE,
-            limit,
-            on!(departures, export::finish_deletions),
-        ),
-        job(
-            "audit_retention",
-            HOUR,
-            limit,
-            on!(audit, audit_jobs::forget_old_events),
-        ),
-        job(
             "login_attempt_cleanup",
             MINUTE,
             limit,
@@ -111,6 +89,35 @@ fn of_accounts(inputs: &JobInputs) -> Vec<Job> {
             HOUR,
             limit,
             on!(slots, slots::delete_expired_keys),
+        ),
+    ]
+}
+
+fn of_people(people: &People) -> Vec<Job> {
+    let People {
+        audit,
+        departures,
+        outbox,
+        ..
+    } = people;
+    vec![
+        job(
+            "mail_delivery",
+            5 * SECOND,
+            MINUTE,
+            on!(outbox, accounts::deliver_mails),
+        ),
+        job(
+            "account_deletion",
+            MINUTE,
+            5 * MINUTE,
+            on!(departures, export::finish_deletions),
+        ),
+        job(
+            "audit_retention",
+            HOUR,
+            MINUTE,
+            on!(audit, audit_jobs::forget_old_events),
         ),
     ]
 }

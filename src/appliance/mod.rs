@@ -12,6 +12,7 @@ mod fleet;
 mod jobs;
 mod listen;
 mod open;
+mod openapi;
 mod people;
 mod ports;
 mod relay;

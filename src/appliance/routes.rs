@@ -7,6 +7,7 @@ use tower::ServiceBuilder;
 use tower_http::compression::CompressionLayer;
 
 use super::config::Config;
+use super::openapi;
 use super::state::App;
 use crate::accounts::{api as accounts_api, pages as accounts};
 use crate::audit::{api as audit_api, pages as audit};
@@ -26,6 +27,7 @@ pub(super) fn main(config: &Config, app: &App, around: &Around) -> Router {
     let router = Router::new()
         .merge(api())
         .merge(pages())
+        .merge(people())
         .merge(assets())
         .route("/healthz", get(health::get_liveness))
         .route("/readyz", get(health::get_readiness))
@@ -73,18 +75,9 @@ fn api() -> Router<App> {
         .route("/api/v1/auth/session", get(plugin_api::get_session))
         .route("/api/v1/auth/refresh", post(plugin_api::refresh))
         .route("/api/v1/auth/logout", post(accounts_api::log_out))
-        .route(
-            "/api/v1/user/api-keys",
-            get(accounts_api::list_api_keys).post(accounts_api::make_api_key),
-        )
-        .route(
-            "/api/v1/user/api-keys/{api_key}/revoke",
-            post(accounts_api::revoke_api_key),
-        )
-        .route("/api/v1/audit", get(audit_api::list_audit_events))
         // Slots and their keys.
         .route("/api/v1/user/stream-slots", get(slots::list))
-        .route("/api/v1/stream-slots", get(slots::list))
+        .route("/api/v1/stream-slots", get(slots::list_by_old_path))
         .route(
             "/api/v1/user/stream-slots/{number}/label",
             put(slots::rename),
@@ -120,6 +113,7 @@ fn api() -> Router<App> {
             post(containers_api::restart_container),
         )
         .route("/api/v1/usage/current", get(relay::usage))
+        .route("/api/v1/openapi.json", get(openapi::get_document))
         .route("/stats/{key}", get(live_api::get_stats))
 }
 
@@ -132,22 +126,6 @@ fn pages() -> Router<App> {
             get(accounts::show_login).post(accounts::submit_login),
         )
         .route("/logout", post(accounts::log_out))
-        .route(
-            "/sign-up",
-            get(accounts::show_sign_up).post(accounts::submit_sign_up),
-        )
-        .route(
-            "/forgot",
-            get(accounts::show_forgot).post(accounts::submit_forgot),
-        )
-        .route(
-            "/reset",
-            get(accounts::show_reset).post(accounts::submit_reset),
-        )
-        .route(
-            "/verify",
-            get(accounts::show_verify).post(accounts::submit_verify),
-        )
         .route(
             "/login/plugin",
             get(plugin::show_approval).post(plugin::decide),
@@ -165,7 +143,29 @@ fn pages() -> Router<App> {
         .route("/relay", get(containers::show_relay))
         .route("/relay/restart", post(containers::restart_container))
         .route("/relay/apply", post(containers::apply_changes))
-        // People.
+}
+
+/// What people do with their own accounts and with those of others.
+fn people() -> Router<App> {
+    Router::new()
+        // Visitors.
+        .route(
+            "/sign-up",
+            get(accounts::show_sign_up).post(accounts::submit_sign_up),
+        )
+        .route(
+            "/forgot",
+            get(accounts::show_forgot).post(accounts::submit_forgot),
+        )
+        .route(
+            "/reset",
+            get(accounts::show_reset).post(accounts::submit_reset),
+        )
+        .route(
+            "/verify",
+            get(accounts::show_verify).post(accounts::submit_verify),
+        )
+        // Users.
         .route("/users", get(accounts::show_users).post(accounts::add_user))
         .route("/audit", get(audit::show_audit))
         .route("/account/data", get(departures::show_data))
@@ -210,6 +210,15 @@ fn pages() -> Router<App> {
             "/account/plugins/{id}/revoke",
             post(accounts::revoke_plugin),
         )
+        .route(
+            "/api/v1/user/api-keys",
+            get(accounts_api::list_api_keys).post(accounts_api::make_api_key),
+        )
+        .route(
+            "/api/v1/user/api-keys/{api_key}/revoke",
+            post(accounts_api::revoke_api_key),
+        )
+        .route("/api/v1/audit", get(audit_api::list_audit_events))
 }
 
 /// Static files: the only answers that are compressed, because they hold no secret.
@@ -217,6 +226,8 @@ fn assets() -> Router<App> {
     Router::new()
         .route("/static/{file}", get(http::assets::asset))
         .route("/favicon.ico", get(http::assets::favicon))
+        .route("/api/docs", get(openapi::to_docs))
+        .route("/api/docs/{file}", get(openapi::show_docs))
         .layer(CompressionLayer::new())
 }
 

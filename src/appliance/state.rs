@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 
+use super::people::People;
 use crate::accounts::AccountsService;
 use crate::accounts::service::{Outbox, SignUps};
 use crate::audit::AuditLog;
@@ -24,18 +25,15 @@ use crate::system::setup::SetupService;
 #[derive(Debug)]
 pub(super) struct Services {
     pub(super) accounts: AccountsService,
-    pub(super) audit: AuditLog,
-    pub(super) departures: Departures,
     pub(super) health: HealthService,
     pub(super) jobs: Jobs,
     pub(super) live: LiveService,
-    pub(super) outbox: Outbox,
+    pub(super) people: People,
     pub(super) plans: PlansService,
     pub(super) plugin: PluginService,
     pub(super) relay: RelayService,
     pub(super) settings: Settings,
     pub(super) setup: SetupService,
-    pub(super) sign_ups: SignUps,
     pub(super) slots: SlotsService,
     pub(super) snapshots: Snapshots,
     pub(super) supervision: Supervision,
@@ -58,19 +56,32 @@ macro_rules! offer {
 
 offer! {
     accounts: AccountsService,
-    audit: AuditLog,
-    departures: Departures,
     health: HealthService,
     jobs: Jobs,
     live: LiveService,
-    outbox: Outbox,
     plans: PlansService,
     plugin: PluginService,
     relay: RelayService,
     settings: Settings,
     setup: SetupService,
-    sign_ups: SignUps,
     slots: SlotsService,
     snapshots: Snapshots,
     supervision: Supervision,
+}
+
+macro_rules! offer_of_people {
+    ($($field:ident: $service:ty,)*) => {
+        $(impl FromRef<App> for $service {
+            fn from_ref(app: &App) -> Self {
+                app.0.people.$field.clone()
+            }
+        })*
+    };
+}
+
+offer_of_people! {
+    audit: AuditLog,
+    departures: Departures,
+    outbox: Outbox,
+    sign_ups: SignUps,
 }

@@ -1,6 +1,7 @@
 //! What is written down, and how it is asked for.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::kernel::ids::{EventId, UserId};
 use crate::kernel::{Error, Result, UnixMillis};
@@ -26,19 +27,23 @@ pub struct AuditEvent<'a> {
 }
 
 /// Something that was written down.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = AuditEvent)]
 pub struct AuditRow {
     /// Which.
     pub id: EventId,
     /// When.
     pub at: UnixMillis,
-    /// See [`AuditEvent::actor`].
+    /// Who did it; `null` for the appliance itself, and for its operator on the command line.
     pub actor: Option<UserId>,
-    /// See [`AuditEvent::action`].
+    /// What was done.
+    #[schema(example = "user.created")]
     pub action: String,
-    /// See [`AuditEvent::subject`].
+    /// To what.
+    #[schema(example = "usr_0197f3a2b4c87d10a1b2c3d4e5f60718")]
     pub subject: String,
-    /// See [`AuditEvent::detail`].
+    /// What a person may want to know besides.
+    #[schema(example = "streamer")]
     pub detail: String,
 }
 
@@ -107,17 +112,14 @@ fn word(field: &'static str, text: &str) -> Result<Option<String>> {
 }
 
 fn moment(field: &'static str, text: &str) -> Result<Option<UnixMillis>> {
-    match text.trim() {
-        "" => Ok(None),
-        text => match UnixMillis::parse(text) {
-            Some(at) => Ok(Some(at)),
-            None => {
-                let message =
-                    "give a day such as 2026-11-21, or a moment such as 2026-11-21T14:02:09Z";
-                Err(Error::invalid_field(field, "invalid", message))
-            }
-        },
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
     }
+    let message = "give a day such as 2026-11-21, or a moment such as 2026-11-21T14:02:09Z";
+    let at = UnixMillis::parse(text);
+    at.map(Some)
+        .ok_or_else(|| Error::invalid_field(field, "invalid", message))
 }
 
 /// Where a page begins: after the event that the page before it ended with. Opaque to clients.

@@ -132,10 +132,6 @@ impl SignUpForm {
 ///
 /// # Errors
 /// The store's. Bad input is answered by the form again.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each argument is one extractor of one service"
-)]
 pub async fn submit_sign_up(
     State(accounts): State<AccountsService>,
     State(sign_ups): State<SignUps>,

@@ -202,8 +202,7 @@ impl SignUps {
         // Before anything is hashed: strangers must not be able to keep us busy.
         let token = new.invite.as_ref().map(ExposeSecret::expose_secret);
         match self.offer(token).await? {
-            Offer::Open => {}
-            Offer::Invited(None) => {}
+            Offer::Open | Offer::Invited(None) => {}
             Offer::Invited(Some(wanted)) if wanted == new.email.as_str() => {}
             Offer::Invited(Some(_)) => return Err(invited_as_another()),
             Offer::InviteOnly | Offer::Closed => return Err(closed()),

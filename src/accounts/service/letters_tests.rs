@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::testing::{PASSWORD, World, new_user};
+use super::testing::{PASSWORD, START, World, new_user};
 use super::*;
 use crate::accounts::api_key::{ApiScope, ApiScopes, KeyName, NewApiKey};
 use crate::accounts::joining::{MadeInvite, NewInvite, SignUp};
@@ -471,8 +471,8 @@ async fn another_address_counts_once_it_is_proved() {
     office.sign_in("new@example.org", PASSWORD).await.unwrap();
     assert!(office.sign_in("old@example.org", PASSWORD).await.is_err());
     office.outbox.deliver().await.unwrap();
-    let taken = office.post.taken.lock().unwrap();
-    let last = taken.last().unwrap();
+    let mails = office.post.taken.lock().unwrap();
+    let last = mails.last().unwrap();
     assert_eq!(
         (last.to.as_str(), last.subject),
         ("old@example.org", "Your account has another address")
@@ -484,13 +484,13 @@ async fn a_key_opens_what_its_scopes_say_until_it_is_revoked_or_old() {
     let office = Office::open(false).await;
     let user = office.world.user("a@example.org", Role::Streamer).await;
     let (by, accounts) = (actor(&user), &office.world.accounts);
-    let make = async |days| {
+    let draw = async |days| {
         let name = KeyName::parse("Deck").unwrap();
         let scopes = ApiScopes::parse(["relay:read"]).unwrap();
         let new = NewApiKey::new(name, scopes, days).unwrap();
         accounts.make_api_key(&by, new).await
     };
-    let made = make(Some(1)).await.unwrap();
+    let made = draw(Some(1)).await.unwrap();
     let text = made.secret.expose_secret();
     let come = async |scope| accounts.authenticate_key(text, scope).await;
     let known = come(Some(ApiScope::RelayRead)).await.unwrap();
@@ -508,12 +508,12 @@ async fn a_key_opens_what_its_scopes_say_until_it_is_revoked_or_old() {
     assert_eq!(child.await.unwrap_err().kind(), Kind::Forbidden);
     accounts.write_last_seen().await.unwrap();
     let listed = office.world.restarted().list_api_keys(&by).await.unwrap();
-    assert_eq!(listed[0].last_used_at, Some(super::testing::START));
+    assert_eq!(listed[0].last_used_at, Some(START));
 
     office.world.clock.advance(Duration::from_hours(24));
     let old = come(Some(ApiScope::RelayRead)).await.unwrap_err();
     assert_eq!(old.kind(), Kind::Unauthenticated);
-    let second = make(None).await.unwrap();
+    let second = draw(None).await.unwrap();
     let come = async || {
         let text = second.secret.expose_secret();
         accounts

@@ -110,7 +110,7 @@ impl AccountsService {
         let (service, digest) = (self.clone(), TokenDigest::of(token));
         let now = self.0.clock.now();
         let job = move |tx: &Tx<'_>| {
-            let proof = service.use_link(tx, digest, LinkPurpose::ResetPassword, now)?;
+            let proof = Self::use_link(tx, digest, LinkPurpose::ResetPassword, now)?;
             let user = store::user_by_id(tx, proof.user_id)?.ok_or_else(link_is_over)?;
             // Whoever reads the mails of the address has proved it.
             if user.email == proof.email && service.has_mail() {
@@ -130,7 +130,6 @@ impl AccountsService {
 
     /// Uses a link up, and all others of its user for the same purpose.
     fn use_link(
-        &self,
         tx: &Tx<'_>,
         digest: TokenDigest,
         purpose: LinkPurpose,
@@ -151,7 +150,7 @@ impl AccountsService {
         let (service, digest) = (self.clone(), TokenDigest::of(token));
         let now = self.0.clock.now();
         let job = move |tx: &Tx<'_>| {
-            let proof = service.use_link(tx, digest, LinkPurpose::VerifyAddress, now)?;
+            let proof = Self::use_link(tx, digest, LinkPurpose::VerifyAddress, now)?;
             let user = store::user_by_id(tx, proof.user_id)?.ok_or_else(link_is_over)?;
             if user.email != proof.email {
                 service.put_address(tx, &user, &proof.email, now)?;

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use crate::accounts::identity::Email;
 use crate::accounts::joining::{Invite, NewInvite};
 use crate::db::DbError;
 use crate::kernel::UnixMillis;
@@ -34,7 +35,7 @@ pub(in crate::accounts) fn invite_insert(
                  (id, token_digest, email, role, is_mailed, created_by_user_id, created_at_ms,
                   expires_at_ms)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    let email = new.email.as_ref().map(|email| email.as_str());
+    let email = new.email.as_ref().map(Email::as_str);
     conn.prepare_cached(sql)?.execute((
         id,
         digest,

@@ -4,7 +4,9 @@
 //! that a change of the wire fails a test.
 
 mod callers;
+mod compatibility;
 mod contract;
+mod document;
 mod operations;
 mod requests;
 mod route_matrix;

@@ -60,11 +60,15 @@ fn path(house: &House, route: &str) -> String {
     } else {
         &house.browser_session_id
     };
+    let static_file = match route.strip_prefix("/api/docs/") {
+        Some(_) => "index.html",
+        None => &house.static_file,
+    };
     let filled = route
         .replace("{slot_id}", &house.slot_id)
         .replace("{number}", "1")
         .replace("{key}", &house.session.play_key)
-        .replace("{file}", &house.static_file)
+        .replace("{file}", static_file)
         .replace("{user_id}", &house.holder_id)
         .replace("{invite_id}", NO_INVITE)
         .replace("{key_id}", NO_KEY)
