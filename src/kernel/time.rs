@@ -29,7 +29,9 @@ impl UnixMillis {
         if let Ok(at) = text.parse::<jiff::Timestamp>() {
             return Some(Self(at.as_millisecond()));
         }
-        let day: jiff::civil::Date = text.parse().ok()?;
+        // A moment without its offset is not the day that it lies in.
+        let day = Some(text).filter(|text| text.len() == "2026-11-21".len())?;
+        let day: jiff::civil::Date = day.parse().ok()?;
         let start = day.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
         Some(Self(start.timestamp().as_millisecond()))
     }

@@ -147,7 +147,9 @@ impl Departures {
         self.0.live.forget_slots(&slots).await?;
         self.0.accounts.finish_deletion(id).await?;
         self.0.slots.forget(id);
-        self.0.relay.forget_slots(&slots).await
+        // What a job told the relay meanwhile, and the figures of the last second.
+        self.0.relay.forget_slots(&slots).await?;
+        self.0.live.forget_slots(&slots).await
     }
 
     /// Job: carries begun deletions through. Answers how many.

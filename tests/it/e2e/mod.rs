@@ -17,6 +17,7 @@ mod loss_told;
 mod lossy_programs;
 mod obs;
 mod passphrase;
+mod people;
 mod plugin_journey;
 mod pool;
 mod programs;
