@@ -142,7 +142,15 @@ pub fn required_scope(is_read: bool, path: &str) -> Option<ApiScope> {
                 .is_some_and(|after| after.is_empty() || after.starts_with('/'))
         })
     };
-    if begins(&["relay/supervisor", "audit", "jobs", "nodes", "admin"]) {
+    if begins(&[
+        "relay/supervisor",
+        "audit",
+        "jobs",
+        "nodes",
+        "users",
+        "plans",
+        "admin",
+    ]) {
         return Some(ApiScope::Operate);
     }
     if begins(&["user/stream-slots", "stream-slots", "user/regenerate-token"]) {

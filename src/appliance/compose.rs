@@ -55,6 +55,7 @@ impl Composed {
         relay.reconcile_nodes().await?;
         // What was half done when the server stopped is finished or unwound before anybody asks.
         relay.sweep_provisioning().await?;
+        relay.recall_metering().await?;
         live.remember().await;
         live.look_up_carriers().await?;
         let live = live.clone();
@@ -92,11 +93,11 @@ pub(super) async fn compose(
     stop: &CancellationToken,
 ) -> anyhow::Result<Composed> {
     let engine = local.engine();
-    let sources = address_sources(config, addresses);
+    let sources = address_sources(config, addresses, local.is_embedded());
     let settings = settings(config, opened, sources).await?;
     let figures = Figures::default();
     let nodes = nodes(opened, &engine).await?;
-    let relay = relay(config, opened, &settings, &nodes);
+    let relay = relay(config, opened, &settings, &nodes).await?;
     let live = LiveService::new(
         nodes,
         Arc::new(relay.clone()),
@@ -111,6 +112,7 @@ pub(super) async fn compose(
     let inputs = JobInputs {
         accounts: opened.accounts.clone(),
         people: people.clone(),
+        plans: opened.plans.clone(),
         plugin: plugin.clone(),
         relay: relay.clone(),
         live: live.clone(),
@@ -130,6 +132,7 @@ pub(super) async fn compose(
         settings: settings.clone(),
         sign_ups: people.sign_ups.clone(),
         relay: Some(relay.clone()),
+        containers: local.containers(),
     };
     let app = App(Arc::new(Services {
         accounts: opened.accounts.clone(),
@@ -192,8 +195,15 @@ fn external_engine(api: &ExternalApi, own: NodeId) -> kernel::Result<Arc<dyn Eng
     Ok(Arc::new(engine))
 }
 
-fn relay(config: &Config, opened: &Opened, settings: &Settings, nodes: &Nodes) -> RelayService {
-    RelayService::new(RelayDeps {
+/// The relay's sessions, which follow the plans as the slots do.
+async fn relay(
+    config: &Config,
+    opened: &Opened,
+    settings: &Settings,
+    nodes: &Nodes,
+) -> anyhow::Result<RelayService> {
+    opened.plans.load_rules().await?;
+    let relay = RelayService::new(RelayDeps {
         store: opened.store.clone(),
         clock: opened.clock.clone(),
         vault: Arc::clone(&opened.vault),
@@ -205,7 +215,10 @@ fn relay(config: &Config, opened: &Opened, settings: &Settings, nodes: &Nodes) -
             shared_key: config.relay_shared_key.clone(),
             ..RelayConfig::default()
         },
-    })
+    });
+    opened.plans.follow(opened.slots.clone());
+    opened.plans.follow(relay.follower());
+    Ok(relay)
 }
 
 fn plugin(config: &Config, opened: &Opened, settings: &Settings) -> PluginService {

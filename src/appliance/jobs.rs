@@ -10,6 +10,7 @@ use crate::audit::jobs as audit_jobs;
 use crate::db::Store;
 use crate::jobs::{Job, job};
 use crate::live::{LiveService, Looked};
+use crate::plans::{PlansService, jobs as plans_jobs};
 use crate::plugin::PluginService;
 use crate::plugin::jobs as plugin;
 use crate::relay::RelayService;
@@ -27,6 +28,7 @@ const HOUR: Duration = Duration::from_hours(1);
 pub(super) struct JobInputs {
     pub(super) accounts: AccountsService,
     pub(super) people: People,
+    pub(super) plans: PlansService,
     pub(super) plugin: PluginService,
     pub(super) relay: RelayService,
     pub(super) live: LiveService,
@@ -52,6 +54,7 @@ pub(super) fn table(config: &Config, inputs: &JobInputs) -> Vec<Job> {
         of_accounts(inputs),
         of_people(&inputs.people),
         of_relay(inputs),
+        of_usage(inputs),
         of_house(config, inputs),
     ]
     .concat()
@@ -134,12 +137,6 @@ fn of_relay(inputs: &JobInputs) -> Vec<Job> {
             on!(relay, relay::write_leases),
         ),
         job(
-            "usage_metering",
-            10 * SECOND,
-            limit,
-            on!(relay, relay::write_usage),
-        ),
-        job(
             "provisioning_sweep",
             MINUTE,
             limit,
@@ -172,11 +169,46 @@ fn of_relay(inputs: &JobInputs) -> Vec<Job> {
     ]
 }
 
+fn of_usage(inputs: &JobInputs) -> Vec<Job> {
+    let JobInputs { relay, plans, .. } = inputs;
+    let limit = MINUTE;
+    vec![
+        job(
+            "cycle_roll_over",
+            HOUR,
+            10 * MINUTE,
+            on!(plans, plans_jobs::roll_over),
+        ),
+        job(
+            "usage_metering",
+            MINUTE,
+            limit,
+            on!(relay, relay::write_usage),
+        ),
+        job(
+            "health_event_writing",
+            MINUTE,
+            limit,
+            on!(relay, relay::write_health),
+        ),
+        job(
+            "outage_reconciliation",
+            2 * MINUTE,
+            limit,
+            on!(relay, relay::reconcile_outages),
+        ),
+    ]
+}
+
 fn of_house(config: &Config, inputs: &JobInputs) -> Vec<Job> {
     let retention = config.sample_retention;
     let stores = [inputs.store.clone(), inputs.telemetry.clone()];
     let live = inputs.live.clone();
+    let (relay, health_retention) = (inputs.relay.clone(), config.health_event_retention);
     vec![
+        job("health_event_retention", HOUR, 10 * MINUTE, move || {
+            forget_health(relay.clone(), health_retention)
+        }),
         job(
             "public_host_lookup",
             5 * MINUTE,
@@ -222,6 +254,11 @@ async fn checkpoint(stores: [Store; 2]) -> anyhow::Result<String> {
         store.checkpoint().await?;
     }
     Ok("the write-ahead logs are cut back".to_owned())
+}
+
+async fn forget_health(relay: RelayService, retention: Duration) -> anyhow::Result<String> {
+    let deleted = relay.forget_old_health(retention).await?;
+    Ok(format!("{deleted} heartbeats deleted"))
 }
 
 async fn forget_samples(live: LiveService, retention: Duration) -> anyhow::Result<String> {

@@ -12,7 +12,6 @@ use crate::accounts::{AccessTokens, AccountsConfig, AccountsService};
 use crate::db::{Durability, FolderLock, LockError, Schema, Store, migrate};
 use crate::kernel::Clock;
 use crate::kernel::seal::Vault;
-use crate::plans::model::PlanRules;
 use crate::plans::service::PlansService;
 use crate::slots::SlotsService;
 
@@ -81,7 +80,7 @@ pub(super) fn open(config: &Config, lock: FolderLock) -> anyhow::Result<Opened> 
         tokens,
         accounts_config,
     );
-    let plans = PlansService::new(main.clone(), clock.clone(), PlanRules::default());
+    let plans = PlansService::new(main.clone(), clock.clone(), config.plans.rules(false));
     let slots = SlotsService::new(main.clone(), clock.clone(), Arc::clone(&vault));
     Ok(Opened {
         store: main,

@@ -161,6 +161,10 @@ id!(
     /// A key of a user's own program.
     ApiKeyId, "key_"
 );
+id!(
+    /// One correction of a user's usage.
+    AdjustmentId, "adj_"
+);
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,7 @@ mod calls;
 mod encrypted;
 mod http;
 mod load;
+mod pool;
 mod process;
 mod relayed;
 mod relaying;
@@ -64,7 +65,7 @@ const fn scene(name: &'static str, measure: fn(&mut Table)) -> Scene {
     }
 }
 
-const SCENES: [Scene; 13] = [
+const SCENES: [Scene; 15] = [
     scene("start", start::measure),
     scene("calls", calls::measure),
     scene("direct", streams::measure_direct),
@@ -78,6 +79,8 @@ const SCENES: [Scene; 13] = [
     scene("resends", resends::measure),
     scene("uneven", bonded::uneven),
     long_scene("soak", bonded::soak),
+    long_scene("registration", pool::registration),
+    long_scene("crowd", pool::crowd),
 ];
 
 fn main() {

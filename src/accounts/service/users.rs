@@ -17,9 +17,6 @@ use crate::kernel::{Actor, Error, Result, Role, UnixMillis};
 use crate::plans::model::Tier;
 use crate::{plans, slots};
 
-/// Slots of a new user: what the tier `internal` has, which without billing is everybody's.
-const FIRST_SLOTS: u32 = 4;
-
 /// Users on one page.
 pub const USERS_A_PAGE: u32 = 50;
 
@@ -46,7 +43,7 @@ pub fn create_user_in(
 ) -> Result<User> {
     let id = store::user_insert(tx, new, hash, now).map_err(taken)?;
     plans::store::plan_insert(tx, id, Tier::Free, now)?;
-    slots::store::slot_insert_defaults(tx, vault, id, FIRST_SLOTS, now)?;
+    slots::store::slot_insert_defaults(tx, vault, id, slots::SLOTS_OF_NEW_USERS, now)?;
     Ok(User {
         id,
         email: new.email.to_string(),

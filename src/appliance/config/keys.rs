@@ -87,6 +87,11 @@ pub(super) const KEYS: &[Key] = &[
     key("relay.docker.link_stats_port", PORT),
     key("relay.docker.latency_min_ms", KeyKind::Number(0, 5_000)),
     key("relay.docker.latency_max_ms", KeyKind::Number(100, 10_000)),
+    key(
+        "relay.docker.admission_hook",
+        KeyKind::Choice(&["off", "on"]),
+    ),
+    key("relay.docker.admission_port", KeyKind::Number(1, 65_535)),
     key("relay.docker.memory_mib", KeyKind::Number(32, 65_536)),
     key("relay.docker.cpu_percent", KeyKind::Number(10, 6_400)),
     key("relay.docker.crashes_max", KeyKind::Number(2, 100)),
@@ -152,6 +157,11 @@ pub(super) const KEYS: &[Key] = &[
     key("relay.embedded.publisher_buffer_mb", KeyKind::Number(2, 24)),
     key("relay.embedded.player_queue_mb", KeyKind::Number(1, 64)),
     key("telemetry.sample_days", KeyKind::Number(1, 3_650)),
+    key("telemetry.health_event_days", KeyKind::Number(1, 3_650)),
+    key(
+        "plans.standard_included_seconds",
+        KeyKind::Number(0, 2_678_400),
+    ),
 ];
 
 /// The environment variable of a key.

@@ -7,6 +7,7 @@ mod external;
 mod keys;
 mod layers;
 mod people;
+mod plans;
 mod secrets;
 mod values;
 
@@ -20,6 +21,7 @@ pub use external::ExternalKeys;
 use layers::Layers;
 pub use layers::{ConfigError, DEFAULTS, Origin};
 pub use people::{MailConfig, MailSecurity};
+pub use plans::PlansKeys;
 use secrecy::SecretString;
 pub use secrets::KeyFileError;
 
@@ -174,6 +176,10 @@ pub struct Config {
     pub embedded: EmbeddedConfig,
     /// How long samples are kept.
     pub sample_retention: Duration,
+    /// How long heartbeats are kept.
+    pub health_event_retention: Duration,
+    /// What holds for all plans.
+    pub plans: PlansKeys,
 }
 
 const MINUTE: u64 = 60;
@@ -232,6 +238,8 @@ impl Config {
                 .map(PathBuf::from),
             embedded: embedded(layers)?,
             sample_retention: seconds("telemetry.sample_days", DAY)?,
+            health_event_retention: seconds("telemetry.health_event_days", DAY)?,
+            plans: plans::plans(layers)?,
         })
     }
 

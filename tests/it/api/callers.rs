@@ -64,6 +64,8 @@ pub(super) struct House {
     pub(super) holder: Plugin,
     /// The holder's session.
     pub(super) session: Session,
+    /// The holder.
+    pub(super) user_id: String,
     /// The holder's first slot.
     pub(super) slot_id: String,
     /// Another sign-in of the holder's, in a browser.
@@ -72,8 +74,6 @@ pub(super) struct House {
     pub(super) plugin_session_id: String,
     /// A sign-in that nobody decides; one address begins 20 of them in a row at most.
     pub(super) undecided: Attempt,
-    /// The holder.
-    pub(super) holder_id: String,
     /// A file's name below `/static/`.
     pub(super) static_file: String,
     cookies: Vec<(Caller, String)>,
@@ -115,12 +115,12 @@ impl House {
             http: Http::to(server.addresses().http),
             stranger,
             undecided: holder.begin_sign_in(),
+            user_id: holder.user_id(),
             holder,
             session,
             slot_id: between(&live_page, "data-slot=\"", "\""),
             browser_session_id: between(other_browser, "\"/account/sessions/", "/"),
             plugin_session_id: between(&account_page, "\"/account/plugins/", "/"),
-            holder_id: account.user_id,
             static_file: between(&live_page, "\"/static/", "\""),
             cookies,
             _server: server,

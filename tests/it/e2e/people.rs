@@ -184,11 +184,11 @@ fn without_mails_operators_and_the_command_line_hand_out_the_links() {
 
     let users = browser.get("/users").expect(200).text();
     let id = users
-        .split("href=\"/users/")
-        .skip(1)
-        .map(|rest| rest.split('"').next().unwrap().to_owned())
-        .next_back()
-        .unwrap();
+        .rsplit("href=\"/users/")
+        .next()
+        .and_then(|rest| rest.split('"').next())
+        .unwrap()
+        .to_owned();
     let page = browser
         .post(&format!("/users/{id}/reset-link"), &[])
         .expect(200);
