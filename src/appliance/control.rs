@@ -290,7 +290,8 @@ async fn execute_on_people(control: &Control, request: ControlRequest) -> Result
         | ControlRequest::AddNode(_)
         | ControlRequest::SetNodeStatus { .. }
         | ControlRequest::RemoveNode { .. }
-        | ControlRequest::NameRegion { .. } => Err(Error::internal("no request about people")),
+        | ControlRequest::NameRegion { .. }
+        | ControlRequest::RemoveContainers => Err(Error::internal("no request about people")),
     }
 }
 
