@@ -13,7 +13,7 @@ use super::api_key::{KEY_START, required_scope};
 use super::model::{BrowserClient, SignedIn};
 use super::service::{AccountsService, Expiry};
 use crate::http::{ApiError, Peer};
-use crate::kernel::{Actor, Error, Kind, Role};
+use crate::kernel::{Actor, Code, Error, Kind, Role};
 
 /// The cookie of a browser on TLS: the prefix binds it to this host and to TLS.
 const SECURE_COOKIE: &str = "__Host-glb";
@@ -86,6 +86,29 @@ where
 pub struct BrowserActor(pub SignedIn);
 
 impl<S> FromRequestParts<S> for BrowserActor
+where
+    AccountsService: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let AnyBrowserActor(signed_in) = AnyBrowserActor::from_request_parts(parts, state).await?;
+        let factors = AccountsService::from_ref(state).second_factors().clone();
+        match factors.must_enrol(&signed_in.actor).await {
+            Ok(false) => Ok(Self(signed_in)),
+            Ok(true) => Err(ask_to_enrol(parts)),
+            Err(error) => Err(ApiError(error).into_response()),
+        }
+    }
+}
+
+/// A signed-in browser, also one whose user must enrol a second factor before anything else. For the pages of
+/// that enrolment alone.
+#[derive(Debug, Clone)]
+pub struct AnyBrowserActor(pub SignedIn);
+
+impl<S> FromRequestParts<S> for AnyBrowserActor
 where
     AccountsService: FromRef<S>,
     S: Send + Sync,
@@ -189,6 +212,11 @@ where
 #[must_use]
 pub fn session_cookie(headers: &HeaderMap, is_https: bool) -> Option<&str> {
     let wanted = cookie_name(is_https);
+    cookie_of(headers, wanted)
+}
+
+/// The value of the cookie of that name.
+pub(super) fn cookie_of<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()
@@ -210,7 +238,16 @@ const fn cookie_name(is_https: bool) -> &'static str {
 /// A `Set-Cookie` value that carries `token` for `life`; an empty token with no life removes the cookie.
 #[must_use]
 pub fn set_session_cookie(token: &str, life: std::time::Duration, is_https: bool) -> String {
-    let name = cookie_name(is_https);
+    set_cookie(cookie_name(is_https), token, life, is_https)
+}
+
+/// A `Set-Cookie` value of a name whose prefix suits the connection.
+pub(super) fn set_cookie(
+    name: &str,
+    token: &str,
+    life: std::time::Duration,
+    is_https: bool,
+) -> String {
     let secure = if is_https { "; Secure" } else { "" };
     let seconds = life.as_secs();
     format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}")
@@ -226,6 +263,17 @@ pub fn browser_client(peer: &Peer, headers: &HeaderMap) -> BrowserClient {
         ip: peer.ip,
         user_agent: user_agent.unwrap_or_default().to_owned(),
     }
+}
+
+/// Leads an owner or operator without a second factor, which the settings demand, to its page.
+fn ask_to_enrol(parts: &Parts) -> Response {
+    if parts.method == Method::GET {
+        return Redirect::to("/account/second-factor").into_response();
+    }
+    let message =
+        "owners and operators must have a second factor here: switch yours on under Account first";
+    let error = Error::new(Kind::Forbidden, Code::Forbidden, message);
+    ApiError(error.reason("second_factor_required")).into_response()
 }
 
 fn ask_to_sign_in(parts: &Parts) -> Response {

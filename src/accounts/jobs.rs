@@ -1,5 +1,6 @@
 //! Upkeep of sessions, for the table of jobs.
 
+use super::oauth::OAuthService;
 use super::service::{AccountsService, Outbox};
 
 /// Writes when sessions were last heard of. Once a minute.
@@ -30,4 +31,14 @@ pub async fn deliver_mails(outbox: &Outbox) -> anyhow::Result<String> {
     Ok(format!(
         "{sent} sent, {postponed} postponed, {given_up} given up"
     ))
+}
+
+/// Forgets browsers that did not come back from a provider, and offers to merge that nobody took. Every ten
+/// minutes.
+///
+/// # Errors
+/// The store's.
+pub async fn delete_old_departures(oauth: &OAuthService) -> anyhow::Result<String> {
+    let rows = oauth.delete_old().await?;
+    Ok(format!("{rows} rows deleted"))
 }

@@ -1,7 +1,7 @@
 //! Users and the proofs of who is calling: passwords, browser sessions, the plugin's tokens.
 //!
 //! ```text
-//! password ──► browser_session (cookie)  ──► Actor via Browser
+//! password, provider ──► second factor ──► browser_session (cookie) ──► Actor via Browser
 //! plugin sign-in ──► auth_session ──► access token (24 h) + refresh token (rotates) ──► Actor via Plugin
 //! ```
 //!
@@ -18,6 +18,8 @@ pub mod api_key;
 pub mod joining;
 pub mod mail;
 pub mod model;
+pub mod oauth;
+pub mod second_factor;
 pub mod service;
 pub mod store;
 pub mod views;

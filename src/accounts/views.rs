@@ -6,6 +6,7 @@ use std::fmt;
 
 use askama::Template;
 
+use crate::accounts::oauth::Provider;
 use crate::http::form::{Choice, Field};
 use crate::http::moment::Moment;
 use crate::http::page::Shell;
@@ -29,6 +30,8 @@ pub struct SignInPage {
     pub next: String,
     /// What else a visitor may do.
     pub ways: VisitorWays,
+    /// Other ways to sign in.
+    pub providers: Vec<ProviderLink>,
 }
 
 /// What a visitor may do who cannot sign in.
@@ -40,7 +43,30 @@ pub struct VisitorWays {
     pub can_join: bool,
 }
 
+/// A way to sign in through a provider.
+#[derive(Debug, Clone)]
+pub struct ProviderLink {
+    /// The provider as a person reads it.
+    pub label: &'static str,
+    /// Where it begins.
+    pub href: String,
+}
+
 impl SignInPage {
+    /// With these other ways to sign in.
+    #[must_use]
+    pub fn with_providers(mut self, providers: &[Provider]) -> Self {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("next", &self.next)
+            .finish();
+        let link = |provider: &Provider| ProviderLink {
+            label: provider.label(),
+            href: format!("/api/v1/auth/{provider}/authorize?{query}"),
+        };
+        self.providers = providers.iter().map(link).collect();
+        self
+    }
+
     /// The form, with the address typed before.
     #[must_use]
     pub fn new(shell: Shell, email: &str, problem: Option<String>, next: &str) -> Self {
@@ -51,12 +77,13 @@ impl SignInPage {
             problem,
             next: next.to_owned(),
             ways: VisitorWays::default(),
+            providers: Vec::new(),
         }
     }
 
     /// With these other ways on.
     #[must_use]
-    pub const fn with_ways(mut self, ways: VisitorWays) -> Self {
+    pub fn with_ways(mut self, ways: VisitorWays) -> Self {
         self.ways = ways;
         self
     }

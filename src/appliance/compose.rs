@@ -3,6 +3,9 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+
 use super::addresses::Addresses;
 use super::config::Config;
 use super::control::Control;
@@ -13,8 +16,10 @@ use super::open::Opened;
 use super::people::People;
 use super::relay::LocalRelay;
 use super::state::{App, Services};
-use tokio_util::sync::CancellationToken;
-
+use super::stores::Stores;
+use crate::accounts::oauth::OAuthService;
+use crate::accounts::oauth::service::OAuthDeps;
+use crate::http::outbound::Outbound;
 use crate::http::{Around, StopSignal};
 use crate::jobs::{Jobs, Tasks};
 use crate::kernel::ids::NodeId;
@@ -22,12 +27,16 @@ use crate::kernel::{self, Error};
 use crate::live::{Carriers, LiveService};
 use crate::plugin::snapshot::Snapshots;
 use crate::plugin::{PluginConfig, PluginService};
+use crate::relay::dns::cloudflare::{Cloudflare, CloudflareConfig};
 use crate::relay::engine::Engine;
-use crate::relay::nodes::ExternalApi;
+use crate::relay::nodes::{EngineFactory, ExternalApi};
 use crate::relay::sls::{SlsConfig, SlsEngine};
-use crate::relay::{LocalNode, Nodes, RelayConfig, RelayDeps, RelayService, nodes};
+use crate::relay::{
+    DnsZone, LocalNode, Nodes, RelayConfig, RelayDeps, RelayEvent, RelayService, nodes,
+};
 use crate::settings::{AddressSources, Settings};
 use crate::system::health::{HealthService, MetricsAccess};
+use crate::system::jobs::JobControl;
 use crate::system::setup::{SetupDeps, SetupService};
 
 type Ticker = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -58,6 +67,9 @@ impl Composed {
         relay.recall_metering().await?;
         live.remember().await;
         live.look_up_carriers().await?;
+        relay.recall_moves().await?;
+        tell_of_moves(tasks, relay, live).await;
+        tend_names(tasks, relay).await;
         let live = live.clone();
         let poll = move || {
             let live = live.clone();
@@ -81,6 +93,38 @@ impl Composed {
     }
 }
 
+/// Readers see at once that a session of theirs was moved.
+async fn tell_of_moves(tasks: &Tasks, relay: &RelayService, live: &LiveService) {
+    let (relay, live) = (relay.clone(), live.clone());
+    let follow = move || {
+        let (mut events, live) = (relay.events().listen(), live.clone());
+        async move {
+            loop {
+                match events.recv().await {
+                    Ok(RelayEvent::SessionMoved { slot_id, .. }) => live.touch(slot_id),
+                    // The page tells of nodes when it is loaded, and of what was missed too.
+                    Ok(RelayEvent::NodeLost(_) | RelayEvent::NodeBack(_))
+                    | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        }
+    };
+    tasks.spawn("session_moves", follow).await;
+}
+
+async fn tend_names(tasks: &Tasks, relay: &RelayService) {
+    if relay.names_status().is_none() {
+        return;
+    }
+    let relay = relay.clone();
+    let tend = move || {
+        let relay = relay.clone();
+        async move { relay.tend_names().await }
+    };
+    tasks.spawn("dns_names", tend).await;
+}
+
 /// Builds everything.
 ///
 /// # Errors
@@ -95,21 +139,16 @@ pub(super) async fn compose(
     let engine = local.engine();
     let sources = address_sources(config, addresses, local.is_embedded());
     let settings = settings(config, opened, sources).await?;
+    opened.accounts.second_factors().follow(&settings);
     let figures = Figures::default();
-    let nodes = nodes(opened, &engine).await?;
-    let relay = relay(config, opened, &settings, &nodes).await?;
-    let live = LiveService::new(
-        nodes,
-        Arc::new(relay.clone()),
-        opened.telemetry.clone(),
-        opened.clock.clone(),
-        figures.relay.clone(),
-        Carriers::new(config.carrier_database.clone()),
-    )
-    .with_latency_bounds(local.latency());
+    let nodes = nodes(opened, &engine, &config.outbound).await?;
+    let relay = relay(config, opened, &settings, &nodes, &figures).await?;
+    let live = live(config, opened, local, nodes, &relay, &figures);
     let plugin = plugin(config, opened, &settings);
     let people = People::new(config, opened, &settings, &relay, &live)?;
+    let oauth = oauth(config, opened, &settings);
     let inputs = JobInputs {
+        oauth: oauth.clone(),
         accounts: opened.accounts.clone(),
         people: people.clone(),
         plans: opened.plans.clone(),
@@ -137,9 +176,10 @@ pub(super) async fn compose(
     let app = App(Arc::new(Services {
         accounts: opened.accounts.clone(),
         health: health(config, opened, &relay, &engine, &figures),
-        jobs,
+        jobs: JobControl::new(jobs, opened.store.clone(), opened.clock.clone()),
         live,
         people,
+        oauth,
         plans: opened.plans.clone(),
         plugin,
         snapshots: Snapshots::new(opened.accounts.clone(), opened.slots.clone(), relay.clone()),
@@ -172,15 +212,44 @@ pub(super) async fn settings(
     Settings::load_with(store, clock, sources, config.words.clone()).await
 }
 
+fn live(
+    config: &Config,
+    opened: &Opened,
+    local: &LocalRelay,
+    nodes: Nodes,
+    relay: &RelayService,
+    figures: &Figures,
+) -> LiveService {
+    LiveService::new(
+        nodes,
+        Arc::new(relay.clone()),
+        opened.telemetry.clone(),
+        opened.clock.clone(),
+        figures.relay.clone(),
+        Carriers::new(config.carrier_database.clone()),
+    )
+    .with_latency_bounds(local.latency())
+}
+
 /// The own relay and the external nodes.
-async fn nodes(opened: &Opened, engine: &Arc<dyn Engine>) -> anyhow::Result<Nodes> {
+async fn nodes(
+    opened: &Opened,
+    engine: &Arc<dyn Engine>,
+    outbound: &Outbound,
+) -> anyhow::Result<Nodes> {
     let local = LocalNode::new(Arc::clone(engine));
     let (store, clock, vault) = (&opened.store, &opened.clock, &opened.vault);
-    Ok(nodes::load(store, clock, vault, local, Arc::new(external_engine)).await?)
+    let outbound = outbound.clone();
+    let factory: EngineFactory = Arc::new(move |api, own| external_engine(api, own, &outbound));
+    Ok(nodes::load(store, clock, vault, local, factory).await?)
 }
 
 /// The engine of a node that is not ours.
-fn external_engine(api: &ExternalApi, own: NodeId) -> kernel::Result<Arc<dyn Engine>> {
+fn external_engine(
+    api: &ExternalApi,
+    own: NodeId,
+    outbound: &Outbound,
+) -> kernel::Result<Arc<dyn Engine>> {
     // Letters and digits alone tell our entries from those of others.
     let owner: String = own
         .to_string()
@@ -189,10 +258,25 @@ fn external_engine(api: &ExternalApi, own: NodeId) -> kernel::Result<Arc<dyn Eng
         .collect();
     let config = SlsConfig {
         link_stats_url: api.link_stats_url.clone(),
+        outbound: Some(outbound.clone()),
         ..SlsConfig::new(api.url.clone(), api.key.clone(), owner)
     };
     let engine = SlsEngine::new(&config).map_err(Error::internal)?;
     Ok(Arc::new(engine))
+}
+
+/// Where slots have their names, when that is configured.
+fn zone(config: &Config) -> anyhow::Result<Option<Arc<dyn DnsZone>>> {
+    let Some(keys) = config.dns.clone() else {
+        return Ok(None);
+    };
+    let zone = Cloudflare::new(CloudflareConfig {
+        api_base: keys.api_base,
+        zone_id: keys.zone_id,
+        token: keys.token,
+        domain: keys.domain,
+    })?;
+    Ok(Some(Arc::new(zone)))
 }
 
 /// The relay's sessions, which follow the plans as the slots do.
@@ -201,9 +285,11 @@ async fn relay(
     opened: &Opened,
     settings: &Settings,
     nodes: &Nodes,
+    figures: &Figures,
 ) -> anyhow::Result<RelayService> {
     opened.plans.load_rules().await?;
     let relay = RelayService::new(RelayDeps {
+        zone: zone(config)?,
         store: opened.store.clone(),
         clock: opened.clock.clone(),
         vault: Arc::clone(&opened.vault),
@@ -211,14 +297,29 @@ async fn relay(
         slots: opened.slots.clone(),
         settings: settings.clone(),
         nodes: nodes.clone(),
+        metrics: figures.provision.clone(),
         config: RelayConfig {
             shared_key: config.relay_shared_key.clone(),
+            outbound: config.outbound.clone(),
             ..RelayConfig::default()
         },
     });
     opened.plans.follow(opened.slots.clone());
     opened.plans.follow(relay.follower());
     Ok(relay)
+}
+
+fn oauth(config: &Config, opened: &Opened, settings: &Settings) -> OAuthService {
+    OAuthService::new(OAuthDeps {
+        store: opened.store.clone(),
+        clock: opened.clock.clone(),
+        vault: Arc::clone(&opened.vault),
+        accounts: opened.accounts.clone(),
+        settings: settings.clone(),
+        // The addresses are the configuration's own.
+        outbound: Outbound::default(),
+        config: config.oauth.clone(),
+    })
 }
 
 fn plugin(config: &Config, opened: &Opened, settings: &Settings) -> PluginService {
@@ -262,12 +363,16 @@ fn health(
     engine: &Arc<dyn Engine>,
     figures: &Figures,
 ) -> HealthService {
+    let stores = Stores {
+        main: opened.store.clone(),
+        telemetry: opened.telemetry.clone(),
+    };
     HealthService::new(
-        opened.store.clone(),
+        [opened.store.clone(), opened.telemetry.clone()],
         Arc::clone(engine),
         opened.clock.clone(),
-        figures.registry(&opened.store),
-        figures.before_scrape(&opened.store, relay, engine),
+        figures.registry(&stores),
+        figures.before_scrape(&stores, relay, engine),
         MetricsAccess {
             token: config.metrics_token.clone(),
         },

@@ -109,6 +109,11 @@ pub enum ControlRequest {
         /// How many days it lasts.
         days: u32,
     },
+    /// No second factor any more for a user who lost it.
+    ResetSecondFactor {
+        /// Their e-mail.
+        email: String,
+    },
     /// All relay nodes.
     ListNodes,
     /// A new relay node.
@@ -241,6 +246,10 @@ pub(super) async fn execute(control: &Control, request: ControlRequest) -> Resul
         request @ (ControlRequest::ResetLink { .. }
         | ControlRequest::DeleteUser { .. }
         | ControlRequest::Invite { .. }) => execute_on_people(control, request).await,
+        ControlRequest::ResetSecondFactor { email } => {
+            let reset = control.accounts.reset_second_factor(Email::parse(&email)?);
+            Ok(answer(reset.await?.id, None))
+        }
         request @ (ControlRequest::ListNodes
         | ControlRequest::AddNode(_)
         | ControlRequest::SetNodeStatus { .. }
@@ -291,6 +300,7 @@ async fn execute_on_people(control: &Control, request: ControlRequest) -> Result
         | ControlRequest::SetNodeStatus { .. }
         | ControlRequest::RemoveNode { .. }
         | ControlRequest::NameRegion { .. }
+        | ControlRequest::ResetSecondFactor { .. }
         | ControlRequest::RemoveContainers => Err(Error::internal("no request about people")),
     }
 }
@@ -312,6 +322,7 @@ async fn execute_on_nodes(relay: &RelayService, request: ControlRequest) -> Resu
         | ControlRequest::ResetLink { .. }
         | ControlRequest::DeleteUser { .. }
         | ControlRequest::Invite { .. }
+        | ControlRequest::ResetSecondFactor { .. }
         | ControlRequest::RemoveContainers => Err(Error::internal("no request about nodes")),
     }
 }
@@ -400,6 +411,8 @@ async fn online(data_dir: &Path, request: ControlRequest) -> anyhow::Result<Valu
         .unix_socket(path.clone())
         .timeout(PATIENCE)
         .no_proxy()
+        // It speaks no TLS, and a system without root certificates gives no client otherwise.
+        .tls_certs_only([])
         .build()?;
     let sent = client
         .post("http://localhost/control")

@@ -2,12 +2,16 @@
 //!
 //! Invariant: only the running server changes nodes, because only it knows their engines.
 
+use std::sync::Arc;
+
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::kernel::ids::NodeId;
 use crate::kernel::{Error, Result};
 use crate::relay::RelayService;
-use crate::relay::nodes::{Node, NodeSpec, NodeStatus, Region};
+use crate::relay::api::NodeView;
+use crate::relay::nodes::{Node, NodeChange, NodeSpec, NodeStatus, Region};
 use crate::relay::service::{NodeLoad, Operator};
 
 /// The service of the running server.
@@ -17,7 +21,7 @@ pub(super) fn running(relay: Option<&RelayService>) -> Result<&RelayService> {
 
 pub(super) async fn list(relay: &RelayService) -> Result<Value> {
     let nodes = relay.node_loads().await?;
-    let nodes: Vec<_> = nodes.iter().map(describe).collect();
+    let nodes = join_all(nodes.iter().map(NodeView::of)).await;
     Ok(json!({ "nodes": nodes }))
 }
 
@@ -25,16 +29,13 @@ pub(super) async fn add(relay: &RelayService, spec: NodeSpec) -> Result<Value> {
     let node = relay
         .add_node(Operator::on_this_machine(), spec.check()?)
         .await?;
-    Ok(describe(&NodeLoad { node, sessions: 0 }))
+    describe(node).await
 }
 
 pub(super) async fn set_status(relay: &RelayService, id: &str, status: &str) -> Result<Value> {
-    let status: NodeStatus = status
-        .parse()
-        .map_err(|_| Error::invalid("a status is active, draining or inactive"))?;
-    let by = Operator::on_this_machine();
-    let facts = relay.set_node_status(by, node_id(id)?, status).await?;
-    Ok(json!({ "id": facts.id, "status": facts.status.as_str() }))
+    let (by, change) = (Operator::on_this_machine(), NodeChange::to_status(status));
+    let node = relay.change_node(by, node_id(id)?, &change).await?;
+    Ok(json!({ "id": node.id(), "status": node.facts.status.as_str() }))
 }
 
 pub(super) async fn remove(relay: &RelayService, id: &str) -> Result<Value> {
@@ -61,20 +62,7 @@ fn node_id(text: &str) -> Result<NodeId> {
     text.parse().map_err(|_| Error::not_found("relay node"))
 }
 
-fn describe(load: &NodeLoad) -> Value {
-    let node: &Node = &load.node;
-    let (health, reason) = node.health();
-    let facts = &node.facts;
-    json!({
-        "id": facts.id,
-        "name": facts.name,
-        "kind": if node.is_local() { "local" } else { "external" },
-        "region": facts.region,
-        "status": facts.status.as_str(),
-        "health": health.as_str(),
-        "reason": reason,
-        "sessions": load.sessions,
-        "capacity": facts.capacity,
-        "public_host": facts.public.as_ref().map(|public| &public.host),
-    })
+async fn describe(node: Arc<Node>) -> Result<Value> {
+    let view = NodeView::of(&NodeLoad { node, sessions: 0 }).await;
+    serde_json::to_value(view).map_err(Error::internal)
 }

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use super::config::Config;
 use super::people::People;
+use super::stores::{self, Stores};
 use crate::accounts::AccountsService;
 use crate::accounts::jobs as accounts;
+use crate::accounts::oauth::OAuthService;
 use crate::audit::jobs as audit_jobs;
 use crate::db::Store;
 use crate::jobs::{Job, job};
@@ -22,6 +24,7 @@ use crate::system::export::jobs as export;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// What the jobs work on.
 #[derive(Debug, Clone)]
@@ -29,6 +32,7 @@ pub(super) struct JobInputs {
     pub(super) accounts: AccountsService,
     pub(super) people: People,
     pub(super) plans: PlansService,
+    pub(super) oauth: OAuthService,
     pub(super) plugin: PluginService,
     pub(super) relay: RelayService,
     pub(super) live: LiveService,
@@ -88,6 +92,12 @@ fn of_accounts(inputs: &JobInputs) -> Vec<Job> {
             on!(plugin, plugin::delete_old_attempts),
         ),
         job(
+            "oauth_cleanup",
+            10 * MINUTE,
+            limit,
+            on!(inputs.oauth, accounts::delete_old_departures),
+        ),
+        job(
             "retired_key_cleanup",
             HOUR,
             limit,
@@ -129,37 +139,43 @@ fn of_relay(inputs: &JobInputs) -> Vec<Job> {
     let JobInputs { relay, .. } = inputs;
     let limit = MINUTE;
     vec![
-        job("lease_expiry", 5 * SECOND, limit, on!(relay, relay::expire)),
+        job("lease_expiry", 5 * SECOND, limit, on!(relay, relay::expire))
+            .kept_on("sessions of plugins that are gone hold their places for ever"),
         job(
             "lease_writing",
             MINUTE,
             limit,
             on!(relay, relay::write_leases),
-        ),
+        )
+        .kept_on("a restart ends sessions that are in use"),
         job(
             "provisioning_sweep",
             MINUTE,
             limit,
             on!(relay, relay::sweep_provisioning),
-        ),
+        )
+        .kept_on("a start that was cut off never ends"),
         job(
             "relay_registration",
             MINUTE,
             limit,
             on!(relay, relay::register_slots),
-        ),
+        )
+        .kept_on("a relay that forgot a key admits nobody with it"),
         job(
             "node_probe",
             5 * SECOND,
             limit,
             on!(relay, relay::probe_nodes),
-        ),
+        )
+        .kept_on("sessions stay on a relay that is down"),
         job(
             "node_reconciliation",
             MINUTE,
             limit,
             on!(relay, relay::reconcile_nodes),
-        ),
+        )
+        .kept_on("a relay that forgot a stream never learns it again"),
         job(
             "idempotency_cleanup",
             5 * MINUTE,
@@ -184,7 +200,8 @@ fn of_usage(inputs: &JobInputs) -> Vec<Job> {
             MINUTE,
             limit,
             on!(relay, relay::write_usage),
-        ),
+        )
+        .kept_on("streamed seconds are lost"),
         job(
             "health_event_writing",
             MINUTE,
@@ -202,10 +219,10 @@ fn of_usage(inputs: &JobInputs) -> Vec<Job> {
 
 fn of_house(config: &Config, inputs: &JobInputs) -> Vec<Job> {
     let retention = config.sample_retention;
-    let stores = [inputs.store.clone(), inputs.telemetry.clone()];
     let live = inputs.live.clone();
     let (relay, health_retention) = (inputs.relay.clone(), config.health_event_retention);
-    vec![
+    let mut jobs = of_stores(inputs);
+    jobs.extend([
         job("health_event_retention", HOUR, 10 * MINUTE, move || {
             forget_health(relay.clone(), health_retention)
         }),
@@ -221,12 +238,38 @@ fn of_house(config: &Config, inputs: &JobInputs) -> Vec<Job> {
             MINUTE,
             on!(inputs.live, look_up_carriers),
         ),
-        job("store_checkpoint", HOUR, MINUTE, move || {
-            checkpoint(stores.clone())
-        }),
         job("sample_retention", HOUR, 10 * MINUTE, move || {
             forget_samples(live.clone(), retention)
         }),
+    ]);
+    jobs
+}
+
+fn of_stores(inputs: &JobInputs) -> Vec<Job> {
+    let stores = Stores {
+        main: inputs.store.clone(),
+        telemetry: inputs.telemetry.clone(),
+    };
+    vec![
+        job(
+            "store_checkpoint",
+            HOUR,
+            10 * MINUTE,
+            on!(stores, stores::checkpoint),
+        )
+        .kept_on("the write-ahead log grows until the disk is full"),
+        job(
+            "store_optimize",
+            DAY,
+            10 * MINUTE,
+            on!(stores, stores::optimize),
+        ),
+        job(
+            "store_integrity",
+            7 * DAY,
+            HOUR,
+            on!(stores, stores::check_integrity),
+        ),
     ]
 }
 
@@ -249,13 +292,6 @@ async fn look_up_carriers(live: &LiveService) -> anyhow::Result<String> {
     Ok(said.to_owned())
 }
 
-async fn checkpoint(stores: [Store; 2]) -> anyhow::Result<String> {
-    for store in stores {
-        store.checkpoint().await?;
-    }
-    Ok("the write-ahead logs are cut back".to_owned())
-}
-
 async fn forget_health(relay: RelayService, retention: Duration) -> anyhow::Result<String> {
     let deleted = relay.forget_old_health(retention).await?;
     Ok(format!("{deleted} heartbeats deleted"))
@@ -263,5 +299,5 @@ async fn forget_health(relay: RelayService, retention: Duration) -> anyhow::Resu
 
 async fn forget_samples(live: LiveService, retention: Duration) -> anyhow::Result<String> {
     let deleted = live.forget_old_samples(retention).await?;
-    Ok(format!("{deleted} samples deleted"))
+    Ok(format!("{deleted} samples and broadcasts deleted"))
 }

@@ -20,6 +20,7 @@ mod routes;
 mod running;
 mod signals;
 mod state;
+mod stores;
 
 use crate::relay::embedded::MemoryBound;
 pub use addresses::Addresses;

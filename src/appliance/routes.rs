@@ -2,13 +2,15 @@
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post, put};
+use axum::routing::{get, patch, post, put};
 use tower::ServiceBuilder;
 use tower_http::compression::CompressionLayer;
 
 use super::config::Config;
 use super::openapi;
 use super::state::App;
+use crate::accounts::oauth::{api as oauth, pages as links};
+use crate::accounts::second_factor::pages as second_factor;
 use crate::accounts::{api as accounts_api, pages as accounts};
 use crate::audit::{api as audit_api, pages as audit};
 use crate::http::{self, Around};
@@ -17,9 +19,11 @@ use crate::plans::{api as plans_api, pages as plans};
 use crate::plugin::{api as plugin_api, pages as plugin};
 use crate::relay::api as relay;
 use crate::relay::docker::{api as containers_api, pages as containers};
+use crate::relay::pages as nodes;
 use crate::slots::api as slots;
 use crate::system::export::pages as departures;
 use crate::system::health::api as health;
+use crate::system::jobs::{api as jobs_api, pages as job_pages};
 use crate::system::pages as system;
 use crate::system::setup::{self, pages as setup_pages};
 
@@ -27,6 +31,7 @@ use crate::system::setup::{self, pages as setup_pages};
 pub(super) fn main(config: &Config, app: &App, around: &Around) -> Router {
     let router = Router::new()
         .merge(api())
+        .merge(pool_api())
         .merge(plans_routes())
         .merge(pages())
         .merge(people())
@@ -77,6 +82,9 @@ fn api() -> Router<App> {
         .route("/api/v1/auth/session", get(plugin_api::get_session))
         .route("/api/v1/auth/refresh", post(plugin_api::refresh))
         .route("/api/v1/auth/logout", post(accounts_api::log_out))
+        // Sign-in providers; opened by people in a browser.
+        .route("/api/v1/auth/{provider}/authorize", get(oauth::authorize))
+        .route("/api/v1/auth/{provider}/callback", get(oauth::callback))
         // Slots and their keys.
         .route("/api/v1/user/stream-slots", get(slots::list))
         .route("/api/v1/stream-slots", get(slots::list_by_old_path))
@@ -115,8 +123,39 @@ fn api() -> Router<App> {
             post(containers_api::restart_container),
         )
         .route("/api/v1/usage/current", get(relay::usage))
+        // Jobs.
+        .route("/api/v1/jobs", get(jobs_api::list_jobs))
+        .route("/api/v1/jobs/{name}", put(jobs_api::switch_job))
+        .route("/api/v1/jobs/{name}/run", post(jobs_api::run_job))
         .route("/api/v1/openapi.json", get(openapi::get_document))
         .route("/stats/{key}", get(live_api::get_stats))
+}
+
+/// The pool of relay nodes, and relays that users run at home.
+fn pool_api() -> Router<App> {
+    Router::new()
+        .route(
+            "/api/v1/relay/self-hosted/register",
+            post(relay::register_home),
+        )
+        .route("/api/v1/relay/self-hosted/probe", post(relay::probe_home))
+        .route(
+            "/api/v1/relay/self-hosted/{connection_id}",
+            post(relay::deregister_home),
+        )
+        .route(
+            "/api/v1/relay/nodes",
+            get(relay::list_nodes).post(relay::add_node),
+        )
+        .route(
+            "/api/v1/relay/nodes/{node_id}",
+            patch(relay::change_node).delete(relay::remove_node),
+        )
+        .route(
+            "/api/v1/relay/nodes/{node_id}/key",
+            post(relay::rotate_node_key),
+        )
+        .route("/api/v1/relay/regions/{region}", put(relay::name_region))
 }
 
 /// Plans and usage.
@@ -146,6 +185,10 @@ fn pages() -> Router<App> {
             "/login",
             get(accounts::show_login).post(accounts::submit_login),
         )
+        .route(
+            "/login/code",
+            get(second_factor::show_code).post(second_factor::submit_code),
+        )
         .route("/logout", post(accounts::log_out))
         .route(
             "/login/plugin",
@@ -164,6 +207,15 @@ fn pages() -> Router<App> {
         .route("/relay", get(containers::show_relay))
         .route("/relay/restart", post(containers::restart_container))
         .route("/relay/apply", post(containers::apply_changes))
+        // Jobs.
+        .route("/jobs", get(job_pages::show_jobs))
+        .route("/jobs/{name}/run", post(job_pages::run_job))
+        .route("/jobs/{name}/switch", post(job_pages::switch_job))
+        .route("/nodes", get(nodes::show_nodes).post(nodes::add_node))
+        .route("/nodes/regions", post(nodes::name_region))
+        .route("/nodes/{node_id}", post(nodes::change_node))
+        .route("/nodes/{node_id}/key", post(nodes::rotate_node_key))
+        .route("/nodes/{node_id}/remove", post(nodes::remove_node))
 }
 
 /// What people do with their own accounts and with those of others.
@@ -228,6 +280,22 @@ fn people() -> Router<App> {
             post(accounts::sign_out_everywhere),
         )
         .route("/account/password", post(accounts::change_password))
+        .route("/account/links", get(links::show_links))
+        .route("/account/links/{provider}/unlink", post(links::unlink))
+        .route(
+            "/account/second-factor",
+            get(second_factor::show_second_factor),
+        )
+        .route("/account/second-factor/begin", post(second_factor::begin))
+        .route(
+            "/account/second-factor/confirm",
+            post(second_factor::confirm),
+        )
+        .route("/account/second-factor/change", post(second_factor::change))
+        .route(
+            "/account/second-factor/policy",
+            post(second_factor::decide_policy),
+        )
         .route(
             "/account/sessions/{id}/revoke",
             post(accounts::revoke_browser),

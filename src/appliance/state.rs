@@ -6,9 +6,9 @@ use axum::extract::FromRef;
 
 use super::people::People;
 use crate::accounts::AccountsService;
+use crate::accounts::oauth::OAuthService;
 use crate::accounts::service::{Outbox, SignUps};
 use crate::audit::AuditLog;
-use crate::jobs::Jobs;
 use crate::live::LiveService;
 use crate::plans::pages::UserParts;
 use crate::plans::service::PlansService;
@@ -20,6 +20,7 @@ use crate::settings::Settings;
 use crate::slots::SlotsService;
 use crate::system::export::Departures;
 use crate::system::health::HealthService;
+use crate::system::jobs::JobControl;
 use crate::system::setup::SetupService;
 
 /// Every service.
@@ -27,9 +28,10 @@ use crate::system::setup::SetupService;
 pub(super) struct Services {
     pub(super) accounts: AccountsService,
     pub(super) health: HealthService,
-    pub(super) jobs: Jobs,
+    pub(super) jobs: JobControl,
     pub(super) live: LiveService,
     pub(super) people: People,
+    pub(super) oauth: OAuthService,
     pub(super) plans: PlansService,
     pub(super) plugin: PluginService,
     pub(super) relay: RelayService,
@@ -68,8 +70,9 @@ impl FromRef<App> for UserParts {
 offer! {
     accounts: AccountsService,
     health: HealthService,
-    jobs: Jobs,
+    jobs: JobControl,
     live: LiveService,
+    oauth: OAuthService,
     plans: PlansService,
     plugin: PluginService,
     relay: RelayService,

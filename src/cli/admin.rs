@@ -45,6 +45,12 @@ enum AdminCommand {
         #[command(flatten)]
         user: UserArgs,
     },
+    /// Take the second factor of a user away who lost phone and recovery codes.
+    ResetSecondFactor {
+        /// The user's e-mail.
+        #[arg(long, value_name = "EMAIL")]
+        email: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -130,6 +136,7 @@ pub(super) fn run(args: AdminArgs) -> anyhow::Result<()> {
             password: user.password.choice()?,
             email: user.email,
         },
+        AdminCommand::ResetSecondFactor { email } => ControlRequest::ResetSecondFactor { email },
     };
     output::json_line(&command(config, request)?)
 }

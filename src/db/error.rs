@@ -25,6 +25,14 @@ pub enum DbError {
     /// The file is damaged or is no database.
     #[error("the database file is damaged")]
     Corrupt(#[source] rusqlite::Error),
+    /// It was found damaged, so nothing is written to it any more.
+    #[error(
+        "{database} is damaged and nothing is written to it: stop the server and put a backup in its place"
+    )]
+    Damaged {
+        /// The file's name.
+        database: String,
+    },
     /// The file is a database of another application.
     #[error("the file is the database of another application")]
     Foreign,
@@ -55,6 +63,9 @@ impl DbError {
             Self::Closed => Self::Closed,
             Self::Panicked => Self::Panicked,
             Self::Foreign => Self::Foreign,
+            Self::Damaged { database } => Self::Damaged {
+                database: database.clone(),
+            },
             Self::NotCommitted { reason } => Self::NotCommitted {
                 reason: reason.clone(),
             },
@@ -107,6 +118,13 @@ impl From<DbError> for Error {
             // Nothing of the group was stored, so the caller may simply try again.
             DbError::Busy | DbError::Closed | DbError::NotCommitted { .. } => {
                 Self::busy().caused_by(error)
+            }
+            DbError::Damaged { .. } => {
+                let message = "the database is damaged and nothing is written to it: an operator must put a \
+                               backup in its place";
+                Self::new(Kind::Unavailable, Code::Unavailable, message)
+                    .reason("database_damaged")
+                    .caused_by(error)
             }
             DbError::StorageFull => Self::new(
                 Kind::StorageFull,

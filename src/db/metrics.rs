@@ -7,6 +7,10 @@ use prometheus_client::registry::Registry;
 /// Figures of one database's writer.
 #[derive(Debug, Clone)]
 pub struct DbMetrics {
+    /// How long each write took for its caller, from queueing to the commit.
+    pub write_seconds: Histogram,
+    /// How long each read took for its caller.
+    pub read_seconds: Histogram,
     /// How long each job held the writer.
     pub job_seconds: Histogram,
     /// How many jobs shared a commit.
@@ -18,6 +22,8 @@ pub struct DbMetrics {
 impl Default for DbMetrics {
     fn default() -> Self {
         Self {
+            write_seconds: Histogram::new(exponential_buckets(0.000_25, 4.0, 8)),
+            read_seconds: Histogram::new(exponential_buckets(0.000_05, 4.0, 8)),
             job_seconds: Histogram::new(exponential_buckets(0.000_05, 4.0, 8)),
             group_size: Histogram::new(exponential_buckets(1.0, 2.0, 8)),
             commits: Counter::default(),
@@ -28,6 +34,16 @@ impl Default for DbMetrics {
 impl DbMetrics {
     /// Shows the figures under `db_`.
     pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "db_write_seconds",
+            "Time of a write for its caller, from queueing to the commit",
+            self.write_seconds.clone(),
+        );
+        registry.register(
+            "db_read_seconds",
+            "Time of a read for its caller",
+            self.read_seconds.clone(),
+        );
         registry.register(
             "db_write_job_seconds",
             "Time each write job held the writer",

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::DbError;
 use super::connection::{Durability, open_writer};
+use super::damage::refuse_damaged;
 
 mod main_schema {
     refinery::embed_migrations!("migrations/main");
@@ -89,6 +90,7 @@ pub enum MigrateError {
 /// See [`MigrateError`]; the file is as it was before, or its copy is named.
 pub fn migrate(path: &Path, schema: Schema, backups: &Path) -> Result<(), MigrateError> {
     let open_error = |error| MigrateError::Open(path.to_owned(), error);
+    refuse_damaged(path).map_err(open_error)?;
     let mut connection = open_writer(path, Durability::Full).map_err(open_error)?;
     let found = version_of(&connection).map_err(|error| open_error(error.into()))?;
     let known = schema.newest();

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::damage::Damage;
 use super::metrics::DbMetrics;
 use super::{DbError, connection};
 
@@ -70,7 +71,7 @@ trait Job: Send {
     /// Whether its caller has gone away.
     fn is_abandoned(&self) -> bool;
     /// Runs it inside the savepoint that the writer opened.
-    fn run(self: Box<Self>, connection: &Connection) -> Ran;
+    fn run(self: Box<Self>, connection: &Connection, damage: &Damage) -> Ran;
     /// Tells its caller that it never ran.
     fn refuse(self: Box<Self>, error: DbError);
 }
@@ -90,7 +91,7 @@ where
         self.answer.is_closed()
     }
 
-    fn run(self: Box<Self>, connection: &Connection) -> Ran {
+    fn run(self: Box<Self>, connection: &Connection, damage: &Damage) -> Ran {
         let Self { job, answer } = *self;
         let tx = Tx {
             connection,
@@ -98,6 +99,7 @@ where
         };
         let outcome = catch_unwind(AssertUnwindSafe(|| job(&tx)))
             .unwrap_or_else(|_| Err(E::from(DbError::Panicked)));
+        damage.note_in(&outcome);
         let hooks = tx.after_commit.into_inner();
         let keeps_changes = outcome.is_ok();
         let finish: Finish = Box::new(move |committed| {
@@ -151,11 +153,15 @@ impl Writer {
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn start(connection: Connection, metrics: DbMetrics) -> std::io::Result<Self> {
+    pub(super) fn start(
+        connection: Connection,
+        metrics: DbMetrics,
+        damage: Damage,
+    ) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || work(&connection, jobs, &metrics))?;
+            .spawn(move || work(&connection, jobs, &metrics, &damage))?;
         Ok(Self {
             queue,
             thread: Arc::new(Mutex::new(Some(thread))),
@@ -229,7 +235,12 @@ fn queue_error<T>(error: &mpsc::error::TrySendError<T>) -> DbError {
     }
 }
 
-fn work(connection: &Connection, mut queue: mpsc::Receiver<Message>, metrics: &DbMetrics) {
+fn work(
+    connection: &Connection,
+    mut queue: mpsc::Receiver<Message>,
+    metrics: &DbMetrics,
+    damage: &Damage,
+) {
     let mut messages = Vec::with_capacity(GROUP);
     while queue.blocking_recv_many(&mut messages, GROUP) > 0 {
         let mut group = Vec::with_capacity(messages.len());
@@ -237,14 +248,16 @@ fn work(connection: &Connection, mut queue: mpsc::Receiver<Message>, metrics: &D
             match message {
                 Message::Job(job) => group.push(job),
                 Message::Maintenance(task) => {
-                    commit_group(connection, std::mem::take(&mut group), metrics);
+                    commit_group(connection, std::mem::take(&mut group), metrics, damage);
                     task(connection);
                 }
             }
         }
-        commit_group(connection, group, metrics);
+        commit_group(connection, group, metrics, damage);
     }
-    close(connection);
+    if damage.finding().is_none() {
+        close(connection);
+    }
 }
 
 fn close(connection: &Connection) {
@@ -256,15 +269,27 @@ fn close(connection: &Connection) {
     }
 }
 
-fn commit_group(connection: &Connection, mut group: Vec<Box<dyn Job>>, metrics: &DbMetrics) {
+fn commit_group(
+    connection: &Connection,
+    mut group: Vec<Box<dyn Job>>,
+    metrics: &DbMetrics,
+    damage: &Damage,
+) {
     group.retain(|job| !job.is_abandoned());
     if group.is_empty() {
         return;
     }
+    if let Some(refusal) = damage.refusal() {
+        return group
+            .into_iter()
+            .for_each(|job| job.refuse(refusal.for_neighbour()));
+    }
     metrics
         .group_size
         .observe(f64::from(u32::try_from(group.len()).unwrap_or(u32::MAX)));
-    if let Err(error) = statement(connection, "BEGIN IMMEDIATE") {
+    let begun = statement(connection, "BEGIN IMMEDIATE");
+    damage.note_in(&begun);
+    if let Err(error) = begun {
         tracing::error!(error = %error, "a group of writes could not begin");
         return group
             .into_iter()
@@ -279,10 +304,11 @@ fn commit_group(connection: &Connection, mut group: Vec<Box<dyn Job>>, metrics: 
             continue;
         }
         let started = Instant::now();
-        run_in_savepoint(connection, job, &mut finishes);
+        run_in_savepoint(connection, job, &mut finishes, damage);
         observe(metrics, started.elapsed());
     }
     let committed = finish_transaction(connection);
+    damage.note_in(&committed);
     metrics.commits.inc();
     for finish in finishes {
         finish(committed.as_ref().copied().map_err(DbError::for_neighbour));
@@ -300,11 +326,16 @@ fn observe(metrics: &DbMetrics, elapsed: Duration) {
 }
 
 /// Adds the job to `finishes` when its changes wait for the commit; else undoes it and tells its caller.
-fn run_in_savepoint(connection: &Connection, job: Box<dyn Job>, finishes: &mut Vec<Finish>) {
+fn run_in_savepoint(
+    connection: &Connection,
+    job: Box<dyn Job>,
+    finishes: &mut Vec<Finish>,
+    damage: &Damage,
+) {
     if let Err(error) = statement(connection, "SAVEPOINT job") {
         return job.refuse(error);
     }
-    let ran = job.run(connection);
+    let ran = job.run(connection, damage);
     let end = if ran.keeps_changes {
         "RELEASE job"
     } else {
@@ -349,9 +380,10 @@ pub(super) fn open(
     path: &std::path::Path,
     durability: connection::Durability,
     metrics: DbMetrics,
+    damage: Damage,
 ) -> Result<Writer, DbError> {
     let connection = connection::open_writer(path, durability)?;
-    Writer::start(connection, metrics).map_err(|error| DbError::NotCommitted {
+    Writer::start(connection, metrics, damage).map_err(|error| DbError::NotCommitted {
         reason: format!("no thread for the database writer: {error}"),
     })
 }

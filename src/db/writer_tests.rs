@@ -3,7 +3,9 @@ use super::*;
 fn writer() -> (tempfile::TempDir, Writer) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("test.db");
-    let writer = open(&path, connection::Durability::Full, DbMetrics::default()).unwrap();
+    let damage = Damage::of(&path);
+    let durability = connection::Durability::Full;
+    let writer = open(&path, durability, DbMetrics::default(), damage).unwrap();
     (folder, writer)
 }
 

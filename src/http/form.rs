@@ -123,7 +123,7 @@ impl Field {
         self
     }
 
-    /// That may stay empty.
+    /// One that may stay empty.
     #[must_use]
     pub const fn optional(mut self) -> Self {
         self.is_required = false;

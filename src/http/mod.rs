@@ -17,6 +17,7 @@ pub mod form;
 pub mod html;
 pub mod moment;
 mod observe;
+pub mod outbound;
 pub mod page;
 #[cfg(test)]
 pub(crate) mod page_check;

@@ -184,6 +184,8 @@ impl Shell {
         let mut nav = vec![nav_item("Live", "/live", "live", path)];
         if matches!(user.role, Role::Owner | Role::Operator) {
             nav.push(nav_item("Relay", "/relay", "link", path));
+            nav.push(nav_item("Jobs", "/jobs", "reconnecting", path));
+            nav.push(nav_item("Nodes", "/nodes", "link", path));
         }
         if matches!(user.role, Role::Owner | Role::Operator) {
             nav.push(nav_item("Users", "/users", "users", path));

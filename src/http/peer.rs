@@ -47,14 +47,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Peer {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Arc<[Network]>);
 
+/// An address or a network such as `10.0.0.0/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Network {
+pub(super) struct Network {
     address: IpAddr,
     prefix_bits: u8,
 }
 
 impl Network {
-    fn contains(self, ip: IpAddr) -> bool {
+    pub(super) fn contains(self, ip: IpAddr) -> bool {
         match (self.address, ip.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(ip)) => same_prefix(
                 network.to_bits().into(),

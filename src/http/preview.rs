@@ -33,6 +33,8 @@ fn render_all(folder: &Path) -> HashMap<String, String> {
         live::views::tests::pages(),
         accounts::views::tests::pages(),
         plans::views::tests::pages(),
+        accounts::second_factor::views::tests::pages(),
+        accounts::oauth::views::tests::pages(),
         plugin::views::tests::pages(),
         system::views::tests::pages(),
         page_error::tests::pages(),

@@ -6,12 +6,18 @@
 //!
 //! Invariant: nothing outside `jobs/` and `appliance/` spawns a long-lived task.
 
+mod board;
+mod declare;
+mod events;
 mod metrics;
 mod scheduler;
 mod store;
 mod tasks;
 
+pub use board::JobState;
+pub use declare::{Job, job};
+pub use events::Events;
 pub use metrics::JobMetrics;
-pub use scheduler::{Job, Jobs, UnknownJob, job};
+pub use scheduler::{Jobs, SwitchError, UnknownJob};
 pub use store::JobRow;
 pub use tasks::Tasks;

@@ -1,20 +1,18 @@
 //! The `job` table.
 
 use rusqlite::{Connection, Row};
-use serde::Serialize;
 
 use crate::db::DbError;
 use crate::kernel::UnixMillis;
 
 /// What is known of a job.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobRow {
     /// Its name.
     pub name: String,
     /// Whether it runs by itself. "Run now" works either way.
     pub is_enabled: bool,
     /// When it runs next.
-    #[serde(rename = "next_run_at")]
     pub next_run_at: UnixMillis,
     /// When its last run began.
     pub last_started_at: Option<UnixMillis>,
@@ -31,6 +29,32 @@ pub struct JobRow {
 }
 
 impl JobRow {
+    /// Of a job that never ran.
+    pub(super) fn of_new(name: &str, next_run_at: UnixMillis) -> Self {
+        Self {
+            name: name.to_owned(),
+            is_enabled: true,
+            next_run_at,
+            last_started_at: None,
+            last_duration_ms: None,
+            last_result: None,
+            last_error: None,
+            runs: 0,
+            failures: 0,
+        }
+    }
+
+    /// Takes note of a run, as [`job_record`] does.
+    pub(super) fn note(&mut self, run: &RunRecord) {
+        self.next_run_at = run.next_run_at;
+        self.last_started_at = Some(run.started_at);
+        self.last_duration_ms = Some(run.duration_ms);
+        self.last_result = run.outcome.as_ref().ok().cloned();
+        self.last_error = run.outcome.as_ref().err().cloned();
+        self.runs += run.runs;
+        self.failures += if run.outcome.is_err() { run.runs } else { 0 };
+    }
+
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             name: row.get("name")?,

@@ -75,6 +75,12 @@ impl TokenDigest {
         Self(bytes)
     }
 
+    /// In lower-case hexadecimal, for a digest that goes out as a proof.
+    #[must_use]
+    pub fn to_hex(&self) -> String {
+        hex(&self.0)
+    }
+
     /// Whether both are equal, in constant time.
     #[must_use]
     pub fn matches(&self, other: &Self) -> bool {

@@ -6,10 +6,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts};
+use bytes::Bytes;
 use http::request::Parts;
 
 use super::LiveService;
 use super::addresses::{Shown, clients};
+use super::frames::Look;
 use super::model::State;
 use super::present::{Reader, slot_figures};
 use super::views::{PassphraseForms, SlotAddresses, SlotCard, SlotFigures};
@@ -17,7 +19,9 @@ use crate::accounts::AccountsService;
 use crate::http::ApiError;
 use crate::kernel::ids::{SlotId, UserId};
 use crate::kernel::{Actor, Error, Result, Role};
-use crate::settings::Settings;
+use crate::relay::RelayService;
+use crate::relay::model::Moved;
+use crate::settings::{PublicAddress, Settings};
 use crate::slots::{Slot, SlotsService};
 
 /// What cards are made from. A handler takes it as an argument.
@@ -25,6 +29,7 @@ use crate::slots::{Slot, SlotsService};
 pub struct Cards {
     accounts: AccountsService,
     live: LiveService,
+    relay: RelayService,
     settings: Settings,
     slots: SlotsService,
 }
@@ -33,6 +38,7 @@ impl<S> FromRequestParts<S> for Cards
 where
     AccountsService: FromRef<S>,
     LiveService: FromRef<S>,
+    RelayService: FromRef<S>,
     Settings: FromRef<S>,
     SlotsService: FromRef<S>,
     S: Send + Sync,
@@ -43,6 +49,7 @@ where
         Ok(Self {
             accounts: AccountsService::from_ref(state),
             live: LiveService::from_ref(state),
+            relay: RelayService::from_ref(state),
             settings: Settings::from_ref(state),
             slots: SlotsService::from_ref(state),
         })
@@ -53,6 +60,8 @@ where
 #[derive(Debug, Clone)]
 struct Listed {
     slot: Arc<Slot>,
+    /// How its node is reached.
+    address: Arc<PublicAddress>,
     /// Whose it is, when it is not the reader's own.
     owner: Option<String>,
     can_control: bool,
@@ -60,39 +69,60 @@ struct Listed {
 
 /// The slots that a reader may see, the reader's own first.
 #[derive(Debug, Clone)]
-pub(super) struct Board(Vec<Listed>);
+pub(super) struct Board {
+    all: Vec<Listed>,
+    /// Where each stands in `all`.
+    places: HashMap<SlotId, usize>,
+}
 
 impl Board {
-    fn new(slots: Vec<Arc<Slot>>, actor: &Actor, names: &HashMap<UserId, String>) -> Self {
-        let listed = |slot: Arc<Slot>| {
+    fn new(
+        slots: Vec<(Arc<Slot>, Arc<PublicAddress>)>,
+        actor: &Actor,
+        names: &HashMap<UserId, String>,
+    ) -> Self {
+        let listed = |(slot, address): (Arc<Slot>, Arc<PublicAddress>)| {
             let is_own = slot.user_id == actor.user_id;
             let name = || names.get(&slot.user_id).cloned().unwrap_or_default();
             Listed {
                 owner: (!is_own).then(name),
                 can_control: actor.may_control(slot.user_id),
                 slot,
+                address,
             }
         };
         let mut all: Vec<_> = slots.into_iter().map(listed).collect();
         // Stable: by number within each owner. No name sorts before every name.
         all.sort_by(|left, right| left.owner.cmp(&right.owner));
-        Self(all)
+        let places = all.iter().enumerate();
+        let places = places.map(|(place, listed)| (listed.slot.id, place));
+        Self {
+            places: places.collect(),
+            all,
+        }
     }
 
     /// The slots, in the order of the page.
     pub(super) fn slot_ids(&self) -> impl Iterator<Item = SlotId> {
-        self.0.iter().map(|listed| listed.slot.id)
+        self.all.iter().map(|listed| listed.slot.id)
+    }
+
+    /// Whether a slot is on it.
+    pub(super) fn has(&self, slot_id: SlotId) -> bool {
+        self.places.contains_key(&slot_id)
     }
 
     fn find(&self, slot_id: SlotId) -> Result<&Listed> {
-        let mut all = self.0.iter();
-        all.find(|listed| listed.slot.id == slot_id)
+        let place = self.places.get(&slot_id);
+        place
+            .and_then(|place| self.all.get(*place))
             .ok_or_else(|| Error::not_found("stream slot"))
     }
 
     fn own(&self) -> impl Iterator<Item = &Listed> {
-        let is_own = |listed: &&Listed| listed.owner.is_none() && listed.can_control;
-        self.0.iter().filter(is_own)
+        // They stand first.
+        let own = self.all.iter().take_while(|listed| listed.owner.is_none());
+        own.filter(|listed| listed.can_control)
     }
 }
 
@@ -119,6 +149,14 @@ impl Cards {
                 self.accounts.display_names(actor).await?
             }
         };
+        let ids = slots.iter().map(|slot| slot.id).collect();
+        let addresses = self.relay.addresses_of(ids).await?;
+        let own = self.settings.public_address();
+        let reached = |slot: Arc<Slot>| {
+            let address = addresses.get(&slot.id).unwrap_or(&own);
+            (slot, Arc::clone(address))
+        };
+        let slots = slots.into_iter().map(reached).collect();
         Ok(Board::new(slots, actor, &names))
     }
 
@@ -132,7 +170,7 @@ impl Cards {
     /// Every card of the board; `revealed` names the slot whose keys are shown.
     pub(super) fn all(&self, board: &Board, revealed: Option<SlotId>) -> Vec<SlotCard> {
         let card = |listed| self.card(board, listed, revealed);
-        board.0.iter().map(card).collect()
+        board.all.iter().map(card).collect()
     }
 
     /// One card.
@@ -149,18 +187,32 @@ impl Cards {
         Ok(self.card(board, listed, revealed))
     }
 
-    /// A slot's figures and its state.
+    /// The event that tells a slot's figures to a page.
     ///
     /// # Errors
     /// `NotFound` when the slot is not on the board.
-    pub(super) fn figures(&self, board: &Board, slot_id: SlotId) -> Result<SlotFigures> {
+    pub(super) fn event(&self, board: &Board, slot_id: SlotId) -> Result<Bytes> {
         let listed = board.find(slot_id)?;
-        Ok(self.figures_of(listed, self.guided(board)))
+        let guided = self.guided(board);
+        let look = Look {
+            slot_id,
+            can_control: listed.can_control,
+            has_steps: guided == Some(slot_id),
+        };
+        self.live.frame(look, |revision| {
+            let figures = self.figures_of(listed, guided);
+            let data = figures.event_data().map_err(Error::internal)?;
+            // One line of JSON, so one line of data. The id tells of when the figures are.
+            let id = revision.at.0;
+            Ok(Bytes::from(format!(
+                "event: card\ndata: {data}\nid: {id}\n\n"
+            )))
+        })
     }
 
     /// The state of a slot, whoever asks.
     pub(super) fn state(&self, slot_id: SlotId) -> State {
-        self.live.status(slot_id).state
+        self.live.state(slot_id).0
     }
 
     /// The slot that shows the steps to the first packet: the reader's first, as long as none of the
@@ -174,9 +226,9 @@ impl Cards {
     fn card(&self, board: &Board, listed: &Listed, revealed: Option<SlotId>) -> SlotCard {
         let guided = self.guided(board);
         let slot = &listed.slot;
-        let is_open = guided == Some(slot.id) || board.0.len() == 1;
+        let is_open = guided == Some(slot.id) || board.all.len() == 1;
         let is_revealed = revealed == Some(slot.id);
-        let addresses = || self.addresses(slot, is_revealed, is_open);
+        let addresses = || self.addresses(listed, is_revealed, is_open);
         SlotCard {
             slot_id: slot.id,
             label: slot.label.clone(),
@@ -193,8 +245,8 @@ impl Cards {
         }
     }
 
-    fn addresses(&self, slot: &Slot, is_revealed: bool, is_open: bool) -> SlotAddresses {
-        let address = self.settings.public_address();
+    fn addresses(&self, listed: &Listed, is_revealed: bool, is_open: bool) -> SlotAddresses {
+        let (slot, address) = (&listed.slot, &listed.address);
         let has_passphrase = slot.keys.passphrase.is_some();
         let shown = if is_revealed {
             Shown::Revealed(&slot.keys)
@@ -203,7 +255,7 @@ impl Cards {
         };
         SlotAddresses {
             slot_id: slot.id,
-            clients: clients(slot.id, &address, shown, self.live.recommended_latency()),
+            clients: clients(slot.id, address, shown, self.live.recommended_latency()),
             is_revealed,
             has_passphrase,
             is_open,
@@ -214,7 +266,7 @@ impl Cards {
         let slot_id = listed.slot.id;
         let reader = Reader {
             now: self.live.now(),
-            ports: self.settings.public_address().ports,
+            ports: listed.address.ports,
             sees_addresses: listed.can_control,
             has_steps: guided == Some(slot_id),
         };
@@ -223,6 +275,27 @@ impl Cards {
         if !listed.can_control && figures.guide.take().is_some() {
             figures.note = Some("No media yet.".to_owned());
         }
+        if let Some(moved) = self.relay.moved(slot_id) {
+            figures.note = Some(moved_note(&moved, figures.note, listed.can_control));
+        }
         figures
     }
+}
+
+/// What a reader is told of a session that we moved.
+fn moved_note(moved: &Moved, note: Option<String>, can_control: bool) -> String {
+    let Moved {
+        from_region,
+        to_region,
+        ..
+    } = moved;
+    let remedy = if can_control {
+        " Phone and OBS need the addresses below, unless these are a name that they use already."
+    } else {
+        ""
+    };
+    let told = format!(
+        "The relay failed or was taken out, so the stream was moved from {from_region} to {to_region}.{remedy}"
+    );
+    note.map_or_else(|| told.clone(), |note| format!("{told} {note}"))
 }

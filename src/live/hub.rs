@@ -33,6 +33,15 @@ pub struct SlotStatus {
     pub history_kbps: Vec<Option<u32>>,
 }
 
+/// Which figures of a slot are the newest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Revision {
+    /// Grows with every change.
+    pub number: u64,
+    /// When they were taken; 0 for a slot of which nothing was ever heard.
+    pub at: UnixMillis,
+}
+
 /// A broadcast that began or ended, to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Step {
@@ -49,6 +58,7 @@ struct Entry {
     stats: Option<Arc<StreamStats>>,
     stats_at: Duration,
     history: VecDeque<Option<u32>>,
+    revision: Revision,
 }
 
 impl Entry {
@@ -60,7 +70,13 @@ impl Entry {
             stats: None,
             stats_at: Duration::ZERO,
             history: VecDeque::new(),
+            revision: Revision::default(),
         }
+    }
+
+    fn changed(&mut self, at: UnixMillis) {
+        self.revision.number += 1;
+        self.revision.at = at;
     }
 }
 
@@ -96,6 +112,12 @@ impl Hub {
             .expect("nothing panics while it holds the hub")
     }
 
+    /// Tells readers to look at a slot again.
+    pub(super) fn touch(&self, slot_id: SlotId) {
+        // Nobody may be looking.
+        drop(self.changed.send(slot_id));
+    }
+
     /// Ids of slots as they change: once a second while figures flow, and at once on a change of state.
     #[must_use]
     pub(super) fn subscribe(&self) -> broadcast::Receiver<SlotId> {
@@ -124,6 +146,16 @@ impl Hub {
             stats_age: now.saturating_sub(entry.stats_at),
             history_kbps: entry.history.iter().copied().collect(),
         }
+    }
+
+    /// A slot's state and which figures of it are the newest: much cheaper than the whole status.
+    #[must_use]
+    pub(super) fn state(&self, slot_id: SlotId) -> (State, Revision) {
+        let entries = self.entries();
+        let entry = entries.get(&slot_id);
+        entry.map_or((State::Waiting, Revision::default()), |entry| {
+            (entry.machine.state(), entry.revision)
+        })
     }
 
     /// The links of a slot's publisher and the age of that knowledge; empty while the slot is not on air,
@@ -200,6 +232,7 @@ impl Hub {
         let change = advance(&mut entry.machine);
         let step = entry.note(slot_id, change, wall);
         if change != Change::None {
+            entry.changed(wall);
             // Nobody may be listening.
             drop(self.changed.send(slot_id));
         }
@@ -231,6 +264,7 @@ impl Hub {
             }
             if change != Change::None || entry.machine.state().is_on_air() || entry.stats.is_some()
             {
+                entry.changed(wall);
                 drop(self.changed.send(*slot_id));
             }
         }

@@ -9,6 +9,7 @@ pub mod api;
 mod card;
 mod carriers;
 pub mod figures;
+mod frames;
 mod hub;
 mod legacy;
 mod links;
@@ -27,7 +28,7 @@ pub mod views;
 
 pub use card::Cards;
 pub use carriers::{Carriers, Looked};
-pub use hub::{HISTORY_SECONDS, SlotStatus};
+pub use hub::{HISTORY_SECONDS, Revision, SlotStatus};
 pub use legacy::{flat, legacy};
 pub use links::{Link, PerLink};
 pub use metrics::RelayMetrics;

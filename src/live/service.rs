@@ -4,22 +4,30 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::broadcast;
 
 use super::carriers::{Carriers, Looked};
-use super::hub::{Hub, SlotStatus};
+use super::frames::{Frames, Look};
+use super::hub::{Hub, Revision, SlotStatus};
 use super::links::{Link, PerLink};
 use super::metrics::RelayMetrics;
+use super::model::State;
 use super::poller::{MediaListener, Poller};
 use super::store::{self, BroadcastOfSlot, MinuteOfSlot};
-use crate::db::Store;
+use crate::db::{DbError, Store};
 use crate::kernel::ids::SlotId;
 use crate::kernel::{Clock, Result, UnixMillis};
 use crate::relay::Nodes;
 use crate::relay::engine::Capabilities;
+use crate::relay::nodes::NodeHealth;
 
 /// Samples deleted in one write, so that the writer is not held.
 const RETENTION_BATCH: u32 = 5_000;
+
+/// Deletes rows that are older than a moment, at most so many.
+type DeleteBefore =
+    fn(&rusqlite::Connection, UnixMillis, u32) -> std::result::Result<usize, DbError>;
 
 /// The latency that the addresses recommend, where the relay takes it: enough for several repetitions over a
 /// mobile network's round trip of 100 to 300 ms, short enough for a chat.
@@ -30,6 +38,7 @@ const LATENCY: Duration = Duration::from_secs(2);
 pub struct LiveService {
     poller: Arc<Poller>,
     latency: Duration,
+    frames: Frames,
 }
 
 impl LiveService {
@@ -56,6 +65,7 @@ impl LiveService {
         Self {
             poller: Arc::new(poller),
             latency: LATENCY,
+            frames: Frames::default(),
         }
     }
 
@@ -113,6 +123,19 @@ impl LiveService {
         let local = self.poller.nodes.local();
         let mut notices = local.engine.notices().await;
         notices.extend(self.poller.carriers.trouble());
+        for node in self
+            .poller
+            .nodes
+            .pool()
+            .nodes
+            .iter()
+            .filter(|node| !node.is_local())
+        {
+            if let (NodeHealth::Down, why) = node.health() {
+                let name = &node.facts.name;
+                notices.push(format!("Relay node {name} is down, see Nodes: {why}"));
+            }
+        }
         notices
     }
 
@@ -128,6 +151,29 @@ impl LiveService {
         self.poller
             .hub
             .status(slot_id, self.poller.clock.monotonic())
+    }
+
+    /// A slot's state and which figures of it are the newest.
+    #[must_use]
+    pub fn state(&self, slot_id: SlotId) -> (State, Revision) {
+        self.poller.hub.state(slot_id)
+    }
+
+    /// The event that tells a look of a slot, made by `make` unless there is one of its newest figures.
+    pub(super) fn frame<E>(
+        &self,
+        look: Look,
+        make: impl FnOnce(Revision) -> std::result::Result<Bytes, E>,
+    ) -> std::result::Result<Bytes, E> {
+        let (_, revision) = self.state(look.slot_id);
+        let now = self.poller.clock.monotonic();
+        self.frames
+            .get_or_make(look, revision.number, now, || make(revision))
+    }
+
+    /// A slot is to be looked at again: something that its card shows has changed.
+    pub fn touch(&self, slot_id: SlotId) {
+        self.poller.hub.touch(slot_id);
     }
 
     /// Ids of slots as they change.
@@ -181,17 +227,23 @@ impl LiveService {
         Ok(())
     }
 
-    /// Deletes samples older than `retention` and says how many.
+    /// Deletes samples and broadcasts older than `retention` and says how many rows.
     ///
     /// # Errors
     /// The store's.
     pub async fn forget_old_samples(&self, retention: Duration) -> Result<usize> {
+        let samples = self.forget(retention, store::sample_delete_before).await?;
+        let broadcasts = self
+            .forget(retention, store::broadcast_delete_before)
+            .await?;
+        Ok(samples + broadcasts)
+    }
+
+    async fn forget(&self, retention: Duration, delete: DeleteBefore) -> Result<usize> {
         let before = self.poller.clock.now() - retention;
         let mut total = 0;
         loop {
-            let batch = move |tx: &crate::db::Tx<'_>| {
-                store::sample_delete_before(tx, before, RETENTION_BATCH)
-            };
+            let batch = move |tx: &crate::db::Tx<'_>| delete(tx, before, RETENTION_BATCH);
             let deleted = self.poller.telemetry.write(batch).await?;
             total += deleted;
             if deleted < RETENTION_BATCH as usize {

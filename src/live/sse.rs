@@ -11,10 +11,12 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Extension;
+use axum::body::Body;
 use axum::extract::State as Service;
-use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures_util::stream;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -28,12 +30,14 @@ use crate::accounts::extract::{OptionalBrowserActor, session_cookie};
 use crate::http::{ApiError, Peer, StopSignal};
 use crate::kernel::ids::SlotId;
 use crate::kernel::secret::{ExposeSecret, SecretString};
-use crate::kernel::{Actor, Error, Result};
+use crate::kernel::{Actor, Error, Kind, Result, error_chain};
 
 /// How often something is sent so that proxies keep the line open, and what the user may see is looked up.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Between two figures of a slot whose state did not change. The poller's second jitters a little.
 const PACE: Duration = Duration::from_millis(900);
+/// A comment, which no page notices. Source: <https://html.spec.whatwg.org/multipage/server-sent-events.html>
+const ALIVE: Bytes = Bytes::from_static(b": alive\n\n");
 /// nginx would hold the events back. Source: <https://nginx.org/en/docs/http/ngx_http_proxy_module.html>
 const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
 
@@ -61,7 +65,12 @@ pub async fn stream_events(
         let event = feed.next().await?;
         Some((Ok::<_, Infallible>(event), feed))
     });
-    Ok(([UNBUFFERED], Sse::new(events)).into_response())
+    let head = [
+        (CONTENT_TYPE, "text/event-stream"),
+        (CACHE_CONTROL, "no-cache"),
+        UNBUFFERED,
+    ];
+    Ok((head, Body::from_stream(events)).into_response())
 }
 
 /// The browser at the other end.
@@ -122,7 +131,7 @@ impl Feed {
     }
 
     /// The next thing to send; `None` when the stream is over.
-    async fn next(&mut self) -> Option<Event> {
+    async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(slot_id) = self.queue.pop_front() {
                 self.admit(Freshness::Role).await?;
@@ -136,7 +145,7 @@ impl Feed {
                 () = self.stop.stopped() => return None,
                 _ = self.heartbeat.tick() => {
                     self.admit(Freshness::Board).await?;
-                    return Some(Event::default().comment("alive"));
+                    return Some(ALIVE);
                 }
                 changed = self.changes.recv() => match changed {
                     Ok(slot_id) => self.note(slot_id),
@@ -148,22 +157,23 @@ impl Feed {
     }
 
     fn note(&mut self, slot_id: SlotId) {
-        let is_seen = self.board.slot_ids().any(|id| id == slot_id);
+        let is_seen = self.board.has(slot_id);
         let state = self.cards.state(slot_id);
         if is_seen && self.pace.is_due(slot_id, state, Instant::now()) {
             self.queue.push_back(slot_id);
         }
     }
 
-    fn card(&mut self, slot_id: SlotId) -> Option<Event> {
-        // It may have left the board after it was queued.
-        let figures = self.cards.figures(&self.board, slot_id).ok()?;
-        self.pace
-            .sent(slot_id, self.cards.state(slot_id), Instant::now());
-        match figures.event_data() {
-            Ok(data) => Some(Event::default().event("card").data(data)),
+    fn card(&mut self, slot_id: SlotId) -> Option<Bytes> {
+        let state = self.cards.state(slot_id);
+        self.pace.sent(slot_id, state, Instant::now());
+        match self.cards.event(&self.board, slot_id) {
+            Ok(event) => Some(event),
+            // It has left the board after it was queued.
+            Err(error) if error.kind() == Kind::NotFound => None,
             Err(error) => {
-                tracing::error!(%error, "figures could not be rendered");
+                let cause = error_chain(&error);
+                tracing::error!(cause, "figures could not be rendered");
                 None
             }
         }

@@ -22,10 +22,7 @@ impl Page {
             .unwrap();
         let response = world.router().oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
-        assert_eq!(
-            response.headers()[header::CONTENT_TYPE],
-            "text/event-stream"
-        );
+        assert_eq!(response.headers()[CONTENT_TYPE], "text/event-stream");
         Self(response.into_body().into_data_stream())
     }
 
@@ -40,7 +37,11 @@ impl Page {
     async fn card(&mut self) -> (String, String) {
         let text = self.next().await.expect("the stream goes on");
         let data = text.strip_prefix("event: card\ndata: ").expect("a card");
-        let card: serde_json::Value = serde_json::from_str(data.trim_end()).unwrap();
+        let (data, id) = data
+            .split_once("\nid: ")
+            .expect("the moment of the figures");
+        assert!(id.ends_with("\n\n") && id.trim_end().parse::<i64>().is_ok());
+        let card: serde_json::Value = serde_json::from_str(data).unwrap();
         let field = |name: &str| card[name].as_str().unwrap().to_owned();
         (field("slot"), field("html"))
     }
@@ -76,6 +77,22 @@ async fn a_page_hears_nothing_of_slots_that_its_user_may_not_see() {
     world.go_live(foreign[0].id).await;
     world.go_live(own[0].id).await;
     assert_eq!(page.card().await.0, own[0].id.to_string());
+}
+
+#[tokio::test]
+async fn a_viewer_and_the_slots_own_user_hear_of_one_change_what_each_may_see() {
+    let world = World::new().await;
+    let ada = world.browser("ada@example.com", Role::Streamer).await;
+    let eve = world.browser("eve@example.com", Role::Viewer).await;
+    let slots = world.slots(&ada).await;
+    let mut own = Page::open(&world, &ada).await;
+    let mut viewed = Page::open(&world, &eve).await;
+    for _ in slots.iter() {
+        let (own, viewed) = (own.card().await, viewed.card().await);
+        assert_eq!(own.0, viewed.0);
+        assert!(viewed.1.contains("No media yet."));
+        assert!(!own.1.contains("No media yet."));
+    }
 }
 
 #[tokio::test]

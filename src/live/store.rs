@@ -144,6 +144,21 @@ pub(super) fn sample_bitrates(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Deletes broadcasts that ended before `before`, at most `limit`, and answers how many it deleted. The last of
+/// each slot stays: it says that the slot was live before.
+pub(super) fn broadcast_delete_before(
+    conn: &Connection,
+    before: UnixMillis,
+    limit: u32,
+) -> Result<usize, DbError> {
+    let sql = "DELETE FROM broadcast WHERE rowid IN (
+                   SELECT old.rowid FROM broadcast AS old WHERE old.ended_at_ms < ?1
+                   AND EXISTS (SELECT 1 FROM broadcast AS later
+                               WHERE later.slot_id = old.slot_id AND later.rowid > old.rowid)
+                   LIMIT ?2)";
+    Ok(conn.prepare_cached(sql)?.execute((before, limit))?)
+}
+
 /// Stores that a broadcast began.
 pub(super) fn broadcast_insert(
     conn: &Connection,
@@ -250,6 +265,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn old_broadcasts_are_forgotten_but_for_the_last_of_each_slot() {
+        let (_folder, store) = telemetry_store();
+        let (busy, quiet) = (SlotId::generate(), SlotId::generate());
+        let outcome: Result<_, DbError> = store
+            .write(move |tx| {
+                for (slot_id, at) in [(busy, 1), (busy, 2), (quiet, 1), (busy, 90)] {
+                    let id = EventId::generate();
+                    broadcast_insert(tx, id, slot_id, UnixMillis(at))?;
+                    broadcast_end(tx, id, UnixMillis(at + 1))?;
+                }
+                let first = broadcast_delete_before(tx, UnixMillis(50), 1)?;
+                let second = broadcast_delete_before(tx, UnixMillis(50), 9)?;
+                Ok((first, second, broadcast_last_by_slot(tx)?))
+            })
+            .await;
+        let (first, second, left) = outcome.unwrap();
+        assert_eq!((first, second), (1, 1));
+        assert_eq!(left[&busy].started_at, UnixMillis(90));
+        assert_eq!(left[&quiet].started_at, UnixMillis(1));
+    }
+
+    #[tokio::test]
     async fn the_newest_broadcast_of_a_slot_is_found() {
         let (_folder, store) = telemetry_store();
         let (slot_id, first, second) =
@@ -283,6 +320,8 @@ mod tests {
         };
         let age = plan("SELECT slot_id, at_ms FROM sample WHERE at_ms < 1 LIMIT 5").await;
         assert!(age.contains("sample_by_age"), "{age}");
+        let ended = plan("SELECT rowid FROM broadcast WHERE ended_at_ms < 1 LIMIT 5").await;
+        assert!(ended.contains("broadcast_by_end"), "{ended}");
         let newest = plan("SELECT at_ms FROM sample ORDER BY at_ms DESC LIMIT 1").await;
         assert!(newest.contains("sample_by_age"), "{newest}");
     }

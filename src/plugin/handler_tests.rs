@@ -141,12 +141,14 @@ impl App {
         let slots = SlotsService::new(store.clone(), clock.clone(), Arc::clone(&vault));
         let engine = FakeEngine::new();
         let relay = RelayService::new(RelayDeps {
+            metrics: crate::relay::ProvisionMetrics::default(),
             store: store.clone(),
             clock: clock.clone(),
             vault: Arc::clone(&vault),
             plans: PlansService::new(store.clone(), clock.clone(), PlanRules::default()),
             slots: slots.clone(),
             settings: settings.clone(),
+            zone: None,
             nodes: stored(&store, &clock, &vault, &engine).await,
             config: RelayConfig::default(),
         });

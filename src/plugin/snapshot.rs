@@ -8,6 +8,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::accounts::AccountsService;
+use crate::accounts::oauth::Provider;
+use crate::accounts::oauth::model::LinkedAccount;
 use crate::kernel::Result;
 use crate::kernel::ids::{RelaySessionId, UserId};
 use crate::plans::model::{Entitlement, Usage};
@@ -43,6 +45,7 @@ impl Snapshots {
         let user = self.accounts.user(user_id).await?;
         let (entitlement, open) = self.relay.entitlement(user_id).await?;
         let usage = self.relay.usage(user_id).await?;
+        let links = self.accounts.linked_accounts().of(user_id).await?;
         let slots = self.slots.list(user_id).await?;
         let sessions = self.relay.open_sessions(user_id).await?;
         let sessions: Vec<_> = sessions
@@ -73,7 +76,7 @@ impl Snapshots {
                 status: session.status,
             }),
             active_sessions: sessions,
-            linked_accounts: LinkedAccounts::default(),
+            linked_accounts: LinkedAccounts::of(&links),
         })
     }
 }
@@ -178,15 +181,39 @@ impl ActiveSession {
 }
 
 /// An object with these keys: the plugin drops a list, and its dock reads each.
-#[derive(Default, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 struct LinkedAccounts {
     twitch: Link,
     google: Link,
     discord: Link,
 }
 
-#[derive(Default, Serialize, ToSchema)]
+impl LinkedAccounts {
+    fn of(links: &[LinkedAccount]) -> Self {
+        let link = |provider| {
+            let linked = links.iter().find(|link| link.provider == provider);
+            Link {
+                linked: linked.is_some(),
+                display_name: linked.map(|link| link.display_name.clone()),
+                provider_id: linked.map(|link| link.provider_id.clone()),
+            }
+        };
+        Self {
+            twitch: link(Provider::Twitch),
+            google: link(Provider::Google),
+            discord: link(Provider::Discord),
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
 #[schema(as = LinkedAccount)]
 struct Link {
     linked: bool,
+    /// What the person calls themselves there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display_name: Option<String>,
+    /// The provider's own id of the account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_id: Option<String>,
 }

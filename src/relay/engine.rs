@@ -88,8 +88,14 @@ pub enum EngineEvent {
 pub enum EngineHealth {
     /// Media can flow.
     Ready,
-    /// Media may not flow; the text says why, for an operator.
+    /// Media may not flow; the text says why, for an operator, and after its last colon what to do.
     Degraded(String),
+}
+
+/// What is wrong, and what to do about it: empty when the text of [`EngineHealth::Degraded`] does not say.
+#[must_use]
+pub fn reason_and_remedy(why: &str) -> (&str, &str) {
+    why.rsplit_once(": ").unwrap_or((why, ""))
 }
 
 /// What a caller can do about a failed engine call.

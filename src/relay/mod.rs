@@ -8,23 +8,32 @@
 //! rebuilt generously, so that a restart ends no session.
 
 pub mod api;
+pub mod dns;
 pub mod docker;
 pub mod embedded;
 pub mod engine;
+pub mod events;
+mod induction;
 pub mod inside;
 pub mod jobs;
 mod meter;
+mod metrics;
 pub mod model;
 pub mod nodes;
 mod outage;
+pub mod pages;
 mod presence;
 pub mod service;
 pub mod sls;
 mod store;
 #[cfg(test)]
 pub(crate) mod testing;
+mod views;
 
+pub use dns::DnsZone;
 pub use engine::{Engine, EngineEvent, StreamSpec, Target};
+pub use events::RelayEvent;
+pub use metrics::ProvisionMetrics;
 pub use model::{
     ConnectionId, IdempotencyKey, SessionSnapshot, SlotChoice, StartRequest, Status, StopReason,
 };

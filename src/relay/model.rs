@@ -142,6 +142,19 @@ impl StopReason {
     }
 }
 
+/// A session that was moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// Which.
+    pub session_id: RelaySessionId,
+    /// When.
+    pub at: UnixMillis,
+    /// The region that it left.
+    pub from_region: String,
+    /// The region where it is now.
+    pub to_region: String,
+}
+
 /// What the plugin calls its connection: `[A-Za-z0-9._-]{1,128}`, or nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct ConnectionId(String);

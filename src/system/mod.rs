@@ -2,6 +2,7 @@
 
 pub mod export;
 pub mod health;
+pub mod jobs;
 pub mod pages;
 pub mod setup;
 pub mod views;

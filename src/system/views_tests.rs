@@ -47,11 +47,12 @@ fn waiting(is_token_refused: bool) -> SetupWaitingPage {
 
 /// Every variant of the pages, by name.
 pub(crate) fn pages() -> Vec<(&'static str, String)> {
-    vec![
+    let own = vec![
         ("setup", setup(&[]).render().unwrap()),
         ("setup-wrong", setup(&errors()).render().unwrap()),
         ("setup-waiting", waiting(true).render().unwrap()),
-    ]
+    ];
+    [own, crate::system::jobs::views::tests::pages()].concat()
 }
 
 #[test]

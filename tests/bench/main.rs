@@ -13,8 +13,10 @@ mod calls;
 mod encrypted;
 mod http;
 mod load;
+mod one_key;
 mod pool;
 mod process;
+mod pushed;
 mod relayed;
 mod relaying;
 mod resends;
@@ -65,9 +67,11 @@ const fn scene(name: &'static str, measure: fn(&mut Table)) -> Scene {
     }
 }
 
-const SCENES: [Scene; 15] = [
+const SCENES: [Scene; 17] = [
     scene("start", start::measure),
     scene("calls", calls::measure),
+    scene("starts-one-key", one_key::measure),
+    scene("sse", pushed::measure),
     scene("direct", streams::measure_direct),
     scene("bonded", streams::measure_bonded),
     scene("many", relayed::many),

@@ -34,8 +34,13 @@ const FACING_CALLERS: [&str; 9] = [
 ];
 /// Crates that only those who face a caller, and the ground floor, may name.
 const TRANSPORT_CRATES: [&str; 3] = ["axum", "reqwest", "tower_http"];
+/// Rooms' own callers of outside systems, each a file.
+const CALLERS_OF_OUTSIDE: [&str; 1] = ["accounts/oauth/provider.rs"];
 /// Engines of the relay, each in a folder of its own; those that are no part of this process speak HTTP.
 const ENGINES: [&str; 3] = ["docker", "embedded", "sls"];
+
+/// Adapters of other outside systems, which speak HTTP too.
+const ADAPTERS: [&str; 1] = ["dns"];
 
 struct Source {
     /// Path below `src/`, such as `relay/service/start.rs`.
@@ -58,9 +63,18 @@ impl Source {
     }
 
     fn is_in_an_engine(&self) -> bool {
-        self.path
-            .strip_prefix("relay")
-            .is_ok_and(|rest| ENGINES.iter().any(|engine| rest.starts_with(engine)))
+        self.path.strip_prefix("relay").is_ok_and(|rest| {
+            ENGINES
+                .iter()
+                .chain(&ADAPTERS)
+                .any(|outside| rest.starts_with(outside))
+        })
+    }
+
+    fn is_an_adapter(&self) -> bool {
+        CALLERS_OF_OUTSIDE
+            .iter()
+            .any(|adapter| self.path == Path::new(adapter))
     }
 
     /// Code outside of tests and comments.
@@ -149,7 +163,11 @@ fn rules_and_use_cases_name_no_transport() {
     for source in sources() {
         let own = height(source.room());
         let is_capability = (GROUND_FLOOR..height("appliance")).contains(&own);
-        if !is_capability || source.faces_callers() || source.is_in_an_engine() {
+        if !is_capability
+            || source.faces_callers()
+            || source.is_in_an_engine()
+            || source.is_an_adapter()
+        {
             continue;
         }
         for line in source.code_lines() {

@@ -15,3 +15,5 @@ mod harness;
 mod layers;
 #[cfg(test)]
 mod net;
+#[cfg(test)]
+mod oauth;

@@ -22,9 +22,8 @@ pub fn resolve(name: &str) -> Option<Ipv4Addr> {
         .ok()?;
     let mut answer = [0; 512];
     let length = socket.recv(&mut answer).ok()?;
-    // One answer to the question, whose name is a reference: two bytes, then type, class, time and length.
-    let record = answer.get(question.len()..length)?;
+    // One answer to the question, at whose end the address is.
     let has_answer = answer[6..8] != [0, 0];
-    let address: [u8; 4] = record.get(12..16)?.try_into().ok()?;
+    let address: [u8; 4] = answer[..length].last_chunk().copied()?;
     has_answer.then(|| Ipv4Addr::from(address))
 }

@@ -8,6 +8,7 @@
 //! `standin fault <name>` in the container sets and clears: `crash` ends it at its start, `mute` lets it run
 //! without a word on UDP, `hang`, `garbage`, `huge`, `limited` and `failing` are those of its API.
 
+mod caller;
 mod faults;
 mod http;
 mod media;

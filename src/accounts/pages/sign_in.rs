@@ -10,7 +10,8 @@ use crate::accounts::extract::{
 };
 use crate::accounts::frame::Frame;
 use crate::accounts::model::NewBrowserSession;
-use crate::accounts::service::{AccountsService, SignUps};
+use crate::accounts::second_factor::pages as second_factor;
+use crate::accounts::service::{AccountsService, SignInStep, SignUps};
 use crate::accounts::views::{SignInPage, VisitorWays};
 use crate::http::page::{Theme, local_path, render};
 use crate::http::{ApiError, Form, Peer, Query, status_of};
@@ -42,8 +43,9 @@ pub async fn show_login(
     if actor.is_some() {
         return Ok(Redirect::to(next).into_response());
     }
-    let page = SignInPage::new(frame.visitor(SIGN_IN), "", None, next);
-    let page = page.with_ways(ways(&accounts, &sign_ups));
+    let page = SignInPage::new(frame.visitor(SIGN_IN), "", None, next)
+        .with_providers(accounts.linked_accounts().offered())
+        .with_ways(ways(&accounts, &sign_ups));
     Ok(render(StatusCode::OK, &page))
 }
 
@@ -88,11 +90,12 @@ pub async fn submit_login(
         .await;
     let next = local_path(&form.next);
     match outcome {
-        Ok(session) => Ok(enter(&accounts, &session, &peer, next)),
+        Ok(step) => Ok(go_on(&accounts, step, &peer, next)),
         Err(error) if matches!(error.kind(), Kind::Unauthenticated | Kind::LimitReached) => {
             let problem = Some(error.message().to_owned());
-            let page = SignInPage::new(frame.visitor(SIGN_IN), &form.email, problem, next);
-            let page = page.with_ways(ways(&accounts, &sign_ups));
+            let page = SignInPage::new(frame.visitor(SIGN_IN), &form.email, problem, next)
+                .with_providers(accounts.linked_accounts().offered())
+                .with_ways(ways(&accounts, &sign_ups));
             Ok(refused(&error, &page))
         }
         Err(error) => Err(error.into()),
@@ -108,8 +111,21 @@ fn refused(error: &Error, page: &SignInPage) -> Response {
     response
 }
 
+/// The answer to a proved first factor: on to `next`, or to the page that asks for the code.
+pub(in crate::accounts) fn go_on(
+    accounts: &AccountsService,
+    step: SignInStep,
+    peer: &Peer,
+    next: &str,
+) -> Response {
+    match step {
+        SignInStep::Done(session) => enter(accounts, &session, peer, next),
+        SignInStep::CodeNeeded(token) => second_factor::ask(&token, peer, next),
+    }
+}
+
 /// The answer that puts the cookie and goes on to `next`.
-pub(super) fn enter(
+pub(in crate::accounts) fn enter(
     accounts: &AccountsService,
     session: &NewBrowserSession,
     peer: &Peer,

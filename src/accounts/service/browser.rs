@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::AccountsService;
+use super::{AccountsService, SignInStep};
 use crate::accounts::limits::too_many_tries;
 use crate::accounts::mail::MailKind;
 use crate::accounts::model::{
@@ -19,7 +19,7 @@ use crate::kernel::{Actor, Error, Result, UnixMillis, Via};
 const USER_AGENT_CHARACTERS: usize = 200;
 
 impl AccountsService {
-    /// Signs a browser in. A wrong password and an unknown address give the same answer after the same time.
+    /// Signs a browser in, or asks for the second factor. A wrong password and an unknown address give the same answer after the same time.
     /// `previous` is the cookie that the browser had before, whose session ends.
     ///
     /// # Errors
@@ -30,10 +30,10 @@ impl AccountsService {
         password: SecretString,
         client: &BrowserClient,
         previous: Option<&str>,
-    ) -> Result<NewBrowserSession> {
+    ) -> Result<SignInStep> {
         self.limit_address(client.ip)?;
         let user = self.check_password(email, password).await?;
-        self.begin_browser_session(&user, client, previous).await
+        self.after_first_factor(&user, client, previous).await
     }
 
     /// Counts a try of an anonymous client to prove something: a password, a setup token.

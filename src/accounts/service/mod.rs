@@ -8,6 +8,7 @@ mod leaving;
 mod outbox;
 mod plugin;
 mod recovery;
+mod second_factor;
 mod users;
 
 use std::sync::Arc;
@@ -19,11 +20,14 @@ pub use joining::{Entry, Joined, Offer, SignUps};
 pub use outbox::{Delivered, MailHealth, Outbox};
 pub use plugin::{Expiry, Refreshed};
 pub use recovery::AddressChange;
+pub use second_factor::SignInStep;
 pub use users::{PluginSessions, USERS_A_PAGE, create_user_in};
 
 use super::limits::AddressLimit;
 use super::model::AccountsConfig;
+use super::oauth::LinkedAccounts;
 use super::password::Hasher;
+use super::second_factor::SecondFactors;
 use super::seen::LastSeen;
 use super::store::{self, ApiKeyRow, AuthSessionRow, BrowserSessionRow};
 use super::token::AccessTokens;
@@ -68,6 +72,8 @@ struct Inner {
     keys: Cache<TokenDigest, ApiKeyRow>,
     keys_seen: LastSeen<ApiKeyId>,
     has_owner: AtomicBool,
+    second_factors: SecondFactors,
+    linked_accounts: LinkedAccounts,
 }
 
 impl AccountsService {
@@ -80,8 +86,11 @@ impl AccountsService {
         tokens: AccessTokens,
         config: AccountsConfig,
     ) -> Self {
+        let second_factors = SecondFactors::new(store.clone(), clock.clone(), Arc::clone(&vault));
         Self(Arc::new(Inner {
+            linked_accounts: LinkedAccounts::new(store.clone()),
             store,
+            second_factors,
             address_limit: AddressLimit::new(clock.clone()),
             letter_limit: AddressLimit::new(clock.clone()),
             link_limit: AddressLimit::new(clock.clone()),
@@ -104,6 +113,12 @@ impl AccountsService {
     #[must_use]
     pub fn config(&self) -> &AccountsConfig {
         &self.0.config
+    }
+
+    /// The accounts at sign-in providers that users linked.
+    #[must_use]
+    pub fn linked_accounts(&self) -> &LinkedAccounts {
+        &self.0.linked_accounts
     }
 
     /// Whether somebody owns this appliance. Once it is so it stays so, and costs nothing to ask.
@@ -162,6 +177,7 @@ impl AccountsService {
     pub async fn delete_ended(&self) -> Result<usize> {
         // Else a browser whose last sign of life is only in memory would look idle.
         self.write_last_seen().await?;
+        let waiting = self.0.second_factors.delete_old().await?;
         let (now, config) = (self.0.clock.now(), self.0.config);
         let idle_since = now - config.browser.idle.max(config.operator_browser.idle);
         let job = move |tx: &Tx<'_>| {
@@ -176,7 +192,7 @@ impl AccountsService {
             Ok::<_, Error>(browsers + plugins + pairs + throttles + letters)
         };
         let deleted = self.0.store.write(job).await?;
-        Ok(deleted)
+        Ok(deleted + waiting)
     }
 }
 

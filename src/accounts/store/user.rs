@@ -186,6 +186,16 @@ pub(in crate::accounts) fn user_credentials(
     Ok(statement.query_row([id], |row| row.get(0)).optional()?)
 }
 
+/// Whether a user has a password of their own; `None` for an unknown user.
+pub(in crate::accounts) fn user_has_password(
+    conn: &Connection,
+    id: UserId,
+) -> Result<Option<bool>, DbError> {
+    let sql = "SELECT has_password FROM user WHERE id = ?1";
+    let mut statement = conn.prepare_cached(sql)?;
+    Ok(statement.query_row([id], |row| row.get(0)).optional()?)
+}
+
 /// Replaces a user's password.
 pub(in crate::accounts) fn user_set_password(
     conn: &Connection,
@@ -193,7 +203,8 @@ pub(in crate::accounts) fn user_set_password(
     hash: &PasswordHash,
     now: UnixMillis,
 ) -> Result<(), DbError> {
-    let sql = "UPDATE user SET password_hash = ?2, updated_at_ms = ?3 WHERE id = ?1";
+    let sql =
+        "UPDATE user SET password_hash = ?2, has_password = 1, updated_at_ms = ?3 WHERE id = ?1";
     conn.prepare_cached(sql)?.execute((id, hash, now))?;
     Ok(())
 }

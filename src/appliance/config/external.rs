@@ -81,14 +81,14 @@ fn http_url(layers: &Layers, path: &str) -> Result<Option<Url>, ConfigError> {
         return Ok(None);
     };
     let url = Url::parse(&text).ok().filter(|url| {
-        url.scheme() == "http"
+        matches!(url.scheme(), "http" | "https")
             && url.host_str().is_some_and(|host| !host.is_empty())
             && url.query().is_none()
             && url.fragment().is_none()
             && url.username().is_empty()
             && url.password().is_none()
     });
-    let remedy = "give an address such as http://10.0.0.2:8080; it speaks no TLS";
+    let remedy = "give an address such as http://10.0.0.2:8080, without user or query";
     url.map(Some).ok_or_else(|| layers.refuse(path, remedy))
 }
 

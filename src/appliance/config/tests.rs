@@ -99,13 +99,13 @@ fn what_is_wrong_is_named_with_its_remedy() {
     assert!(complaint(&[("GLB_RELAY_SHARED_KEY", "")]).contains("32 characters"));
     assert!(complaint(&[("GLB_RELAY_ENGINE", "external")]).contains("relay.external.url"));
     for url in [
-        "https://sls.example.org",
+        "ftp://sls.example.org",
         "10.0.0.2:8080",
         "http://u:p@sls/",
         "http://sls/?a",
     ] {
         assert!(
-            complaint(&[("GLB_RELAY_EXTERNAL_URL", url)]).contains("speaks no TLS"),
+            complaint(&[("GLB_RELAY_EXTERNAL_URL", url)]).contains("without user or query"),
             "{url}"
         );
     }
@@ -114,6 +114,14 @@ fn what_is_wrong_is_named_with_its_remedy() {
     assert!(complaint(&[("GLB_RELAY_DOCKER_LATENCY_MAX_MS", "110")]).contains("latency_min_ms"));
     assert!(complaint(&[("GLB_RELAY_ENGINE", "x")]).contains("one of auto"));
     assert!(complaint(&[("GLB_PUBLIC_URL", "relay.example.org")]).contains("https://"));
+    assert!(complaint(&[("GLB_OUTBOUND_ALLOW", "10.0.0.0/99")]).contains("10.0.0.0/99"));
+    let zone = (
+        "GLB_DNS_CLOUDFLARE_ZONE_ID",
+        "0123456789abcdef0123456789abcdef",
+    );
+    assert!(complaint(&[zone]).contains("all three, or none"));
+    assert!(complaint(&[("GLB_DNS_CLOUDFLARE_DOMAIN", "10.0.0.1")]).contains("relay.example.org"));
+    assert!(complaint(&[("GLB_DNS_CLOUDFLARE_API_BASE", "x")]).contains("api.cloudflare.com"));
     assert!(complaint(&[("GLB_TRUSTED_PROXIES", "10.0.0.0/99")]).contains("10.0.0.0/99"));
     assert!(complaint(&[("GLB_TELEMETRY_SAMPLE_DAYS", "0")]).contains("from 1"));
 }

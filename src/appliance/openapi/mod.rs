@@ -22,6 +22,7 @@ use utoipa::OpenApi;
 pub(super) use page::{show_docs, to_docs};
 
 use crate::accounts::api as accounts;
+use crate::accounts::oauth::api as oauth;
 use crate::audit::api as audit;
 use crate::http::ErrorBody;
 use crate::plans::api as plans;
@@ -29,6 +30,7 @@ use crate::plugin::api as plugin;
 use crate::relay::api as relay;
 use crate::relay::docker::api as containers;
 use crate::slots::api as slots;
+use crate::system::jobs::api as jobs;
 
 /// Every operation: one line each.
 #[derive(OpenApi)]
@@ -57,6 +59,8 @@ use crate::slots::api as slots;
         accounts::list_api_keys,
         accounts::make_api_key,
         accounts::revoke_api_key,
+        oauth::authorize,
+        oauth::callback,
         // Slots and their keys.
         slots::list,
         slots::list_by_old_path,
@@ -73,6 +77,9 @@ use crate::slots::api as slots;
         relay::pool::regions,
         relay::pool::manifest,
         relay::sessions::usage,
+        relay::self_hosted::register_home,
+        relay::self_hosted::probe_home,
+        relay::self_hosted::deregister_home,
         plans::list_records,
         plans::list_statements,
         plans::get_plans,
@@ -84,9 +91,18 @@ use crate::slots::api as slots;
         // The appliance.
         relay::pool::capacity,
         relay::pool::ip,
+        relay::nodes::list_nodes,
+        relay::nodes::add_node,
+        relay::nodes::change_node,
+        relay::nodes::rotate_node_key,
+        relay::nodes::remove_node,
+        relay::nodes::name_region,
         containers::get_supervisor,
         containers::restart_container,
         audit::list_audit_events,
+        jobs::list_jobs,
+        jobs::switch_job,
+        jobs::run_job,
         get_document,
     ),
     components(schemas(ErrorBody)),

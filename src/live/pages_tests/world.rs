@@ -71,12 +71,14 @@ impl World {
         let engine = FakeEngine::new();
         let nodes = stored(&store, &clock, &vault, &engine).await;
         let relay = RelayService::new(RelayDeps {
+            metrics: crate::relay::ProvisionMetrics::default(),
             plans: PlansService::new(store.clone(), clock.clone(), PlanRules::default()),
             store,
             clock: clock.clone(),
             vault,
             slots: slots.clone(),
             settings: settings.clone(),
+            zone: None,
             nodes: nodes.clone(),
             config: RelayConfig::default(),
         });

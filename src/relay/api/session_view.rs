@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::kernel::UnixMillis;
 use crate::kernel::secret::ExposeSecret;
-use crate::relay::model::{SessionSnapshot, Status};
+use crate::relay::model::{Moved, SessionSnapshot, Status};
 use crate::settings::PublicAddress;
 use crate::slots::{StreamToken, urls};
 
@@ -58,6 +58,21 @@ pub(super) struct SessionView<'a> {
         example = "srt://relay.example.org:4000?streamid=play_9f3c21ab7d5e4c108f6a2b9d0e1c7a54"
     )]
     media_source_url: String,
+    /// Where it was moved by itself, when it was lately.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    moved: Option<MovedView>,
+}
+
+/// The session was moved off a node that failed or was taken out.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SessionMove)]
+struct MovedView {
+    at: UnixMillis,
+    #[schema(example = "us-central")]
+    from_region: String,
+    #[schema(example = "local")]
+    to_region: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -149,7 +164,18 @@ impl<'a> SessionView<'a> {
             },
             sender_url: urls::sender_url(address, &slot.keys),
             media_source_url: urls::media_source_url(address, &slot.keys),
+            moved: None,
         }
+    }
+
+    /// Told that it was moved, when it was.
+    pub(super) fn with_move(mut self, moved: Option<Moved>) -> Self {
+        self.moved = moved.map(|moved| MovedView {
+            at: moved.at,
+            from_region: moved.from_region,
+            to_region: moved.to_region,
+        });
+        self
     }
 }
 

@@ -179,7 +179,8 @@ pub async fn active(
     let address = relay.address_of(&snapshot.of.session);
     let token = slot.keys.stream_token();
     let answer = SessionAnswer {
-        session: SessionView::new(&snapshot, &token, &address, ShownBy::Active),
+        session: SessionView::new(&snapshot, &token, &address, ShownBy::Active)
+            .with_move(relay.moved(slot.id)),
         per_link: Some(live.per_link(slot.id, publish_key)),
     };
     Ok(axum::Json(answer).into_response())

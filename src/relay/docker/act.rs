@@ -23,6 +23,9 @@ impl Supervisor {
         action: &Action,
         tell: &Sender<News>,
     ) -> Result<(), DockerError> {
+        if begins_sls(action) {
+            self.deps.inner.note_restarted();
+        }
         let (part, done) = match action {
             Action::AwaitIdle(_) => return Ok(()),
             Action::Pull(image) => {
@@ -134,6 +137,18 @@ impl Supervisor {
     }
 }
 
+/// Whether SLS has no callers after it.
+fn begins_sls(action: &Action) -> bool {
+    match action {
+        Action::Create(part) | Action::Start(part, _) | Action::Restart(part, _) => part.has_sls(),
+        Action::Pull(_)
+        | Action::CreateNetwork
+        | Action::Remove(_)
+        | Action::Stop(..)
+        | Action::AwaitIdle(_) => false,
+    }
+}
+
 async fn pull(client: DockerClient, image: String, tell: Sender<News>) {
     tracing::info!(image, "an image is pulled");
     let mut steps = Box::pin(client.pull(&image));
@@ -145,4 +160,16 @@ async fn pull(client: DockerClient, image: String, tell: Sender<News>) {
         }
     }
     drop(tell.send(News::PullEnded(image, result)).await);
+}
+
+/// Tells of every change that the engine tells of, until it tells no more.
+pub(super) async fn listen(client: DockerClient, tell: Sender<News>) {
+    let mut events = Box::pin(client.events());
+    while let Some(Ok(())) = events.next().await {
+        if tell.send(News::Changed).await.is_err() {
+            return;
+        }
+    }
+    // The loop is gone when nobody hears it.
+    drop(tell.send(News::EventsEnded).await);
 }

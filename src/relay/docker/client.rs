@@ -7,23 +7,22 @@
 //! Invariant: before every call that changes a container or a network, its label was read and carries our
 //! instance id. The id that was inspected is the one that is changed, never a name.
 
+mod output;
 mod read;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bollard::container::LogOutput;
 use bollard::models::{ContainerInspectResponse, NetworkCreateRequest};
 use bollard::query_parameters as query;
 use bollard::{API_DEFAULT_VERSION, Docker};
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
 
 use super::error::DockerError;
-use super::origins::Line;
 use super::template::{ContainerSpec, INSTANCE_LABEL, Part};
-use read::{parse_api, pull_step, read_container, read_usage, redact};
+use read::{parse_api, pull_step, read_container, read_usage};
 
 /// How long a call may take.
 const CALL_SECONDS: u64 = 20;
@@ -33,9 +32,6 @@ const GREETING_PATIENCE: Duration = Duration::from_secs(3);
 const STOP_SECONDS: i32 = 5;
 /// The oldest API with all that the template uses. Source: docs.docker.com/reference/api/engine/version/v1.40.
 const OLDEST_API: (u32, u32) = (1, 40);
-
-/// Lines of one look at a container's output.
-const RAW_LINES: &str = "5000";
 
 type Result<T> = std::result::Result<T, DockerError>;
 
@@ -230,47 +226,6 @@ impl DockerClient {
         };
         let removed = self.docker.remove_container(&id, Some(options)).await;
         removed.map_err(|error| DockerError::of(error, &id))
-    }
-
-    /// The last lines of a container's output.
-    pub(super) async fn logs(&self, id: &str, lines: usize) -> Result<Vec<String>> {
-        let options = query::LogsOptions {
-            stdout: true,
-            stderr: true,
-            tail: lines.to_string(),
-            ..query::LogsOptions::default()
-        };
-        let pieces = self.docker.logs(id, Some(options));
-        let pieces: Vec<LogOutput> = pieces
-            .try_collect()
-            .await
-            .map_err(|error| DockerError::of(error, id))?;
-        let text: Vec<u8> = pieces.into_iter().flat_map(LogOutput::into_bytes).collect();
-        let text = String::from_utf8_lossy(&text);
-        let mut last: Vec<_> = text.lines().rev().take(lines).map(redact).collect();
-        last.reverse();
-        Ok(last)
-    }
-
-    /// Lines of a container's output from a moment on, keys and all: for nobody's eyes.
-    pub(super) async fn raw_lines(&self, id: &str, since: Option<Timestamp>) -> Result<Vec<Line>> {
-        let since = since.map_or(0, Timestamp::as_second);
-        let options = query::LogsOptions {
-            stdout: true,
-            stderr: true,
-            timestamps: true,
-            since: i32::try_from(since).unwrap_or(0),
-            tail: RAW_LINES.to_owned(),
-            ..query::LogsOptions::default()
-        };
-        let pieces = self.docker.logs(id, Some(options));
-        let pieces: Vec<LogOutput> = pieces
-            .try_collect()
-            .await
-            .map_err(|error| DockerError::of(error, id))?;
-        let text: Vec<u8> = pieces.into_iter().flat_map(LogOutput::into_bytes).collect();
-        let text = String::from_utf8_lossy(&text);
-        Ok(text.lines().filter_map(Line::parse).collect())
     }
 
     /// What a running container uses.

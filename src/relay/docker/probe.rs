@@ -16,6 +16,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use crate::kernel::secret::{ExposeSecret, SecretString};
+use crate::relay::induction;
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_millis(600);
@@ -40,7 +41,7 @@ pub(super) async fn ask(port: Port, number: u16) -> Result<(), String> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, number));
     match port {
         Port::Api => health(address).await,
-        Port::Srt(what) => datagram(address, &srt_induction(), is_srt_answer)
+        Port::Srt(what) => datagram(address, &induction::question(), induction::is_answer)
             .await
             .map_err(|why| format!("SLS's port for {what} ({number}/udp) {why}")),
         Port::Srtla => datagram(address, &srtla_question(), is_srtla_answer)
@@ -129,35 +130,6 @@ async fn datagram(
     Err("does not answer".to_owned())
 }
 
-fn srt_induction() -> [u8; 64] {
-    let mut packet = [0; 64];
-    let words: [(usize, u32); 8] = [
-        (0, 0x8000_0000),  // A handshake.
-        (4, 4),            // Version 4, as every first question has it.
-        (5, 2),            // Datagrams, no encryption told.
-        (6, 1),            // The first sequence number.
-        (7, 1_500),        // The largest packet.
-        (8, 8_192),        // Packets in flight.
-        (9, 1),            // Induction.
-        (10, 0x676C_6250), // Our socket.
-    ];
-    for (index, word) in words {
-        packet[index * 4..][..4].copy_from_slice(&word.to_be_bytes());
-    }
-    // Our address, as libsrt writes it: 127.0.0.1 with the last byte first.
-    packet[48..52].copy_from_slice(&[1, 0, 0, 127]);
-    packet
-}
-
-fn is_srt_answer(packet: &[u8]) -> bool {
-    let word = |index: usize| {
-        let bytes = packet.get(index * 4..)?.first_chunk::<4>()?;
-        Some(u32::from_be_bytes(*bytes))
-    };
-    let is_listener = word(5).is_some_and(|field| field & 0xFFFF == 0x4A17);
-    packet.len() >= 64 && word(0) == Some(0x8000_0000) && word(4) == Some(5) && is_listener
-}
-
 /// A registration for a group that nobody has.
 fn srtla_question() -> Vec<u8> {
     let mut packet = vec![0x92, 0x01];
@@ -193,11 +165,11 @@ mod tests {
     #[test]
     fn the_questions_are_as_long_as_the_protocols_say() {
         assert_eq!(srtla_question().len(), 258);
-        let mut answer = srt_induction();
-        assert!(!is_srt_answer(&answer));
+        let mut answer = induction::question();
+        assert!(!induction::is_answer(&answer));
         answer[19] = 5;
         answer[22..24].copy_from_slice(&[0x4A, 0x17]);
-        assert!(is_srt_answer(&answer));
+        assert!(induction::is_answer(&answer));
     }
 
     #[tokio::test]
@@ -223,7 +195,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_answer_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = (is_srt_answer(&bytes), is_srtla_answer(&bytes), is_healthy(&bytes));
+            let _ = (is_srtla_answer(&bytes), is_healthy(&bytes));
         }
     }
 }

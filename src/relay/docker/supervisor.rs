@@ -7,9 +7,9 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use tokio::sync::{Notify, mpsc};
 
+use super::act::listen;
 use super::client::{Activity, DockerClient, Found};
 use super::config::{DockerConfig, Identity};
 use super::describe::pulls_of;
@@ -366,17 +366,6 @@ impl Supervisor {
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("nobody panics with it")
-}
-
-async fn listen(client: DockerClient, tell: mpsc::Sender<News>) {
-    let mut events = Box::pin(client.events());
-    while let Some(Ok(())) = events.next().await {
-        if tell.send(News::Changed).await.is_err() {
-            return;
-        }
-    }
-    // The loop is gone when nobody hears it.
-    drop(tell.send(News::EventsEnded).await);
 }
 
 pub(super) fn of_part(actual: &Actual, part: Part) -> Option<&Found> {

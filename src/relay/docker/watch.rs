@@ -155,10 +155,10 @@ impl Seen {
         self.silent_since = None;
     }
 
-    /// Whether its program is another one than at the last look.
+    /// Whether its program is another one than at the last look, and not by our doing.
     pub(super) fn began_anew(&self, found: &Found) -> bool {
         let before = self.last.as_ref();
-        before.is_none_or(|last| (&last.id, last.started_at) != (&found.id, found.started_at))
+        before.is_some_and(|last| (&last.id, last.started_at) != (&found.id, found.started_at))
     }
 
     /// The address that it had before, when it has another now.

@@ -3,6 +3,8 @@
 //! Invariant: a node that hangs holds up neither the others' events nor, beyond [`FIGURES_PATIENCE`], their
 //! figures.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -13,7 +15,7 @@ use tokio_stream::{StreamExt, StreamMap};
 
 use super::registry::Nodes;
 use crate::kernel::ids::NodeId;
-use crate::relay::engine::{EngineError, EngineEvent, StreamStats};
+use crate::relay::engine::{Engine, EngineError, EngineEvent, StreamStats};
 
 /// How long one node may take to tell its figures: less than the second in which they are asked for.
 const FIGURES_PATIENCE: Duration = Duration::from_millis(800);
@@ -42,6 +44,8 @@ pub(crate) struct MediaEvents {
     nodes: Nodes,
     changed: watch::Receiver<()>,
     streams: StreamMap<NodeId, BroadcastStream<EngineEvent>>,
+    /// The engines that are listened to: a node with a new key has a new one.
+    engines: HashMap<NodeId, Arc<dyn Engine>>,
 }
 
 impl Nodes {
@@ -51,6 +55,7 @@ impl Nodes {
             nodes: self.clone(),
             changed: self.changes(),
             streams: StreamMap::new(),
+            engines: HashMap::new(),
         };
         events.follow_pool();
         events
@@ -89,19 +94,18 @@ impl MediaEvents {
 
     fn follow_pool(&mut self) {
         let pool = self.nodes.pool();
-        let gone: Vec<_> = self
-            .streams
-            .keys()
-            .filter(|id| pool.get(**id).is_none())
-            .copied()
-            .collect();
-        for id in gone {
+        let is_same = |id: &NodeId, engine: &Arc<dyn Engine>| {
+            pool.get(*id)
+                .is_some_and(|node| Arc::ptr_eq(&node.engine, engine))
+        };
+        for (id, _) in self.engines.extract_if(|id, engine| !is_same(id, engine)) {
             self.streams.remove(&id);
         }
         for node in &pool.nodes {
-            if !self.streams.contains_key(&node.id()) {
+            if !self.engines.contains_key(&node.id()) {
                 let stream = BroadcastStream::new(node.engine.events());
                 self.streams.insert(node.id(), stream);
+                self.engines.insert(node.id(), Arc::clone(&node.engine));
             }
         }
     }

@@ -194,20 +194,12 @@ impl NewNode {
     pub fn check(self) -> Result<Self> {
         let name = name_like("name", &self.name)?;
         let region = region_id("region", &self.region)?;
-        if !(1..=CAPACITY_MAX).contains(&self.capacity) {
-            let message = "use 1 to 100000 sessions";
-            return Err(Error::invalid_field("capacity", "out_of_range", message));
-        }
+        check_capacity(self.capacity)?;
         check_url("url", &self.api.url)?;
         if let Some(url) = &self.api.link_stats_url {
             check_url("link_stats_url", url)?;
         }
-        let key = self.api.key.expose_secret();
-        let is_header = key.bytes().all(|byte| byte.is_ascii_graphic());
-        if key.is_empty() || key.len() > KEY_BYTES || !is_header {
-            let message = "give the key of the node's API: up to 512 visible ASCII characters";
-            return Err(Error::invalid_field("key", "invalid_format", message));
-        }
+        check_key(&self.api.key)?;
         let host = validate_host(&self.public.host).map_err(|error| {
             Error::invalid_field("public_host", "invalid_host", error.to_string())
         })?;
@@ -226,6 +218,29 @@ impl NewNode {
     }
 }
 
+/// Checks how many sessions a node is said to take.
+pub(super) fn check_capacity(capacity: u32) -> Result<u32> {
+    if (1..=CAPACITY_MAX).contains(&capacity) {
+        return Ok(capacity);
+    }
+    let message = "use 1 to 100000 sessions";
+    Err(Error::invalid_field("capacity", "out_of_range", message))
+}
+
+/// Checks that a key can stand in a header.
+///
+/// # Errors
+/// `Invalid`, naming the field.
+pub(in crate::relay) fn check_key(key: &SecretString) -> Result<()> {
+    let text = key.expose_secret();
+    let is_header = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if !text.is_empty() && text.len() <= KEY_BYTES && is_header {
+        return Ok(());
+    }
+    let message = "give the key of the node's API: up to 512 visible ASCII characters";
+    Err(Error::invalid_field("key", "invalid_format", message))
+}
+
 fn check_url(field: &'static str, url: &Url) -> Result<()> {
     let is_plain = matches!(url.scheme(), "http" | "https")
         && url.has_host()
@@ -240,7 +255,7 @@ fn check_url(field: &'static str, url: &Url) -> Result<()> {
     Err(Error::invalid_field(field, "invalid_url", message))
 }
 
-fn name_like(field: &'static str, text: &str) -> Result<String> {
+pub(super) fn name_like(field: &'static str, text: &str) -> Result<String> {
     let text = text.trim();
     let is_clean =
         (1..=NAME_CHARS).contains(&text.chars().count()) && !text.chars().any(char::is_control);

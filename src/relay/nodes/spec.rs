@@ -5,6 +5,7 @@
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
+use utoipa::ToSchema;
 
 use super::model::{ExternalApi, NewNode, NodeAddress};
 use crate::kernel::secret::SecretString;
@@ -12,31 +13,82 @@ use crate::kernel::{Error, Result};
 use crate::settings::AdvertisedPorts;
 
 /// What an operator says of a node to add.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct NodeSpec {
     /// What operators call it.
+    #[schema(example = "kc1")]
     pub name: String,
     /// Its region, such as `us-central`.
+    #[schema(example = "us-central")]
     pub region: String,
     /// The base of its management API.
+    #[schema(example = "https://kc1.example.org")]
     pub url: String,
     /// The API's key.
     #[serde(serialize_with = "expose")]
+    #[schema(value_type = String, example = "the key of its API")]
     pub key: SecretString,
     /// Where it tells of the links of bonded publishers.
+    #[serde(default)]
+    #[schema(example = "https://kc1.example.org/stats")]
     pub link_stats_url: Option<String>,
     /// Where phones and players reach it; the host of `url` when there is none.
+    #[serde(default)]
+    #[schema(example = "kc1.example.org")]
     pub public_host: Option<String>,
     /// Sessions that it takes.
+    #[serde(default = "usual::capacity")]
+    #[schema(example = 10)]
     pub capacity: u32,
     /// Bonded publishers (UDP).
+    #[serde(default = "usual::srtla_port")]
+    #[schema(example = 5000)]
     pub srtla_port: u16,
     /// Plain SRT publishers (UDP).
+    #[serde(default = "usual::srt_publish_port")]
+    #[schema(example = 4001)]
     pub srt_publish_port: u16,
     /// SRT players (UDP).
+    #[serde(default = "usual::srt_play_port")]
+    #[schema(example = 4000)]
     pub srt_play_port: u16,
     /// Statistics (TCP).
+    #[serde(default = "usual::stats_port")]
+    #[schema(example = 8090)]
     pub stats_port: u16,
+}
+
+/// What stands for what an operator leaves out: the ports that SLS and the receiver have by themselves.
+pub mod usual {
+    /// Sessions that a node takes.
+    #[must_use]
+    pub const fn capacity() -> u32 {
+        10
+    }
+
+    /// Bonded publishers (UDP).
+    #[must_use]
+    pub const fn srtla_port() -> u16 {
+        5000
+    }
+
+    /// Plain SRT publishers (UDP).
+    #[must_use]
+    pub const fn srt_publish_port() -> u16 {
+        4001
+    }
+
+    /// SRT players (UDP).
+    #[must_use]
+    pub const fn srt_play_port() -> u16 {
+        4000
+    }
+
+    /// Statistics (TCP).
+    #[must_use]
+    pub const fn stats_port() -> u16 {
+        8090
+    }
 }
 
 fn expose<S: Serializer>(

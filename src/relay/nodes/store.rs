@@ -10,6 +10,7 @@ use url::Url;
 use super::model::{ExternalApi, NewNode, NodeAddress, NodeFacts, NodeKind, NodeStatus, Region};
 use crate::kernel::ids::NodeId;
 use crate::kernel::seal::Vault;
+use crate::kernel::secret::SecretString;
 use crate::kernel::{Error, Result, UnixMillis};
 use crate::settings::AdvertisedPorts;
 
@@ -96,6 +97,60 @@ fn facts_of(row: &Row<'_>) -> rusqlite::Result<NodeFacts> {
             },
         }),
     })
+}
+
+/// How an external node is managed; `None` for one that is not there any more.
+pub(in crate::relay) fn external_api(
+    connection: &Connection,
+    vault: &Vault,
+    id: NodeId,
+) -> Result<Option<ExternalApi>> {
+    let nodes = external_nodes(connection, vault)?;
+    let found = nodes.into_iter().find(|(facts, _)| facts.id == id);
+    Ok(found.map(|(_, api)| api))
+}
+
+/// Seals another key for a node.
+pub(in crate::relay) fn put_key(
+    connection: &Connection,
+    vault: &Vault,
+    id: NodeId,
+    key: &SecretString,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE node SET api_key_sealed = ?2 WHERE id = ?1 AND status <> 'removed'",
+        )?
+        .execute((id, vault.seal(key, &seal_context(id))))?;
+    Ok(())
+}
+
+/// Whether another node than `id` has this name.
+pub(in crate::relay) fn is_name_taken(
+    connection: &Connection,
+    name: &str,
+    id: NodeId,
+) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM node WHERE name = ?1 AND status <> 'removed' AND id <> ?2)",
+        )?
+        .query_row((name, id), |row| row.get(0))
+}
+
+/// Changes what an external node is called, or how many sessions it takes.
+pub(in crate::relay) fn put_facts(
+    connection: &Connection,
+    id: NodeId,
+    name: Option<&str>,
+    capacity: Option<u32>,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE node SET name = coalesce(?2, name), capacity = coalesce(?3, capacity) WHERE id = ?1",
+        )?
+        .execute((id, name, capacity))?;
+    Ok(())
 }
 
 /// Stores a node. Answers `None` when another one has its name.

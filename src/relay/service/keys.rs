@@ -72,6 +72,8 @@ impl RelayService {
     /// When the store fails, or there is no such user.
     pub async fn sync_user(&self, user_id: UserId) -> Result<Registered> {
         self.0.sessions.invalidate(&user_id);
+        // New slots get their names.
+        self.0.names.wake.notify_one();
         self.0.deps.plans.forget(user_id);
         let mut total = Registered::default();
         self.sync_into(user_id, &mut total).await?;
@@ -198,7 +200,12 @@ impl RelayService {
     /// The caller holds the slot's lock for the node.
     pub(super) async fn drop_in_turn(&self, slot_id: SlotId, node: &Node) -> Result<()> {
         self.confirmed().remove(&(node.id(), slot_id));
-        match tokio::time::timeout(PATIENCE, node.engine.drop_stream(slot_id)).await {
+        let began = tokio::time::Instant::now();
+        let dropped = tokio::time::timeout(PATIENCE, node.engine.drop_stream(slot_id)).await;
+        let is_ok = matches!(dropped, Ok(Ok(())));
+        let metrics = &self.0.deps.metrics;
+        metrics.deprovisioned(node, is_ok, began.elapsed());
+        match dropped {
             Ok(answer) => answer.map_err(engine_error),
             Err(_) => Err(unavailable()),
         }

@@ -203,6 +203,8 @@ impl RelayService {
     /// Memory follows the commit.
     fn follow_migration(&self, tx: &Tx<'_>, old: &Session, new: &Session) {
         let (relay, old_id, new_id) = (self.clone(), old.id, new.id);
+        let moves = self.clone();
+        tx.after_commit(move || moves.0.moves.forget(old_id));
         let is_in_grace = new.status == Status::Grace;
         tx.after_commit(move || {
             let presence = &relay.0.presence;

@@ -13,10 +13,13 @@ mod keys;
 mod leave;
 mod media;
 mod migrate;
+mod moves;
+mod names;
 mod passphrase;
 mod place;
 mod provision;
 mod reconcile;
+mod self_hosted;
 mod start;
 mod stop;
 #[cfg(test)]
@@ -35,19 +38,29 @@ pub use follow::FollowingRelay;
 pub use heartbeat::HeartbeatFrom;
 pub use keys::Registered;
 pub use migrate::MigrateRequest;
+pub use names::{NamesDone, NamesStatus};
+pub use self_hosted::{Connectivity, HomeRelay};
 pub use start::Started;
 pub use stop::{StopTarget, Stopped};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 pub use upkeep::{Probed, Reconciled};
 
+use self::moves::Moves;
+use self::names::Names;
+use self::self_hosted::Calls;
+use super::dns::DnsZone;
+use super::events::RelayEvent;
 use super::meter::Meter;
+use super::metrics::ProvisionMetrics;
 use super::model::{Session, SessionSnapshot, SlotSession, Status, StopReason};
 use super::nodes::Nodes;
 use super::outage::Outages;
 use super::presence::Presence;
 use super::store;
 use crate::db::{Cache, Store, Tx};
+use crate::http::outbound::Outbound;
+use crate::jobs::Events;
 use crate::kernel::ids::{NodeId, RelaySessionId, SlotId, UserId};
 use crate::kernel::seal::Vault;
 use crate::kernel::secret::SecretString;
@@ -76,6 +89,8 @@ pub struct RelayConfig {
     pub provisioning_budget: Duration,
     /// How long a failed session is shown to a plugin that waits for it.
     pub failure_shown: Duration,
+    /// Where calls to addresses that users set may go.
+    pub outbound: Outbound,
 }
 
 impl Default for RelayConfig {
@@ -88,6 +103,7 @@ impl Default for RelayConfig {
             start_patience: Duration::from_secs(5),
             provisioning_budget: Duration::from_mins(1),
             failure_shown: Duration::from_mins(3),
+            outbound: Outbound::default(),
         }
     }
 }
@@ -109,8 +125,12 @@ pub struct RelayDeps {
     pub settings: Settings,
     /// The relay nodes.
     pub nodes: Nodes,
+    /// Where slots have their DNS names; `None` when they have none.
+    pub zone: Option<Arc<dyn DnsZone>>,
     /// Times and limits.
     pub config: RelayConfig,
+    /// What is counted.
+    pub metrics: ProvisionMetrics,
 }
 
 /// Relay sessions. Cheap to clone.
@@ -134,6 +154,10 @@ struct Inner {
     changed_plans: Mutex<HashSet<UserId>>,
     /// Nodes have something to be told.
     upkeep: Notify,
+    events: Events<RelayEvent>,
+    moves: Moves,
+    names: Names,
+    home_calls: Calls,
     /// The free places, and when they were counted.
     places: tokio::sync::Mutex<Option<(Duration, Places)>>,
     background: Mutex<JoinSet<()>>,
@@ -160,6 +184,10 @@ impl RelayService {
             registering: Default::default(),
             changed_plans: Mutex::default(),
             upkeep: Notify::new(),
+            events: Events::default(),
+            moves: Moves::default(),
+            names: Names::default(),
+            home_calls: Calls::default(),
             places: tokio::sync::Mutex::default(),
             background: Mutex::default(),
             deps,
@@ -183,11 +211,29 @@ impl RelayService {
         Ok(())
     }
 
-    /// How clients reach the node of a session now; the own one when it has none any more.
+    /// How clients reach the node of a session now, by its slot's name when that leads there; the own node when it
+    /// has none any more.
     #[must_use]
     pub fn address_of(&self, session: &Session) -> Arc<PublicAddress> {
+        self.address_at_node(session.node_id, session.slot_id)
+    }
+
+    /// How clients reach a slot at a node.
+    fn address_at_node(&self, node_id: Option<NodeId>, slot_id: SlotId) -> Arc<PublicAddress> {
+        let address = self.address_at(node_id);
+        match self.0.names.leading_to(slot_id, address.ipv4) {
+            None => address,
+            Some(host) => Arc::new(PublicAddress {
+                host,
+                ..(*address).clone()
+            }),
+        }
+    }
+
+    /// How clients reach a node; the own one when there is no such node any more.
+    fn address_at(&self, node_id: Option<NodeId>) -> Arc<PublicAddress> {
         let own = self.0.deps.settings.public_address();
-        let node = session.node_id.and_then(|id| self.0.deps.nodes.get(id));
+        let node = node_id.and_then(|id| self.0.deps.nodes.get(id));
         let Some(node) = node else { return own };
         let Some((public, ipv4)) = node.public_address() else {
             return own;
@@ -272,8 +318,12 @@ impl RelayService {
 
     /// Clears what memory holds of the user's sessions once `tx` has committed.
     fn changed_after(&self, tx: &Tx<'_>, user_id: UserId) {
-        let sessions = self.0.sessions.clone();
-        tx.after_commit(move || sessions.invalidate(&user_id));
+        let relay = self.clone();
+        tx.after_commit(move || {
+            relay.0.sessions.invalidate(&user_id);
+            // Perhaps a slot has another node now.
+            relay.0.names.wake.notify_one();
+        });
     }
 
     /// Ends a session: counts what its slot streamed, frees the node unless it is passed on.
@@ -300,6 +350,7 @@ impl RelayService {
         tx.after_commit(move || {
             relay.0.presence.forget(id);
             relay.0.meter.forget(id);
+            relay.0.moves.forget(id);
         });
         self.changed_after(tx, session.user_id);
         tracing::info!(session.id = %session.id, reason = reason.as_str(), "relay session stopped");

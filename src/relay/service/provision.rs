@@ -162,11 +162,15 @@ impl RelayService {
     }
 
     async fn provision(&self, session: &Session) -> Result<Outcome> {
-        let id = session.id;
+        let (id, began) = (session.id, Instant::now());
         let registered = self.register_somewhere(session);
         let budget = self.0.deps.config.provisioning_budget;
         let reason = match tokio::time::timeout(budget, registered).await {
-            Ok(Ok(node)) => return self.finish(id, session.user_id, node).await,
+            Ok(Ok(node)) => {
+                let metrics = &self.0.deps.metrics;
+                metrics.provisioned(&node, true, began.elapsed());
+                return self.finish(id, session.user_id, node).await;
+            }
             Ok(Err(RegisterError::Ours(error))) if error.kind() == Kind::NotFound => {
                 StopReason::RelayRejected
             }
@@ -180,7 +184,17 @@ impl RelayService {
                 StopReason::RelayUnavailable
             }
         };
+        self.count_provision(session, false, began);
         self.fail(id, reason).await
+    }
+
+    /// Counts a session that was brought up, or was not, at the node that it was given.
+    pub(super) fn count_provision(&self, session: &Session, is_ok: bool, began: Instant) {
+        let nodes = &self.0.deps.nodes;
+        let assigned = session.node_id.and_then(|id| nodes.get(id));
+        let node = assigned.unwrap_or_else(|| nodes.local());
+        let metrics = &self.0.deps.metrics;
+        metrics.provisioned(&node, is_ok, began.elapsed());
     }
 
     /// Registers the slot at the session's node, or at another one when that fails.

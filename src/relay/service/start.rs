@@ -56,7 +56,8 @@ impl RelayService {
     ) -> Result<Started> {
         let user_id = actor.user_id;
         actor.require_control(user_id, "relay")?;
-        let deadline = Instant::now() + self.0.deps.config.start_patience;
+        let began = Instant::now();
+        let deadline = began + self.0.deps.config.start_patience;
         let ready = self.ready_slot(user_id, &request.slot, deadline).await;
         let decided = self
             .write(move |relay, tx| relay.decide_and_renew(tx, user_id, &request, &key, ready))
@@ -64,6 +65,8 @@ impl RelayService {
         let mut of = decided.session;
         if decided.is_new && of.session.status == Status::Provisioning {
             of = self.provision_until(of, deadline).await?;
+        } else if decided.is_new {
+            self.count_provision(&of.session, true, began);
         }
         Ok(Started {
             snapshot: self.snapshot(&of),

@@ -17,6 +17,7 @@ use crate::db::Tx;
 use crate::kernel::ids::{NodeId, SlotId};
 use crate::kernel::{Error, Result, error_chain};
 use crate::relay::engine::EngineHealth;
+use crate::relay::events::RelayEvent;
 use crate::relay::model::Status;
 use crate::relay::nodes::{Node, NodeHealth};
 use crate::relay::store;
@@ -81,7 +82,7 @@ impl RelayService {
         let answer = match asked {
             Ok(EngineHealth::Ready) => Ok(()),
             Ok(EngineHealth::Degraded(why)) => Err(why),
-            Err(_) => Err("it does not answer".to_owned()),
+            Err(_) => Err("it does not answer: see whether it runs".to_owned()),
         };
         if !node.hear(answer) {
             return;
@@ -104,6 +105,10 @@ impl RelayService {
         if let Err(error) = noted.await {
             tracing::error!(node.id = %id, cause = error_chain(&error), "health not noted");
         }
+        self.0.events.tell(match health {
+            NodeHealth::Up => RelayEvent::NodeBack(id),
+            NodeHealth::Down | NodeHealth::Unknown => RelayEvent::NodeLost(id),
+        });
     }
 
     fn note_in(&self, tx: &Tx<'_>, action: &str, subject: &str, detail: &str) -> Result<()> {
@@ -138,15 +143,16 @@ impl RelayService {
         let next = self.write(move |relay, tx| {
             let session = store::session::get(tx, place.session)?;
             // One that is being brought up looks for another node itself.
-            let is_there = session.is_some_and(|session| {
+            let session = session.filter(|session| {
                 session.node_id == Some(from)
                     && matches!(session.status, Status::Active | Status::Grace)
             });
-            if !is_there {
+            let Some(session) = session else {
                 return Ok(None);
-            }
+            };
             let next = relay.move_place(tx, place.session, &[from])?;
             if let Some(next) = &next {
+                relay.note_move_in(tx, &session, from, next)?;
                 let detail = format!("from {from} to {}", next.id());
                 relay.note_in(tx, "session.moved", &place.session.to_string(), &detail)?;
             }

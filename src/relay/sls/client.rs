@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use reqwest::{Method, RequestBuilder, redirect};
+use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -20,28 +20,35 @@ use super::contact::Contact;
 use super::figures::{self, Garbage, Reading};
 use super::links::{self, Group};
 use super::pairs::{self, Entry};
-use crate::kernel::error_chain;
+use crate::http::outbound::{Outbound, Refused};
 use crate::kernel::secret::{ExposeSecret, SecretString};
+use crate::kernel::{Clock, UnixMillis, error_chain};
 
 /// A list has some 150 bytes for each stream.
 const LIST_BYTES_MAX: usize = 4 << 20;
 /// Figures of one stream or of all links.
 const FIGURES_BYTES_MAX: usize = 256 << 10;
-const CONNECT_WITHIN: Duration = Duration::from_secs(1);
-/// SLS closes a connection that was idle for five seconds.
-const KEEP_IDLE: Duration = Duration::from_secs(3);
 /// What [`SLS`'s](self) health answer says it is.
 const SERVICE: &str = "srt-live-server";
 
-/// Why a call failed. The text completes "the relay node ...".
+/// Why a call failed. The text completes "the relay node ..."; what to do stands after its last colon.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum CallError {
     /// Nobody listens there.
     #[error("refuses connections: start it, or correct its address")]
     Gone,
     /// It does not answer.
-    #[error("does not answer: {0}")]
+    #[error("does not answer ({0}): see whether it runs and whether a firewall stands between")]
     Silent(String),
+    /// It is at an address that we do not call for anybody.
+    #[error("is not called, because {0}")]
+    NotAllowed(Refused),
+    /// Its certificate is not believed.
+    #[error(
+        "shows a certificate that we do not trust ({0}): renew it, or add its authority to this system; a \
+         clock that is off does the same"
+    )]
+    Untrusted(String),
     /// 401.
     #[error("refuses our key: give the node's admin key")]
     KeyRefused,
@@ -49,13 +56,15 @@ pub(super) enum CallError {
     #[error("does not let our key do this: give a key with admin permissions")]
     KeyTooWeak,
     /// 429, or our own share is used up.
-    #[error("takes no more calls for now; they are repeated")]
+    #[error("takes no more calls for now: they are repeated by themselves")]
     Limited,
     /// Another status than expected.
-    #[error("answers with the unexpected status {0}")]
+    #[error(
+        "answers with the unexpected status {0}: look at its log, or give the address of SLS's API"
+    )]
     Status(u16),
     /// Another program, or a damaged one.
-    #[error("answers what SLS does not: {0}")]
+    #[error("answers what SLS does not ({0}): give the address of SLS's API")]
     Garbage(&'static str),
 }
 
@@ -95,6 +104,10 @@ pub(super) struct Calls {
 #[derive(Debug)]
 pub(super) struct Client {
     http: reqwest::Client,
+    answer_within: Duration,
+    /// Why it is not called at all, when it is not.
+    refused: Option<Refused>,
+    clock: Clock,
     api_url: Url,
     link_stats_url: Option<Url>,
     key: SecretString,
@@ -106,15 +119,21 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(config: &SlsConfig, now: Instant) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_WITHIN)
-            .timeout(config.answer_within)
-            .pool_idle_timeout(KEEP_IDLE)
-            .build()?;
+        let urls = || [Some(&config.api_url), config.link_stats_url.as_ref()];
+        let all = || urls().into_iter().flatten();
+        let secured = all().find(|url| url.scheme() == "https");
+        let (http, refused) = if let Some(outbound) = &config.outbound {
+            let refused = all().find_map(|url| outbound.check(url).err());
+            (outbound.to_user_set()?, refused)
+        } else {
+            let url = secured.unwrap_or(&config.api_url);
+            (Outbound::default().to_configured(url)?, None)
+        };
         Ok(Self {
             http,
+            answer_within: config.answer_within,
+            refused,
+            clock: Clock::system(),
             api_url: config.api_url.clone(),
             link_stats_url: config.link_stats_url.clone(),
             key: config.key.clone(),
@@ -276,31 +295,49 @@ impl Client {
         bytes_max: usize,
     ) -> Result<(StatusCode, Vec<u8>), CallError> {
         self.calls.sent.fetch_add(1, Ordering::Relaxed);
-        let answer = exchange(request, bytes_max).await;
+        let answer = self.exchange(request, bytes_max).await;
         if answer.is_err() {
             self.calls.failed.fetch_add(1, Ordering::Relaxed);
         }
         answer
     }
+
+    async fn exchange(
+        &self,
+        request: RequestBuilder,
+        bytes_max: usize,
+    ) -> Result<(StatusCode, Vec<u8>), CallError> {
+        if let Some(refused) = &self.refused {
+            return Err(CallError::NotAllowed(refused.clone()));
+        }
+        let sent = request.timeout(self.answer_within).send().await;
+        let mut answer = sent.map_err(silent)?;
+        self.contact.told_time(told_time(&answer), self.clock.now());
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(silent)? {
+            if body.len() + chunk.len() > bytes_max {
+                return Err(CallError::Garbage("its answer is too long"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((answer.status(), body))
+    }
 }
 
-async fn exchange(
-    request: RequestBuilder,
-    bytes_max: usize,
-) -> Result<(StatusCode, Vec<u8>), CallError> {
-    let mut answer = request.send().await.map_err(silent)?;
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(silent)? {
-        if body.len() + chunk.len() > bytes_max {
-            return Err(CallError::Garbage("its answer is too long"));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok((answer.status(), body))
+/// What the node's clock says, when it tells.
+///
+/// Source: RFC 9110, section 6.6.1.
+fn told_time(answer: &Response) -> Option<UnixMillis> {
+    let text = answer.headers().get(http::header::DATE)?.to_str().ok()?;
+    let moment = jiff::fmt::rfc2822::parse(text).ok()?;
+    Some(UnixMillis(moment.timestamp().as_millisecond()))
 }
 
 /// The address in such an error may have a key in it.
 fn silent(error: reqwest::Error) -> CallError {
+    if let Some(refused) = Outbound::refusal_in(&error) {
+        return CallError::NotAllowed(refused.clone());
+    }
     if error.is_timeout() {
         return CallError::Silent("no answer in time".to_owned());
     }
@@ -311,7 +348,12 @@ fn silent(error: reqwest::Error) -> CallError {
     if is_refused {
         return CallError::Gone;
     }
-    CallError::Silent(error_chain(&error.without_url()))
+    let causes = error_chain(&error.without_url());
+    // The library below tells of it in words alone.
+    match causes.find("invalid peer certificate") {
+        Some(at) => CallError::Untrusted(causes[at..].to_owned()),
+        None => CallError::Silent(causes),
+    }
 }
 
 fn lock(budget: &Mutex<Budget>) -> std::sync::MutexGuard<'_, Budget> {

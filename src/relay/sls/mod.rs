@@ -43,6 +43,7 @@ use super::engine::{
     Capabilities, Engine, EngineCounters, EngineError, EngineEvent, EngineHealth, StreamSpec,
     StreamStats, Target,
 };
+use crate::http::outbound::Outbound;
 use crate::kernel::ids::SlotId;
 use crate::kernel::secret::SecretString;
 
@@ -67,6 +68,8 @@ pub struct SlsConfig {
     pub stats_per_minute: u32,
     /// How long an answer may take.
     pub answer_within: Duration,
+    /// What says where calls may go when a user set the addresses; `None` for those of the configuration.
+    pub outbound: Option<Outbound>,
 }
 
 impl SlsConfig {
@@ -81,6 +84,7 @@ impl SlsConfig {
             api_per_minute: 30,
             stats_per_minute: 300,
             answer_within: Duration::from_secs(2),
+            outbound: None,
         }
     }
 }
@@ -198,6 +202,15 @@ impl Engine for SlsEngine {
 
     fn all_registered(&self) {
         self.open();
+    }
+
+    async fn notices(&self) -> Vec<String> {
+        self.shared
+            .client
+            .contact
+            .clock_notice()
+            .into_iter()
+            .collect()
     }
 
     async fn stats(&self) -> Result<Vec<StreamStats>, EngineError> {

@@ -208,11 +208,14 @@ impl Roster {
 
 fn engine_error(error: &CallError) -> EngineError {
     match error {
-        CallError::KeyRefused | CallError::KeyTooWeak => EngineError::Rejected {
-            reason: format!("the relay node {error}"),
-        },
+        CallError::KeyRefused | CallError::KeyTooWeak | CallError::NotAllowed(_) => {
+            EngineError::Rejected {
+                reason: format!("the relay node {error}"),
+            }
+        }
         CallError::Gone
         | CallError::Silent(_)
+        | CallError::Untrusted(_)
         | CallError::Limited
         | CallError::Status(_)
         | CallError::Garbage(_) => {

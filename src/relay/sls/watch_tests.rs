@@ -55,6 +55,29 @@ fn a_start_is_media_at_once_and_shows_no_bitrate_before_it_means_something() {
 }
 
 #[test]
+fn a_publisher_that_was_live_before_we_looked_counts_from_our_first_look_on() {
+    let (mut watch, start) = (Watch::default(), Instant::now());
+    let hours = [
+        live(6000, 1950, 7200),
+        live(6000, 1960, 7200),
+        live(6000, 1950, 7201),
+    ];
+    course(&mut watch, start, &hours[..1]);
+    assert!(
+        watch.received().bytes <= PACKET_BYTES,
+        "{:?}",
+        watch.received()
+    );
+    course(&mut watch, start, &hours);
+    // 6000 kbit/s for a second.
+    assert!(
+        (700_000..800_000).contains(&watch.received().bytes),
+        "{:?}",
+        watch.received()
+    );
+}
+
+#[test]
 fn a_dead_line_is_seen_by_its_draining_buffer_although_the_bitrate_is_frozen() {
     let (mut watch, start) = (Watch::default(), Instant::now());
     let readings = [

@@ -6,4 +6,7 @@
 pub(super) mod assignment;
 pub(super) mod health;
 pub(super) mod idempotency;
+pub(super) mod names;
+#[cfg(test)]
+mod scale_tests;
 pub(super) mod session;

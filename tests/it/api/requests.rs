@@ -68,6 +68,11 @@ fn path(house: &House, route: &str) -> String {
         .replace("{slot_id}", &house.slot_id)
         .replace("{user_id}", &house.user_id)
         .replace("{number}", "1")
+        .replace("{provider}", "twitch")
+        .replace("{name}", "store_optimize")
+        .replace("{node_id}", "nod_0198000000007000800000000000abcd")
+        .replace("{connection_id}", CONNECTION)
+        .replace("{region}", "far")
         .replace("{key}", &house.session.play_key)
         .replace("{file}", static_file)
         .replace("{invite_id}", NO_INVITE)
@@ -102,7 +107,10 @@ fn content(house: &House, caller: Caller, method: &str, route: &str) -> Content 
         ("POST", "/setup") => form(&[("token", "used")]),
         ("POST", "/login") => form(&[("email", &nobody), ("password", "a wrong password")]),
         ("POST", "/theme") => form(&[("theme", "dark")]),
+        ("POST", "/jobs/{name}/switch") => form(&[("switch", "on")]),
         ("POST", "/relay/restart") => form(&[("part", "sls")]),
+        ("POST", "/nodes/regions") => form(&[("region", "far"), ("label", "Far away")]),
+        ("POST", "/nodes/{node_id}/key") => form(&[("key", "another")]),
         ("POST", "/users") => form(&[("email", &nobody), ("role", "streamer")]),
         ("POST", "/sign-up") => form(&[("email", &nobody), ("password", "a long password")]),
         ("POST", "/forgot") => form(&[("email", &nobody)]),
@@ -129,6 +137,11 @@ fn content(house: &House, caller: Caller, method: &str, route: &str) -> Content 
         ]),
         ("POST", "/users/{user_id}/adjustments") => form(&[("minutes", "-5"), ("note", "a test")]),
         ("POST", "/plans") => form(&[("included_hours", "15")]),
+        ("POST", "/login/code" | "/account/second-factor/confirm") => form(&[("code", "000000")]),
+        ("POST", "/account/second-factor/change") => {
+            form(&[("code", "000000"), ("action", "renew")])
+        }
+        ("POST", "/account/second-factor/policy") => form(&[("required", "no")]),
         ("POST", "/slots/{slot_id}/label") => form(&[("label", "Backpack")]),
         ("POST", "/slots/{slot_id}/rotate") => form(&[("key", "stats")]),
         ("POST", "/slots/{slot_id}/passphrase") => form(&[("action", "remove")]),
@@ -170,7 +183,19 @@ fn api_content(house: &House, method: &str, route: &str) -> Content {
         "/users/{user_id}/adjustments" => json!({
             "adjustment_seconds": -300, "reason": "manual_correction", "note": "a test",
         }),
+        "/jobs/{name}" => json!({"is_enabled": true}),
         "/relay/supervisor/restart" => json!({"part": "sls"}),
+        "/relay/self-hosted/register" => json!({
+            "external_ip": "203.0.113.9", "port": 5000, "connection_id": CONNECTION,
+        }),
+        "/relay/self-hosted/probe" => json!({"fqdn": "203.0.113.9", "port": 5000}),
+        "/relay/self-hosted/{connection_id}" => json!({"action": "deregister"}),
+        "/relay/nodes" => json!({
+            "name": "far", "region": "far", "url": "http://127.0.0.1:9", "key": "key",
+        }),
+        "/relay/nodes/{node_id}" => json!({"status": "draining"}),
+        "/relay/nodes/{node_id}/key" => json!({"key": "another"}),
+        "/relay/regions/{region}" => json!({"label": "Far away"}),
         "/auth/logout" | "/user/regenerate-token" => json!({}),
         _ => return Content::Nothing,
     })

@@ -73,6 +73,9 @@ const TABLE: &[(&str, &str, Statuses)] = &[
     ("POST", "/reset", everybody(410)),
     ("GET", "/verify", everybody(410)),
     ("POST", "/verify", everybody(410)),
+    // Nobody owes a code.
+    ("GET", "/login/code", everybody(303)),
+    ("POST", "/login/code", everybody(303)),
     ("POST", "/theme", everybody(303)),
     ("GET", "/login/plugin", page(200)),
     ("POST", "/login/plugin", browsers(200, 403, 200, 200, 200)),
@@ -119,6 +122,58 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         "/api/v1/relay/supervisor/restart",
         plugins(403, 403),
     ),
+    // Jobs.
+    (
+        "GET",
+        "/jobs",
+        [303, 303, 403, 403, 200, 200, 403, 303, 303],
+    ),
+    (
+        "POST",
+        "/jobs/{name}/run",
+        browsers(403, 403, 303, 303, 403),
+    ),
+    (
+        "POST",
+        "/jobs/{name}/switch",
+        browsers(403, 403, 303, 303, 403),
+    ),
+    ("GET", "/api/v1/jobs", plugins(403, 403)),
+    ("PUT", "/api/v1/jobs/{name}", plugins(403, 403)),
+    ("POST", "/api/v1/jobs/{name}/run", plugins(403, 403)),
+    // Relay nodes; the named one is not there.
+    (
+        "GET",
+        "/nodes",
+        [303, 303, 403, 403, 200, 200, 403, 303, 303],
+    ),
+    ("POST", "/nodes", browsers(403, 403, 422, 422, 403)),
+    ("POST", "/nodes/regions", browsers(403, 403, 303, 303, 403)),
+    (
+        "POST",
+        "/nodes/{node_id}",
+        browsers(403, 403, 404, 404, 403),
+    ),
+    (
+        "POST",
+        "/nodes/{node_id}/key",
+        browsers(403, 403, 404, 404, 403),
+    ),
+    (
+        "POST",
+        "/nodes/{node_id}/remove",
+        browsers(403, 403, 404, 404, 403),
+    ),
+    ("GET", "/api/v1/relay/nodes", plugins(403, 403)),
+    ("POST", "/api/v1/relay/nodes", plugins(403, 403)),
+    ("PATCH", "/api/v1/relay/nodes/{node_id}", plugins(403, 403)),
+    ("DELETE", "/api/v1/relay/nodes/{node_id}", plugins(403, 403)),
+    (
+        "POST",
+        "/api/v1/relay/nodes/{node_id}/key",
+        plugins(403, 403),
+    ),
+    ("PUT", "/api/v1/relay/regions/{region}", plugins(403, 403)),
     // People.
     (
         "GET",
@@ -231,10 +286,40 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         "/account/plugins/{id}/revoke",
         browsers(404, 404, 404, 404, 303),
     ),
+    ("GET", "/account/links", page(200)),
+    (
+        "POST",
+        "/account/links/{provider}/unlink",
+        browsers(404, 404, 404, 404, 404),
+    ),
+    ("GET", "/account/second-factor", page(200)),
+    (
+        "POST",
+        "/account/second-factor/begin",
+        browsers(303, 303, 303, 303, 303),
+    ),
+    (
+        "POST",
+        "/account/second-factor/confirm",
+        browsers(422, 422, 422, 422, 422),
+    ),
+    (
+        "POST",
+        "/account/second-factor/change",
+        browsers(422, 422, 422, 422, 422),
+    ),
+    (
+        "POST",
+        "/account/second-factor/policy",
+        browsers(403, 403, 403, 303, 403),
+    ),
     // The plugin.
     ("POST", "/api/v1/auth/plugin/login/start", everybody(201)),
     ("POST", "/api/v1/auth/plugin/login/poll", everybody(202)),
     ("POST", "/api/v1/auth/plugin/login/complete", everybody(401)),
+    // This server knows no provider.
+    ("GET", "/api/v1/auth/{provider}/authorize", everybody(404)),
+    ("GET", "/api/v1/auth/{provider}/callback", everybody(404)),
     ("GET", "/api/v1/auth/session", plugins(200, 200)),
     ("POST", "/api/v1/auth/refresh", everybody(401)),
     ("GET", "/api/v1/user/api-keys", plugins(200, 200)),
@@ -271,6 +356,18 @@ const TABLE: &[(&str, &str, Statuses)] = &[
     ("GET", "/api/v1/relay/manifest", plugins(200, 200)),
     ("GET", "/api/v1/capacity/status", everybody(200)),
     ("GET", "/api/v1/ip", plugins(200, 200)),
+    // Documentation's addresses are none that anybody could have.
+    (
+        "POST",
+        "/api/v1/relay/self-hosted/register",
+        plugins(400, 400),
+    ),
+    ("POST", "/api/v1/relay/self-hosted/probe", plugins(404, 404)),
+    (
+        "POST",
+        "/api/v1/relay/self-hosted/{connection_id}",
+        plugins(200, 200),
+    ),
     ("GET", "/api/v1/usage/current", plugins(200, 200)),
     ("GET", "/api/v1/usage/records", plugins(200, 200)),
     ("GET", "/api/v1/usage/statements", plugins(200, 200)),
@@ -403,6 +500,8 @@ fn complaints(
             | "/forgot"
             | "/reset"
             | "/verify"
+            | "/account/second-factor/confirm"
+            | "/account/second-factor/change"
     );
     if status >= 400 && !is_form {
         let code = match status {
@@ -452,7 +551,15 @@ fn an_id_that_names_nothing_is_404(house: &House) {
     let is_page = |route: &str| route.contains("id}") && !route.starts_with("/api/");
     for (method, route, _) in TABLE.iter().filter(|(_, route, _)| is_page(route)) {
         for id in &ids {
-            let path = ["{slot_id}", "{user_id}", "{invite_id}", "{key_id}", "{id}"]
+            let parts = [
+                "{slot_id}",
+                "{user_id}",
+                "{node_id}",
+                "{invite_id}",
+                "{key_id}",
+                "{id}",
+            ];
+            let path = parts
                 .iter()
                 .fold((*route).to_owned(), |path, part| path.replace(part, id));
             let request = request_to(house, Caller::Owner, method, route, &path);

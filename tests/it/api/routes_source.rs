@@ -8,7 +8,7 @@ const SOURCE: &str = include_str!("../../../src/appliance/routes.rs");
 const METHODS: [&str; 5] = ["get", "post", "put", "delete", "patch"];
 
 /// Method and path of every route.
-pub(super) fn routes() -> BTreeSet<(String, String)> {
+pub(crate) fn routes() -> BTreeSet<(String, String)> {
     routes_of(SOURCE)
 }
 

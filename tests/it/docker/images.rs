@@ -129,7 +129,8 @@ fn load_foreign(program: &Path, name: &str) {
     tar("layer.tar", &["standin"]);
     let layer = std::fs::read(folder.join("layer.tar")).expect("it was made above");
     let digest = Sha256::digest(layer);
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest: Vec<_> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = digest.concat();
     let config = json!({
         "architecture": "s390x",
         "os": "linux",

@@ -10,7 +10,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::stage::{CONNECTION, PATIENCE, Stage, rejection};
-use crate::harness::client::{Answer, Browser, Plugin};
+use crate::api::routes_source;
+use crate::harness::client::{Answer, Browser, Http, Plugin};
 use crate::harness::eventually::eventually_blocking;
 use crate::harness::server::Server;
 use crate::net::srt_player::Player;
@@ -185,6 +186,153 @@ fn no_secret_is_in_the_log_the_pages_the_databases_or_the_arguments() {
     let log = stage.server.log();
     assert!(log.contains("DEBUG"), "the log is talkative");
     assert_absent(&secrets, "the log", log.as_bytes());
+}
+
+/// Whatever stands in a request that may be a secret, each in a place of its own.
+const PLANTED: [(&str, &str); 9] = [
+    ("path", "planted-part-of-a-path"),
+    ("query", "planted-value-of-a-query"),
+    ("bearer", "planted.bearer.token"),
+    ("cookie", "planted-value-of-a-cookie"),
+    ("relay key", "planted-key-of-a-relay-node"),
+    ("completion key", "planted-key-that-completes"),
+    ("signature", "planted-signature-of-a-webhook"),
+    ("body", "planted-value-in-a-body"),
+    ("referrer", "planted-part-of-a-referrer"),
+];
+
+/// Fields of forms and bodies that hold something secret, or might.
+const FIELDS: [&str; 17] = [
+    "password",
+    "new_password",
+    "current_password",
+    "email",
+    "token",
+    "code",
+    "passphrase",
+    "key",
+    "refresh_token",
+    "poll_token",
+    "login_attempt_id",
+    "stream_token",
+    "label",
+    "secret",
+    "name",
+    "display_name",
+    "url",
+];
+
+fn planted(name: &str) -> &'static str {
+    let found = PLANTED.iter().find(|(place, _)| *place == name);
+    found.expect("it is one of them").1
+}
+
+/// A request for a route with something secret in every place; `credentials` is a header that proves somebody.
+fn laden_request(
+    http: &Http,
+    method: &str,
+    route: &str,
+    credentials: Option<(&str, &str)>,
+) -> reqwest::RequestBuilder {
+    let path = route.split('/').map(|part| {
+        if part.starts_with('{') {
+            planted("path")
+        } else {
+            part
+        }
+    });
+    let path = path.collect::<Vec<_>>().join("/");
+    let names = [
+        "token", "code", "state", "attempt", "reveal", "next", "key", "q",
+    ];
+    let query: Vec<_> = names.map(|it| format!("{it}={}", planted("query"))).into();
+    let method = method.parse().expect("the table names methods");
+    let request = http
+        .request(method, &format!("{path}?{}", query.join("&")))
+        .header("origin", http.origin())
+        .header(
+            "referer",
+            format!("{}/{}", http.origin(), planted("referrer")),
+        )
+        .header("x-relay-auth", planted("relay key"))
+        .header("x-plugin-login-auth", planted("completion key"))
+        .header("x-signature", planted("signature"))
+        .header("stripe-signature", planted("signature"));
+    let request = match credentials {
+        Some((name, value)) => request.header(name, value),
+        None => request
+            .header("authorization", format!("Bearer {}", planted("bearer")))
+            .header("cookie", format!("glb={}", planted("cookie"))),
+    };
+    if route.starts_with("/api/") {
+        let body: serde_json::Map<_, _> = FIELDS
+            .iter()
+            .map(|name| ((*name).to_owned(), planted("body").into()))
+            .collect();
+        request.json(&body)
+    } else {
+        let fields = FIELDS.map(|name| format!("{name}={}", planted("body")));
+        request
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(fields.join("&"))
+    }
+}
+
+#[test]
+fn no_route_logs_what_stands_in_a_request_and_every_line_of_one_has_its_id() {
+    let mut stage = Stage::set_with(|config| {
+        config
+            .with("GLB_LOG_LEVEL", "trace")
+            .with("GLB_LOG_FORMAT", "json")
+    });
+    stage.server.expect_errors();
+    let http = Http::to(stage.addresses().http);
+    let bearer = format!("Bearer {}", stage.plugin.access_token);
+    let cookie = stage.browser.cookies().collect::<Vec<_>>().join("; ");
+    let callers = [
+        None,
+        Some(("authorization", bearer.as_str())),
+        Some(("cookie", cookie.as_str())),
+    ];
+    let (mut sent, mut broken) = (0, Vec::new());
+    for credentials in callers {
+        for (method, route) in routes_source::routes() {
+            // What ends the sign-in that the others use.
+            if credentials.is_some() && route.ends_with("/logout") {
+                continue;
+            }
+            let request = laden_request(&http, &method, &route, credentials);
+            // Some answers have no end.
+            let answer = http.send_for_head(request);
+            if answer.status >= 500 && answer.status != 503 {
+                broken.push(format!("{method} {route}: {}", answer.status));
+            }
+            sent += 1;
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+    eventually_blocking(PATIENCE, "all requests are logged", || {
+        stage.server.log().matches("request answered").count() >= sent
+    });
+    let log = stage.server.log();
+    let secrets = PLANTED.map(|(name, value)| (name, value.to_owned()));
+    assert_absent(&secrets, "the log", log.as_bytes());
+    let own = [("access token", stage.plugin.access_token.clone())];
+    assert_absent(&own, "the log", log.as_bytes());
+    let lines = log.lines().filter(|line| line.starts_with('{'));
+    let lines: Vec<serde_json::Value> = lines
+        .map(|line| serde_json::from_str(line).expect("a line of the log is JSON"))
+        .collect();
+    let answered = lines
+        .iter()
+        .filter(|line| line["message"] == "request answered");
+    for line in answered {
+        assert!(line["request_id"].is_string(), "{line}");
+        assert!(
+            line["route"].is_string() && line["duration_us"].is_number(),
+            "{line}"
+        );
+    }
 }
 
 #[test]

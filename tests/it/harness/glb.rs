@@ -43,6 +43,8 @@ pub(crate) fn command_of(binary: &Path, data_dir: &Path) -> Command {
     command
         .env("GLB_DATA_DIR", data_dir)
         .env("GLB_PUBLIC_HOST", "127.0.0.1")
+        // Stand-ins for the world outside are on loopback.
+        .env("GLB_OUTBOUND_ALLOW", "127.0.0.0/8")
         .envs(FREE_PORTS)
         .stdin(Stdio::null());
     command

@@ -93,6 +93,11 @@ impl FakeSls {
         self.state().fault = fault;
     }
 
+    /// It says what time it is: an HTTP date.
+    pub(crate) fn set_date(&self, date: &'static str) {
+        self.state().date = Some(date);
+    }
+
     /// Calls of the API and questions for figures that it takes per minute.
     pub(crate) fn set_limits(&self, api: usize, stats: usize) {
         self.state().limits = [api, stats];

@@ -7,6 +7,7 @@
 pub(crate) mod background;
 #[cfg(test)]
 pub(crate) mod engine_contract;
+pub(crate) mod fake_cloudflare;
 pub(crate) mod fake_sls;
 pub(crate) mod hostile;
 pub(crate) mod hostile_peer;
@@ -34,4 +35,5 @@ pub(crate) mod srt_publisher;
 pub(crate) mod srt_wire;
 pub(crate) mod srtla_sender;
 pub(crate) mod srtla_wire;
+pub(crate) mod tls_front;
 pub(crate) mod ts;

@@ -6,6 +6,7 @@ mod life;
 mod metering;
 mod migrating;
 mod model;
+mod names;
 mod outages;
 mod passphrase;
 mod pool;
@@ -28,6 +29,8 @@ use crate::kernel::ids::{AuthSessionId, RelaySessionId, UserId};
 use crate::kernel::seal::Vault;
 use crate::kernel::{Actor, Clock, Error, Result, Role, UnixMillis, Via};
 use crate::plans::{PlanRules, PlansService, Tier, store as plans};
+use crate::relay::dns::DnsZone;
+use crate::relay::events::RelayEvent;
 use crate::relay::model::{ConnectionId, IdempotencyKey, SlotChoice, StartRequest};
 use crate::relay::nodes::{EngineFactory, LocalNode, load};
 use crate::relay::testing::FakeEngine;
@@ -47,6 +50,7 @@ pub(in crate::relay) struct Fixture {
     config: RelayConfig,
     capacity: u32,
     fleet: Fleet,
+    zone: Option<Arc<dyn DnsZone>>,
 }
 
 /// The engines of external nodes by the address of their API; they outlive a restart of ours.
@@ -91,7 +95,7 @@ impl Fixture {
         let engine = FakeEngine::new();
         let fleet = Fleet::default();
         let local = local_node(&engine, capacity);
-        let relay = service(&store, &clock, local, &fleet, rules, &config).await;
+        let relay = service(&store, &clock, local, &fleet, rules, &config, None).await;
         Self {
             _folder: folder,
             store,
@@ -102,6 +106,7 @@ impl Fixture {
             config,
             capacity,
             fleet,
+            zone: None,
         }
     }
 
@@ -115,6 +120,7 @@ impl Fixture {
             &self.fleet,
             self.rules,
             &self.config,
+            self.zone.clone(),
         )
         .await;
     }
@@ -214,6 +220,7 @@ async fn service(
     fleet: &Fleet,
     rules: PlanRules,
     config: &RelayConfig,
+    zone: Option<Arc<dyn DnsZone>>,
 ) -> RelayService {
     let (clock, vault) = (Clock::from_source(Arc::clone(clock) as _), vault());
     let sources = AddressSources {
@@ -233,11 +240,13 @@ async fn service(
     let plans = PlansService::new(store.clone(), clock.clone(), rules);
     let slots = SlotsService::new(store.clone(), clock.clone(), Arc::clone(&vault));
     let relay = RelayService::new(RelayDeps {
+        metrics: crate::relay::ProvisionMetrics::default(),
         store: store.clone(),
         plans: plans.clone(),
         slots: slots.clone(),
         settings: settings.unwrap(),
         nodes: nodes.unwrap(),
+        zone,
         config: config.clone(),
         clock,
         vault,

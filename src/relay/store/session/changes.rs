@@ -115,6 +115,19 @@ pub(in crate::relay) fn transition(
     Ok(changed == 1)
 }
 
+/// Notes that a session was moved off a node of the region `from`.
+pub(in crate::relay) fn put_moved(
+    connection: &Connection,
+    id: RelaySessionId,
+    from: &str,
+    now: UnixMillis,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE relay_session SET moved_at_ms = ?2, moved_from = ?3 WHERE id = ?1")?
+        .execute((id, now, from))?;
+    Ok(())
+}
+
 /// Notes the region of the node at which a session has its place now.
 pub(in crate::relay) fn put_region(
     connection: &Connection,

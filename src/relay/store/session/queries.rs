@@ -10,7 +10,7 @@ use crate::kernel::ids::{RelaySessionId, SlotId, UserId};
 use crate::kernel::seal::{Unsealable, Vault};
 use crate::kernel::{Error, Result, UnixMillis};
 use crate::plans::{PlanRules, Tier, store as plans};
-use crate::relay::model::{Session, SessionCredentials, SlotSession, Status};
+use crate::relay::model::{Moved, Session, SessionCredentials, SlotSession, Status};
 use crate::slots::store as slots;
 
 /// Spelled as in the partial indexes. The queries name their index: without statistics the planner may take
@@ -67,6 +67,27 @@ pub(in crate::relay) fn open_of_slot(
         open!()
     ));
     one(connection, sql, &[&slot_id])
+}
+
+/// The open sessions that were moved off a node, by slot.
+pub(in crate::relay) fn moved(connection: &Connection) -> rusqlite::Result<Vec<(SlotId, Moved)>> {
+    connection
+        .prepare_cached(concat!(
+            "SELECT slot_id, id, moved_at_ms, moved_from, region FROM relay_session
+                 INDEXED BY relay_session_open_slot
+             WHERE moved_at_ms IS NOT NULL AND ",
+            open!()
+        ))?
+        .query_map([], |row| {
+            let moved = Moved {
+                session_id: row.get(1)?,
+                at: row.get(2)?,
+                from_region: row.get(3)?,
+                to_region: row.get(4)?,
+            };
+            Ok((row.get(0)?, moved))
+        })?
+        .collect()
 }
 
 /// `id` and the sessions that migrations put in its place, oldest first.

@@ -49,6 +49,13 @@ impl Browser {
         self.send(request)
     }
 
+    /// Opens a page and says that a person will read the answer.
+    #[track_caller]
+    pub(crate) fn open(&mut self, path: &str) -> Answer {
+        let request = self.http.request(Method::GET, path);
+        self.send(request.header("accept", "text/html"))
+    }
+
     /// Sends a form.
     #[track_caller]
     pub(crate) fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {

@@ -41,8 +41,10 @@ fn serve(stream: &TcpStream, state: &Mutex<State>, is_over: &AtomicBool) {
         hold(stream, is_over);
         return;
     };
+    let date = state.lock().expect("nothing panics").date;
+    let date = date.map_or_else(String::new, |date| format!("Date: {date}\r\n"));
     let head = format!(
-        "HTTP/1.1 {status} Any\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+        "HTTP/1.1 {status} Any\r\nContent-Type: application/json\r\n{date}Content-Length: {}\r\n\
          Access-Control-Allow-Origin: *\r\nConnection: close\r\n\r\n",
         body.len()
     );

@@ -30,6 +30,8 @@ pub(super) struct State {
     pub(super) encoders: HashMap<String, Encoder>,
     pub(super) calls: Vec<Call>,
     pub(super) links: String,
+    /// What its answers say of the time.
+    pub(super) date: Option<&'static str>,
     windows: [Option<(Instant, usize)>; 2],
 }
 
@@ -42,6 +44,7 @@ impl Default for State {
             encoders: HashMap::new(),
             calls: Vec::new(),
             links: r#"{"groups":[]}"#.to_owned(),
+            date: None,
             windows: [None, None],
         }
     }
