@@ -30,7 +30,7 @@ pub mod frame;
 pub mod jobs;
 pub mod pages;
 
-pub(crate) use limits::AddressLimit;
+pub(crate) use limits::{ADDRESS_ALLOWANCE, AddressLimit};
 pub use model::{AccountsConfig, DisplayName, Email, NewUser, Password, PluginDevice, User};
 pub use service::AccountsService;
 pub use token::{AccessTokens, WeakSecret};

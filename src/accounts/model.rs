@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use super::identity::{DisplayName, Email, Password};
+use crate::http::Allowance;
 use crate::kernel::ids::{AuthSessionId, BrowserSessionId, UserId};
 use crate::kernel::secret::SecretString;
 use crate::kernel::{Actor, Role, UnixMillis};
@@ -33,6 +34,8 @@ pub struct AccountsConfig {
     pub operator_browser: SessionLimits,
     /// Whether a mail server is configured.
     pub has_mail: bool,
+    /// How often one address may try to prove something; `None` is no limit.
+    pub address_allowance: Option<Allowance>,
 }
 
 /// When a browser session ends by itself.
@@ -56,6 +59,7 @@ impl Default for AccountsConfig {
             refresh_life: 90 * DAY,
             access_grace: 30 * DAY,
             retry_window: Duration::from_mins(1),
+            address_allowance: Some(super::limits::ADDRESS_ALLOWANCE),
             browser: SessionLimits {
                 idle: DAY,
                 absolute: 30 * DAY,

@@ -13,6 +13,7 @@ use super::figures::Figures;
 use super::jobs::{self, JobInputs};
 use super::listen::{address_sources, local_url};
 use super::open::Opened;
+use super::openapi;
 use super::people::People;
 use super::relay::LocalRelay;
 use super::state::{App, Services};
@@ -20,15 +21,16 @@ use super::stores::Stores;
 use crate::accounts::oauth::OAuthService;
 use crate::accounts::oauth::service::OAuthDeps;
 use crate::http::outbound::Outbound;
-use crate::http::{Around, StopSignal};
+use crate::http::{AnonymousCalls, AnonymousLimit, Around, Limiter, StopSignal};
 use crate::jobs::{Jobs, Tasks};
 use crate::kernel::ids::NodeId;
-use crate::kernel::{self, Error};
+use crate::kernel::{self, Clock, Error};
 use crate::live::{Carriers, LiveService};
 use crate::plugin::snapshot::Snapshots;
 use crate::plugin::{PluginConfig, PluginService};
 use crate::relay::dns::cloudflare::{Cloudflare, CloudflareConfig};
 use crate::relay::engine::Engine;
+use crate::relay::limits::RelayLimits;
 use crate::relay::nodes::{EngineFactory, ExternalApi};
 use crate::relay::sls::{SlsConfig, SlsEngine};
 use crate::relay::{
@@ -173,8 +175,10 @@ pub(super) async fn compose(
         relay: Some(relay.clone()),
         containers: local.containers(),
     };
+    let anonymous = AnonymousLimit::new(Limiter::new(&opened.clock, config.limits.anonymous));
     let app = App(Arc::new(Services {
         accounts: opened.accounts.clone(),
+        anonymous: anonymous.clone(),
         health: health(config, opened, &relay, &engine, &figures),
         jobs: JobControl::new(jobs, opened.store.clone(), opened.clock.clone()),
         live,
@@ -190,7 +194,12 @@ pub(super) async fn compose(
         supervision: local.supervision(),
     }));
     let stop = StopSignal::new(stop.clone());
-    let around = Around::new(figures.http, config.trusted_proxies.clone(), stop);
+    let anonymous = AnonymousCalls {
+        routes: openapi::anonymous_routes(),
+        limit: anonymous,
+    };
+    let proxies = config.trusted_proxies.clone();
+    let around = Around::new(figures.http, proxies, anonymous, stop);
     Ok(Composed {
         app,
         control,
@@ -301,6 +310,7 @@ async fn relay(
         config: RelayConfig {
             shared_key: config.relay_shared_key.clone(),
             outbound: config.outbound.clone(),
+            limits: relay_limits(config, &opened.clock),
             ..RelayConfig::default()
         },
     });
@@ -322,6 +332,16 @@ fn oauth(config: &Config, opened: &Opened, settings: &Settings) -> OAuthService 
     })
 }
 
+fn relay_limits(config: &Config, clock: &Clock) -> RelayLimits {
+    let limiter = |allowance| Limiter::new(clock, allowance);
+    RelayLimits {
+        start: limiter(config.limits.start),
+        stop: limiter(config.limits.stop),
+        active: limiter(config.limits.active),
+        usage: limiter(config.limits.usage),
+    }
+}
+
 fn plugin(config: &Config, opened: &Opened, settings: &Settings) -> PluginService {
     PluginService::new(
         opened.store.clone(),
@@ -333,6 +353,7 @@ fn plugin(config: &Config, opened: &Opened, settings: &Settings) -> PluginServic
             attempt_life: config.plugin_login_life,
             poll_interval: config.plugin_login_poll,
             complete_key: config.plugin_login_complete_key.clone(),
+            address_allowance: config.limits.login,
             ..PluginConfig::default()
         },
     )

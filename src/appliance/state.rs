@@ -9,6 +9,7 @@ use crate::accounts::AccountsService;
 use crate::accounts::oauth::OAuthService;
 use crate::accounts::service::{Outbox, SignUps};
 use crate::audit::AuditLog;
+use crate::http::AnonymousLimit;
 use crate::live::LiveService;
 use crate::plans::pages::UserParts;
 use crate::plans::service::PlansService;
@@ -27,6 +28,7 @@ use crate::system::setup::SetupService;
 #[derive(Debug)]
 pub(super) struct Services {
     pub(super) accounts: AccountsService,
+    pub(super) anonymous: AnonymousLimit,
     pub(super) health: HealthService,
     pub(super) jobs: JobControl,
     pub(super) live: LiveService,
@@ -69,6 +71,7 @@ impl FromRef<App> for UserParts {
 
 offer! {
     accounts: AccountsService,
+    anonymous: AnonymousLimit,
     health: HealthService,
     jobs: JobControl,
     live: LiveService,

@@ -1,5 +1,7 @@
 //! How a failure leaves the house: status, JSON body, and one log line for what is our fault.
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -121,7 +123,9 @@ impl<'a> ErrorBody<'a> {
 }
 
 fn retry_after_seconds(error: &Error) -> Option<u64> {
-    error.retry_after_hint().map(|wait| wait.as_secs().max(1))
+    // Rounded up: whoever comes back a moment too early is refused again.
+    let up = |wait: Duration| wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    error.retry_after_hint().map(|wait| up(wait).max(1))
 }
 
 /// Logs what somebody must look at. Everything else is the client's business and stands in the access log.

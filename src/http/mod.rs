@@ -1,7 +1,7 @@
 //! HTTP without a feature: the error body, extractors, request ids, who the peer is, static files.
 //!
-//! Middleware order, outermost first: [`around`] (request id, log, figures, peer, headers, errors as pages,
-//! panics, time limit), then [`csrf`]. The body limit lives in the extractors, because a body that is too large is
+//! Middleware order, outermost first: [`around`] (request id, log, figures, peer, limits, headers, errors as
+//! pages, panics, time limit), then [`csrf`]. The body limit lives in the extractors, because a body that is too large is
 //! drained before it is refused, so that the client reads the answer instead of a reset.
 //!
 //! Invariant: nothing here knows a capability.
@@ -15,6 +15,7 @@ mod error;
 mod extract;
 pub mod form;
 pub mod html;
+mod limits;
 pub mod moment;
 mod observe;
 pub mod outbound;
@@ -30,10 +31,11 @@ mod request_id;
 mod server;
 mod stop;
 
-pub use around::{Around, around};
+pub use around::{AnonymousCalls, Around, around};
 pub use body::{BODY_LIMIT_BYTES, read_body};
 pub use error::{ApiError, ErrorBody, method_not_allowed, status_of, unknown_path};
 pub use extract::{Form, Json, OptionalJson, Path, Query};
+pub use limits::{Allowance, AnonymousLimit, Limiter};
 pub use observe::HttpMetrics;
 pub use page_error::{ErrorPage, WayOn};
 pub use peer::{Peer, TrustedProxies};

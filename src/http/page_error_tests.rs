@@ -11,7 +11,8 @@ use tower::ServiceExt;
 use super::*;
 use crate::http::page_check::assert_sound_page;
 use crate::http::{
-    ApiError, Around, HttpMetrics, StopSignal, TrustedProxies, method_not_allowed, unknown_path,
+    AnonymousCalls, ApiError, Around, HttpMetrics, StopSignal, TrustedProxies, method_not_allowed,
+    unknown_path,
 };
 use crate::kernel::error_chain;
 
@@ -58,7 +59,8 @@ fn every_page_is_sound_and_tells_no_cause() {
 
 fn router() -> Router {
     let stop = StopSignal::new(CancellationToken::new());
-    let around = Around::new(HttpMetrics::default(), TrustedProxies::default(), stop);
+    let (metrics, proxies) = (HttpMetrics::default(), TrustedProxies::default());
+    let around = Around::new(metrics, proxies, AnonymousCalls::default(), stop);
     let fail = || async { ApiError(Error::busy().retry_after(Duration::from_secs(7))) };
     Router::new()
         .route("/busy", get(fail))

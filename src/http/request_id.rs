@@ -1,13 +1,22 @@
 //! The id that joins a request's answer, its error body and its log lines.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderValue;
 
+use super::limits::Standing;
+
 tokio::task_local! {
-    static CURRENT: RequestId;
+    static CURRENT: Current;
+}
+
+/// What is known of the request that a task handles.
+struct Current {
+    id: RequestId,
+    standing: Cell<Option<Standing>>,
 }
 
 /// A request's id: the client's own when it is a sane token, else a fresh one.
@@ -46,13 +55,23 @@ impl RequestId {
 
     /// Runs `future` as the handling of this request.
     pub async fn scope<F: Future>(self, future: F) -> F::Output {
-        CURRENT.scope(self, future).await
+        let current = Current {
+            id: self,
+            standing: Cell::new(None),
+        };
+        CURRENT.scope(current, future).await
     }
 
     /// The id of the request that this task handles.
     #[must_use]
     pub fn current() -> Option<Self> {
-        CURRENT.try_with(Clone::clone).ok()
+        CURRENT.try_with(|current| current.id.clone()).ok()
+    }
+
+    /// Shows `look` where the caller of this task's request stands with its limit; nothing outside of one.
+    pub(super) fn with_standing(look: impl FnOnce(&Cell<Option<Standing>>)) {
+        // What no request does is told to nobody.
+        CURRENT.try_with(|current| look(&current.standing)).ok();
     }
 
     /// As a header value.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{LiveService, flat, legacy};
-use crate::http::{ApiError, Path, Query, RequestId};
+use crate::http::{AnonymousLimit, ApiError, Path, Peer, Query, RequestId};
 use crate::kernel::{Error, Kind};
 use crate::slots::SlotsService;
 
@@ -20,19 +20,25 @@ pub struct StatsQuery {
 }
 
 /// Figures of the slot whose play key or stats token stands in the path. A slot that is offline is an
-/// answer, an unknown key is 404. `legacy=1`, and no other value, asks for the legacy shape.
+/// answer, an unknown key is 404. `legacy=1`, and no other value, asks for the legacy shape. Who guesses keys is
+/// slowed down, who has one is not.
 ///
 /// # Errors
 /// The store's.
 pub async fn get_stats(
     State(live): State<LiveService>,
     State(slots): State<SlotsService>,
+    State(anonymous): State<AnonymousLimit>,
+    peer: Peer,
     Path(key): Path<String>,
     Query(query): Query<StatsQuery>,
 ) -> Result<Response, ApiError> {
     let slot = match find_slot(&slots, &key).await {
         Ok(slot) => slot,
-        Err(error) if error.kind() == Kind::NotFound => return Ok(unknown_key()),
+        Err(error) if error.kind() == Kind::NotFound => {
+            anonymous.check(peer.ip)?;
+            return Ok(unknown_key());
+        }
         Err(error) => return Err(error.into()),
     };
     let status = live.status(slot.id);

@@ -170,7 +170,7 @@ struct SignedInAnswer {
         (status = 200, description = "A person approved it.", body = SignedInAnswer),
         (status = 202, description = "Nobody has decided yet: ask again.", body = PendingAnswer),
     ),
-    extensions(("x-errors" = json!(["login_denied", "not_found", "login_already_claimed", "login_attempt_expired"]))),
+    extensions(("x-unlimited" = json!(true)), ("x-errors" = json!(["login_denied", "not_found", "login_already_claimed", "login_attempt_expired"]))),
 )]
 pub async fn poll_login(
     State(plugin): State<PluginService>,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 
-use crate::accounts::PluginDevice;
+use crate::accounts::{ADDRESS_ALLOWANCE, PluginDevice};
+use crate::http::Allowance;
 use crate::kernel::ids::{AuthSessionId, LoginAttemptId, UserId};
 use crate::kernel::secret::{SecretString, TokenDigest, random_bytes};
 use crate::kernel::{Error, FieldError, Result, UnixMillis};
@@ -21,6 +22,8 @@ pub struct PluginConfig {
     pub reclaim_window: Duration,
     /// `plugin_login_complete_key`: lets another web page of the operator decide. Unset, that way is off.
     pub complete_key: Option<SecretString>,
+    /// How often one address may begin; `None` is no limit.
+    pub address_allowance: Option<Allowance>,
 }
 
 impl Default for PluginConfig {
@@ -30,6 +33,7 @@ impl Default for PluginConfig {
             poll_interval: Duration::from_secs(3),
             reclaim_window: Duration::from_mins(1),
             complete_key: None,
+            address_allowance: Some(ADDRESS_ALLOWANCE),
         }
     }
 }

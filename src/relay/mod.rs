@@ -16,6 +16,7 @@ pub mod events;
 mod induction;
 pub mod inside;
 pub mod jobs;
+pub mod limits;
 mod meter;
 mod metrics;
 pub mod model;

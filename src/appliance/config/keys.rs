@@ -11,6 +11,8 @@ pub(super) enum KeyKind {
     Address,
     /// `Address`, or the word `off`.
     AddressOrOff,
+    /// True or false.
+    Flag,
     /// A whole number within bounds.
     Number(i64, i64),
     /// Texts.
@@ -180,6 +182,14 @@ pub(super) const KEYS: &[Key] = &[
     key("dns.cloudflare.token", KeyKind::Secret),
     key("dns.cloudflare.domain", KeyKind::Text),
     key("dns.cloudflare.api_base", KeyKind::Text),
+    key("limits.enabled", KeyKind::Flag),
+    key("limits.login_per_minute", KeyKind::Number(1, 1_000_000)),
+    key("limits.login_burst", KeyKind::Number(1, 1_000_000)),
+    key("limits.anonymous_per_minute", KeyKind::Number(1, 1_000_000)),
+    key("limits.start_per_minute", KeyKind::Number(1, 1_000_000)),
+    key("limits.stop_per_minute", KeyKind::Number(1, 1_000_000)),
+    key("limits.active_per_minute", KeyKind::Number(1, 1_000_000)),
+    key("limits.usage_per_minute", KeyKind::Number(1, 1_000_000)),
     key("telemetry.sample_days", KeyKind::Number(1, 3_650)),
     key("telemetry.health_event_days", KeyKind::Number(1, 3_650)),
     key(

@@ -205,6 +205,10 @@ fn value_of_text(kind: KeyKind, text: &str) -> Value {
             .trim()
             .parse()
             .map_or_else(|_| Value::String(text.to_owned()), Value::Integer),
+        KeyKind::Flag => text
+            .trim()
+            .parse()
+            .map_or_else(|_| Value::String(text.to_owned()), Value::Boolean),
         KeyKind::List => {
             let entries = text
                 .split(',')

@@ -7,6 +7,7 @@ mod docker;
 mod external;
 mod keys;
 mod layers;
+mod limits;
 mod oauth;
 mod people;
 mod plans;
@@ -23,6 +24,7 @@ pub use docker::{DockerKeys, EngineKind};
 pub use external::ExternalKeys;
 use layers::Layers;
 pub use layers::{ConfigError, DEFAULTS, Origin};
+pub use limits::LimitsConfig;
 pub use people::{MailConfig, MailSecurity};
 pub use plans::PlansKeys;
 use secrecy::SecretString;
@@ -185,6 +187,8 @@ pub struct Config {
     pub carrier_database: Option<PathBuf>,
     /// The embedded relay.
     pub embedded: EmbeddedConfig,
+    /// How often callers may call.
+    pub limits: LimitsConfig,
     /// How long samples are kept.
     pub sample_retention: Duration,
     /// How long heartbeats are kept.
@@ -251,6 +255,7 @@ impl Config {
                 .optional_text("relay.carrier_database")?
                 .map(PathBuf::from),
             embedded: embedded(layers)?,
+            limits: limits::limits(layers)?,
             sample_retention: seconds("telemetry.sample_days", DAY)?,
             health_event_retention: seconds("telemetry.health_event_days", DAY)?,
             plans: plans::plans(layers)?,

@@ -1,7 +1,7 @@
 use super::*;
 use crate::relay::docker::Layout;
 
-fn with(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+pub(super) fn with(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let variables = variables
         .iter()
         .map(|&(k, v)| (k.to_owned(), v.to_owned()))

@@ -123,6 +123,12 @@ impl Layers {
         self.unsigned(path).map(Some)
     }
 
+    pub(super) fn flag(&self, path: &str) -> Result<bool, ConfigError> {
+        let given = self.required(path);
+        let flag = given.value.as_bool();
+        flag.ok_or_else(|| bad(path, given, "give true or false"))
+    }
+
     pub(super) fn list(&self, path: &str) -> Result<Vec<String>, ConfigError> {
         let given = self.required(path);
         let texts = given.value.as_array().map(|entries| {

@@ -9,6 +9,8 @@ use crate::kernel::Code;
 
 /// What an operation names its own errors in.
 const OWN_ERRORS: &str = "x-errors";
+/// What an operation says that strangers may call as often as they like.
+const UNLIMITED: &str = "x-unlimited";
 const UNSAFE: [&str; 4] = ["post", "put", "patch", "delete"];
 
 /// Completes a document as `utoipa` made it.
@@ -16,13 +18,26 @@ pub(super) fn complete(document: &mut Value) {
     tidy_info(&mut document["info"]);
     add_components(&mut document["components"]);
     let schemas = document["components"]["schemas"].clone();
+    let mut shared = Map::new();
     let paths = document["paths"].as_object_mut();
     for (path, item) in paths.into_iter().flatten() {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
             complete_operation(path, method, operation);
             add_examples(&schemas, operation);
+            share_errors(&mut shared, operation);
         }
     }
+    document["components"]["responses"] = Value::Object(shared);
+}
+
+/// Whether an operation, as its handler describes it, asks for no credentials of a user's and may not be
+/// called at will.
+pub(super) fn is_limited_by_address(operation: &Value) -> bool {
+    let kinds = operation["security"].as_array().into_iter().flatten();
+    let is_for_users = kinds
+        .filter_map(Value::as_object)
+        .any(|kind| !kind.contains_key("login_key"));
+    !is_for_users && operation[UNLIMITED] != true
 }
 
 /// Nobody is named whom to write to: whoever runs the appliance decides.
@@ -50,6 +65,18 @@ fn add_components(components: &mut Value) {
             "description": "The request's own, when it is a sane token, else a fresh one.",
             "schema": { "type": "string" },
         },
+        "RateLimitLimit": {
+            "description": "Calls that may be made in a row.",
+            "schema": { "type": "integer", "minimum": 1 },
+        },
+        "RateLimitRemaining": {
+            "description": "How many of them are left.",
+            "schema": { "type": "integer", "minimum": 0 },
+        },
+        "RateLimitReset": {
+            "description": "Seconds until all are granted again.",
+            "schema": { "type": "integer", "minimum": 0 },
+        },
         "RetryAfter": {
             "description": "Seconds to wait.",
             "schema": { "type": "integer", "minimum": 1 },
@@ -65,6 +92,7 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value) {
         return;
     };
     operation.remove(OWN_ERRORS);
+    operation.remove(UNLIMITED);
     let Some(responses) = operation
         .get_mut("responses")
         .and_then(Value::as_object_mut)
@@ -102,6 +130,9 @@ fn codes(method: &str, operation: &Value) -> Vec<(StatusCode, Code)> {
     let own = own.filter_map(Value::as_str).map(code_of);
     let mut codes: Vec<_> = own.map(|code| (status_of(code), code)).collect();
     let mut add = |code: Code| codes.push((status_of(code), code));
+    if is_limited_by_address(operation) {
+        add(Code::RateLimited);
+    }
     let has_body = operation.get("requestBody").is_some();
     if has_body || operation.get("parameters").is_some() {
         add(Code::InvalidRequest);
@@ -125,11 +156,18 @@ fn codes(method: &str, operation: &Value) -> Vec<(StatusCode, Code)> {
 }
 
 fn add_headers(responses: &mut Map<String, Value>) {
+    let is_limited = responses.contains_key("429");
     for (status, response) in responses {
         let headers = &mut response["headers"];
         headers["X-Request-ID"] = json!({ "$ref": "#/components/headers/RequestId" });
         if matches!(status.as_str(), "429" | "503") {
             headers["Retry-After"] = json!({ "$ref": "#/components/headers/RetryAfter" });
+        }
+        if is_limited && (status.starts_with('2') || status == "429") {
+            for figure in ["Limit", "Remaining", "Reset"] {
+                let reference = format!("#/components/headers/RateLimit{figure}");
+                headers[format!("X-RateLimit-{figure}")] = json!({ "$ref": reference });
+            }
         }
     }
 }
@@ -155,6 +193,26 @@ fn add_examples(schemas: &Value, operation: &mut Value) {
     for response in responses.into_iter().flat_map(Map::values_mut) {
         if response.get("content").is_some() {
             fill(&mut response["content"]);
+        }
+    }
+}
+
+/// Moves the answers of errors to where all operations find them: most have the same.
+fn share_errors(shared: &mut Map<String, Value>, operation: &mut Value) {
+    let responses = operation["responses"].as_object_mut();
+    for (status, response) in responses.into_iter().flatten() {
+        if status.starts_with('2') {
+            continue;
+        }
+        let examples = response["content"]["application/json"]["examples"].as_object();
+        let codes: Vec<_> = examples.into_iter().flat_map(Map::keys).cloned().collect();
+        let name = format!("{status}_{}", codes.join("_"));
+        let known = shared
+            .entry(name.clone())
+            .or_insert_with(|| response.clone());
+        // One that a handler describes in words of its own stays there.
+        if known == response {
+            *response = json!({ "$ref": format!("#/components/responses/{name}") });
         }
     }
 }

@@ -5,6 +5,9 @@
 //! named in words of [`Code`](crate::kernel::Code): `extensions(("x-errors" = json!(["not_found"])))`. All
 //! else follows by itself, see [`complete`]: the answers of errors, the figures of limits, the examples.
 //!
+//! An operation that asks for no credentials is limited by address without saying so, see
+//! [`anonymous_routes`]; one that must not be says `extensions(("x-unlimited" = json!(true)))`.
+//!
 //! Invariant: every route below `/api/v1` is here and nothing else is; a test compares.
 
 mod complete;
@@ -16,7 +19,9 @@ use std::sync::LazyLock;
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use http::Method;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
+use serde_json::Value;
 use utoipa::OpenApi;
 
 pub(super) use page::{show_docs, to_docs};
@@ -110,12 +115,32 @@ use crate::system::jobs::api as jobs;
 struct Described;
 
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
-    let described = serde_json::to_value(Described::openapi());
-    let mut document = described.expect("a document has only text as keys");
+    let mut document = described();
     complete::complete(&mut document);
     let text = serde_json::to_vec(&document);
     text.expect("a value can be written").into()
 });
+
+fn described() -> Value {
+    let described = serde_json::to_value(Described::openapi());
+    described.expect("a document has only text as keys")
+}
+
+/// Method and route of every operation that asks for no credentials of a user's, and is limited by address.
+pub(super) fn anonymous_routes() -> Vec<(Method, String)> {
+    let document = described();
+    let mut routes = Vec::new();
+    for (path, item) in document["paths"].as_object().into_iter().flatten() {
+        for (method, operation) in item.as_object().into_iter().flatten() {
+            let method = method.to_ascii_uppercase().parse();
+            let method = method.expect("the document names methods of HTTP");
+            if complete::is_limited_by_address(operation) {
+                routes.push((method, path.clone()));
+            }
+        }
+    }
+    routes
+}
 
 /// This document of the API.
 #[utoipa::path(

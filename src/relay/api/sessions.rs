@@ -78,7 +78,7 @@ struct SessionAnswer<'a> {
         (status = 201, description = "A new session.", body = SessionAnswer),
         (status = 200, description = "The session that was there.", body = SessionAnswer),
     ),
-    extensions(("x-errors" = json!(["entitlement_denied", "connection_limit_reached", "not_found", "conflict", "idempotency_mismatch", "capacity_full", "unavailable"]))),
+    extensions(("x-errors" = json!(["entitlement_denied", "connection_limit_reached", "not_found", "conflict", "idempotency_mismatch", "capacity_full", "unavailable", "rate_limited"]))),
 )]
 pub async fn start(
     State(relay): State<RelayService>,
@@ -86,6 +86,9 @@ pub async fn start(
     headers: HeaderMap,
     Json(body): Json<StartBody>,
 ) -> Result<Response, ApiError> {
+    let connection = body.connection_id.as_deref().unwrap_or_default();
+    let limits = relay.limits();
+    limits.start.check_connection(actor.user_id, connection)?;
     let key = idempotency_key(&headers, &body)?;
     let started = relay.start(&actor, start_request(body)?, key).await?;
     let status = if started.is_new {
@@ -162,7 +165,7 @@ pub struct ActiveQuery {
         (status = 200, description = "As it is now.", body = SessionAnswer),
         (status = 204, description = "There is none."),
     ),
-    extensions(("x-errors" = json!(["invalid_request"]))),
+    extensions(("x-errors" = json!(["invalid_request", "rate_limited"]))),
 )]
 pub async fn active(
     State(relay): State<RelayService>,
@@ -170,6 +173,9 @@ pub async fn active(
     LenientPluginActor(actor): LenientPluginActor,
     Query(query): Query<ActiveQuery>,
 ) -> Result<Response, ApiError> {
+    let name = query.connection_id.as_deref().unwrap_or_default();
+    let limits = relay.limits();
+    limits.active.check_connection(actor.user_id, name)?;
     let connection = ConnectionId::parse(query.connection_id.as_deref())?;
     let Some(snapshot) = relay.active(&actor, &connection).await? else {
         return Ok(StatusCode::NO_CONTENT.into_response());
@@ -217,13 +223,16 @@ struct StopAnswer {
     post, path = "/api/v1/relay/stop", tag = "Relay", security(("plugin" = [])),
     request_body = Option<StopBody>,
     responses((status = 200, description = "It is over.", body = StopAnswer)),
-    extensions(("x-errors" = json!(["not_found", "invalid_transition"]))),
+    extensions(("x-errors" = json!(["not_found", "invalid_transition", "rate_limited"]))),
 )]
 pub async fn stop(
     State(relay): State<RelayService>,
     LenientPluginActor(actor): LenientPluginActor,
     OptionalJson(body): OptionalJson<StopBody>,
 ) -> Result<impl IntoResponse, ApiError> {
+    let named = body.session_id.as_deref().or(body.connection_id.as_deref());
+    let stop = &relay.limits().stop;
+    stop.check_connection(actor.user_id, named.unwrap_or_default())?;
     let stopped = relay.stop(&actor, stop_target(body)?).await?;
     Ok(axum::Json(StopAnswer {
         session_id: stopped.session_id,
@@ -264,11 +273,12 @@ pub(super) fn session_id(text: Option<&str>) -> Result<RelaySessionId, Error> {
 #[utoipa::path(
     get, path = "/api/v1/usage/current", tag = "Usage", security(("plugin" = [])),
     responses((status = 200, description = "So far.", body = Usage)),
-    extensions(("x-errors" = json!(["not_found"]))),
+    extensions(("x-errors" = json!(["not_found", "rate_limited"]))),
 )]
 pub async fn usage(
     State(relay): State<RelayService>,
     PluginActor(actor): PluginActor,
 ) -> Result<axum::Json<Usage>, ApiError> {
+    relay.limits().usage.check_user(actor.user_id)?;
     Ok(axum::Json(relay.usage(actor.user_id).await?))
 }

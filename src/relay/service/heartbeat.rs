@@ -8,6 +8,7 @@ use crate::db::Tx;
 use crate::kernel::ids::{RelaySessionId, UserId};
 use crate::kernel::secret::secrets_match;
 use crate::kernel::{Actor, Error, Kind, Result};
+use crate::relay::limits::RelayLimits;
 use crate::relay::model::{Session, Status, StopReason};
 use crate::relay::store;
 
@@ -30,6 +31,11 @@ impl HeartbeatFrom {
 }
 
 impl RelayService {
+    /// How often each call may be made.
+    pub fn limits(&self) -> &RelayLimits {
+        &self.0.deps.config.limits
+    }
+
     /// Proves a caller by `X-Relay-Auth`.
     ///
     /// # Errors

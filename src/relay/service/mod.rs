@@ -51,6 +51,7 @@ use self::names::Names;
 use self::self_hosted::Calls;
 use super::dns::DnsZone;
 use super::events::RelayEvent;
+use super::limits::RelayLimits;
 use super::meter::Meter;
 use super::metrics::ProvisionMetrics;
 use super::model::{Session, SessionSnapshot, SlotSession, Status, StopReason};
@@ -91,6 +92,8 @@ pub struct RelayConfig {
     pub failure_shown: Duration,
     /// Where calls to addresses that users set may go.
     pub outbound: Outbound,
+    /// How often each call may be made.
+    pub limits: RelayLimits,
 }
 
 impl Default for RelayConfig {
@@ -104,6 +107,7 @@ impl Default for RelayConfig {
             provisioning_budget: Duration::from_mins(1),
             failure_shown: Duration::from_mins(3),
             outbound: Outbound::default(),
+            limits: RelayLimits::default(),
         }
     }
 }

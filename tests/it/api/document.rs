@@ -62,7 +62,7 @@ fn every_operation_says_what_it_takes_answers_and_refuses() {
     let mut wrong = Vec::new();
     let mut names = BTreeSet::new();
     for (method, path, operation) in operations(&document) {
-        let complaints = complaints(&method, operation);
+        let complaints = complaints(&document, &method, operation);
         wrong.extend(
             complaints
                 .into_iter()
@@ -74,7 +74,16 @@ fn every_operation_says_what_it_takes_answers_and_refuses() {
     assert_eq!(names.len(), operations(&document).len());
 }
 
-fn complaints(method: &str, operation: &Value) -> Vec<&'static str> {
+/// The answer itself, where a reference stands for it.
+fn resolved<'a>(document: &'a Value, response: &'a Value) -> &'a Value {
+    let Some(reference) = response["$ref"].as_str() else {
+        return response;
+    };
+    let found = document.pointer(reference.trim_start_matches('#'));
+    found.unwrap_or_else(|| panic!("{reference} leads nowhere"))
+}
+
+fn complaints(document: &Value, method: &str, operation: &Value) -> Vec<&'static str> {
     let mut wrong = Vec::new();
     let mut demand = |is_so: bool, what| {
         if !is_so {
@@ -97,6 +106,7 @@ fn complaints(method: &str, operation: &Value) -> Vec<&'static str> {
         "never succeeds",
     );
     for (status, response) in responses {
+        let response = resolved(document, response);
         demand(
             text(&response["description"]) > 3,
             "does not explain an answer",
@@ -134,6 +144,7 @@ fn every_code_of_an_error_is_told_somewhere() {
     let mut told = BTreeSet::new();
     for (_, _, operation) in operations(&document) {
         for response in operation["responses"].as_object().unwrap().values() {
+            let response = resolved(&document, response);
             let examples = response["content"]["application/json"]["examples"].as_object();
             told.extend(
                 examples

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::super::template::{PART_LABEL, SPEC_LABEL, containers};
 use super::super::testing::{config, identity};
+use super::read::redact;
 use super::*;
 use bollard::models::CreateImageInfo;
 
