@@ -366,7 +366,7 @@ async fn the_audit_log_tells_who_let_a_plugin_in() {
     let decision = Decision::Approve(login.user.id);
     let id = by_key.id.to_string();
     login.plugin.complete_login(&id, decision).await.unwrap();
-    let read = |conn: &rusqlite::Connection| Ok::<_, Error>(crate::audit::newest(conn, 2)?);
+    let read = |conn: &rusqlite::Connection| Ok::<_, Error>(audit::newest(conn, 2)?);
     let told = login.world.store.read(read).await.unwrap();
     assert_eq!(
         (told[0].actor, told[0].subject.as_str()),
