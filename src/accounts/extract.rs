@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
 
+use super::api_key::{KEY_START, required_scope};
 use super::model::{BrowserClient, SignedIn};
 use super::service::{AccountsService, Expiry};
 use crate::http::{ApiError, Peer};
@@ -32,12 +33,18 @@ pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Error> {
         .ok_or_else(|| Error::unauthenticated("missing bearer token"))
 }
 
+/// A plugin's access token, or a key of a user's own program for what its scopes open.
 async fn plugin_actor<S>(parts: &Parts, state: &S, expiry: Expiry) -> Result<Actor, ApiError>
 where
     AccountsService: FromRef<S>,
 {
     let token = bearer_token(&parts.headers)?;
     let accounts = AccountsService::from_ref(state);
+    if token.starts_with(KEY_START) {
+        let is_read = matches!(parts.method, Method::GET | Method::HEAD);
+        let needed = required_scope(is_read, parts.uri.path());
+        return Ok(accounts.authenticate_key(token, needed).await?);
+    }
     Ok(accounts.authenticate_plugin(token, expiry).await?)
 }
 
@@ -130,6 +137,27 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         Ok(Self(signed_in(parts, state).await?))
+    }
+}
+
+/// An owner or operator in a browser.
+#[derive(Debug, Clone)]
+pub struct OperatorActor(pub SignedIn);
+
+impl<S> FromRequestParts<S> for OperatorActor
+where
+    AccountsService: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let BrowserActor(signed_in) = BrowserActor::from_request_parts(parts, state).await?;
+        if signed_in.is_operator() {
+            Ok(Self(signed_in))
+        } else {
+            Err(forbidden())
+        }
     }
 }
 

@@ -14,6 +14,9 @@ mod password;
 mod seen;
 mod token;
 
+pub mod api_key;
+pub mod joining;
+pub mod mail;
 pub mod model;
 pub mod oauth;
 pub mod second_factor;

@@ -32,6 +32,8 @@ pub struct AccountsConfig {
     pub browser: SessionLimits,
     /// Browser sessions of owners and operators, who see other people's secrets.
     pub operator_browser: SessionLimits,
+    /// Whether a mail server is configured.
+    pub has_mail: bool,
     /// How often one address may try to prove something; `None` is no limit.
     pub address_allowance: Option<Allowance>,
 }
@@ -66,6 +68,7 @@ impl Default for AccountsConfig {
                 idle: 12 * HOUR,
                 absolute: 7 * DAY,
             },
+            has_mail: false,
         }
     }
 }
@@ -113,6 +116,10 @@ pub struct User {
     pub role: Role,
     /// When they were added.
     pub created_at: UnixMillis,
+    /// When they last proved their address.
+    pub email_verified_at: Option<UnixMillis>,
+    /// Whether they sign in only once they have proved it.
+    pub must_verify_email: bool,
 }
 
 /// A caller in a browser, with what the page's frame shows.

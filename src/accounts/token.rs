@@ -230,6 +230,7 @@ mod tests {
         );
     }
 
+    /// G-52: one algorithm of one size.
     #[test]
     fn only_our_algorithm_is_read() {
         assert!(is_accepted(&encode(Algorithm::HS256, &claims())));
@@ -248,6 +249,7 @@ mod tests {
         }
     }
 
+    /// G-52: no token without session, issuer and audience.
     #[test]
     fn every_claim_is_needed_and_must_be_ours() {
         for claim in ["iss", "aud", "uid", "sid", "jti", "iat", "exp"] {

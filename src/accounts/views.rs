@@ -28,8 +28,19 @@ pub struct SignInPage {
     pub problem: Option<String>,
     /// The path of ours to go to afterwards, sent as `next`.
     pub next: String,
+    /// What else a visitor may do.
+    pub ways: VisitorWays,
     /// Other ways to sign in.
     pub providers: Vec<ProviderLink>,
+}
+
+/// What a visitor may do who cannot sign in.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct VisitorWays {
+    /// Have a link to a new password sent.
+    pub can_reset: bool,
+    /// Make an account.
+    pub can_join: bool,
 }
 
 /// A way to sign in through a provider.
@@ -65,8 +76,16 @@ impl SignInPage {
             password: Field::current_password("password", "Password"),
             problem,
             next: next.to_owned(),
+            ways: VisitorWays::default(),
             providers: Vec::new(),
         }
+    }
+
+    /// With these other ways on.
+    #[must_use]
+    pub fn with_ways(mut self, ways: VisitorWays) -> Self {
+        self.ways = ways;
+        self
     }
 }
 
@@ -86,6 +105,8 @@ pub struct UsersPage {
     pub roles: Vec<Choice>,
     /// The user just added; shown once.
     pub added: Option<AddedUser>,
+    /// The page after this one.
+    pub next: Option<String>,
 }
 
 impl fmt::Debug for UsersPage {
@@ -128,7 +149,6 @@ impl UsersPage {
         added: Option<AddedUser>,
     ) -> Self {
         Self {
-            shell,
             users,
             email: Field::email("email", "E-mail")
                 .with_autocomplete("off")
@@ -138,13 +158,28 @@ impl UsersPage {
                 .with_max_length(100)
                 .with_value(values.display_name)
                 .with_error_among(errors),
-            roles: role_choices(values.role),
+            roles: role_choices(values.role, role_of(&shell)),
+            shell,
             added,
+            next: None,
         }
+    }
+
+    /// With a link to the page after this one.
+    #[must_use]
+    pub fn with_next(mut self, next: Option<String>) -> Self {
+        self.next = next;
+        self
     }
 }
 
-fn role_choices(selected: Role) -> Vec<Choice> {
+fn role_of(shell: &Shell) -> Role {
+    let user = shell.signed_in.as_ref();
+    user.map_or(Role::Streamer, |user| user.role)
+}
+
+/// The roles that `by` may give away.
+pub(super) fn role_choices(selected: Role, by: Role) -> Vec<Choice> {
     let choice = |role: Role| Choice {
         value: role.as_str(),
         label: role_label(role),
@@ -153,8 +188,10 @@ fn role_choices(selected: Role) -> Vec<Choice> {
     };
     // The least mighty first: nobody becomes an owner by a slip of the thumb.
     [Role::Streamer, Role::Viewer, Role::Operator, Role::Owner]
+        .into_iter()
+        .filter(|role| by == Role::Owner || *role != Role::Owner)
         .map(choice)
-        .into()
+        .collect()
 }
 
 /// A role as a person reads it.

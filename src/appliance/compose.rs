@@ -14,6 +14,7 @@ use super::jobs::{self, JobInputs};
 use super::listen::{address_sources, local_url};
 use super::open::Opened;
 use super::openapi;
+use super::people::People;
 use super::relay::LocalRelay;
 use super::state::{App, Services};
 use super::stores::Stores;
@@ -23,7 +24,7 @@ use crate::http::outbound::Outbound;
 use crate::http::{AnonymousCalls, AnonymousLimit, Around, Limiter, StopSignal};
 use crate::jobs::{Jobs, Tasks};
 use crate::kernel::ids::NodeId;
-use crate::kernel::{Clock, Error};
+use crate::kernel::{self, Clock, Error};
 use crate::live::{Carriers, LiveService};
 use crate::plugin::snapshot::Snapshots;
 use crate::plugin::{PluginConfig, PluginService};
@@ -35,7 +36,7 @@ use crate::relay::sls::{SlsConfig, SlsEngine};
 use crate::relay::{
     DnsZone, LocalNode, Nodes, RelayConfig, RelayDeps, RelayEvent, RelayService, nodes,
 };
-use crate::settings::Settings;
+use crate::settings::{AddressSources, Settings};
 use crate::system::health::{HealthService, MetricsAccess};
 use crate::system::jobs::JobControl;
 use crate::system::setup::{SetupDeps, SetupService};
@@ -139,17 +140,19 @@ pub(super) async fn compose(
 ) -> anyhow::Result<Composed> {
     let engine = local.engine();
     let sources = address_sources(config, addresses, local.is_embedded());
-    let settings = Settings::load(opened.store.clone(), opened.clock.clone(), sources).await?;
+    let settings = settings(config, opened, sources).await?;
     opened.accounts.second_factors().follow(&settings);
     let figures = Figures::default();
     let nodes = nodes(opened, &engine, &config.outbound).await?;
     let relay = relay(config, opened, &settings, &nodes, &figures).await?;
     let live = live(config, opened, local, nodes, &relay, &figures);
     let plugin = plugin(config, opened, &settings);
+    let people = People::new(config, opened, &settings, &relay, &live)?;
     let oauth = oauth(config, opened, &settings);
     let inputs = JobInputs {
         oauth: oauth.clone(),
         accounts: opened.accounts.clone(),
+        people: people.clone(),
         plans: opened.plans.clone(),
         plugin: plugin.clone(),
         relay: relay.clone(),
@@ -166,6 +169,9 @@ pub(super) async fn compose(
     let control = Control {
         accounts: opened.accounts.clone(),
         setup: setup.clone(),
+        departures: Some(people.departures.clone()),
+        settings: settings.clone(),
+        sign_ups: people.sign_ups.clone(),
         relay: Some(relay.clone()),
         containers: local.containers(),
     };
@@ -176,6 +182,7 @@ pub(super) async fn compose(
         health: health(config, opened, &relay, &engine, &figures),
         jobs: JobControl::new(jobs, opened.store.clone(), opened.clock.clone()),
         live,
+        people,
         oauth,
         plans: opened.plans.clone(),
         plugin,
@@ -199,6 +206,19 @@ pub(super) async fn compose(
         around,
         ticker: Some(Box::pin(ticker)),
     })
+}
+
+/// The settings, with what the configuration says of them.
+///
+/// # Errors
+/// The store's.
+pub(super) async fn settings(
+    config: &Config,
+    opened: &Opened,
+    sources: AddressSources,
+) -> kernel::Result<Settings> {
+    let (store, clock) = (opened.store.clone(), opened.clock.clone());
+    Settings::load_with(store, clock, sources, config.words.clone()).await
 }
 
 fn live(
@@ -238,7 +258,7 @@ fn external_engine(
     api: &ExternalApi,
     own: NodeId,
     outbound: &Outbound,
-) -> crate::kernel::Result<Arc<dyn Engine>> {
+) -> kernel::Result<Arc<dyn Engine>> {
     // Letters and digits alone tell our entries from those of others.
     let owner: String = own
         .to_string()

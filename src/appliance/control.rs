@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 use super::config::Config;
 use super::open::{self, Opened};
 use super::{compose, fleet, listen, relay};
-use crate::accounts::service::PluginSessions;
+use crate::accounts::joining::{MadeInvite, NewInvite};
+use crate::accounts::service::{PluginSessions, SignUps};
 use crate::accounts::{AccountsService, DisplayName, Email, NewUser, Password};
 use crate::db::{FolderLock, LockError};
 use crate::http::{ApiError, Json};
@@ -28,6 +29,7 @@ use crate::relay::RelayService;
 use crate::relay::docker::Belongings;
 use crate::relay::nodes::NodeSpec;
 use crate::settings::Settings;
+use crate::system::export::Departures;
 use crate::system::setup::SetupService;
 
 /// How long a command waits for the server's answer.
@@ -88,6 +90,25 @@ pub enum ControlRequest {
         /// The new password.
         password: PasswordChoice,
     },
+    /// A link to a new password for a user.
+    ResetLink {
+        /// Their e-mail.
+        email: String,
+    },
+    /// No such user any more.
+    DeleteUser {
+        /// Their e-mail.
+        email: String,
+    },
+    /// An invitation.
+    Invite {
+        /// Whom it is for; whoever holds the link when there is none.
+        email: Option<String>,
+        /// What they may do.
+        role: Role,
+        /// How many days it lasts.
+        days: u32,
+    },
     /// No second factor any more for a user who lost it.
     ResetSecondFactor {
         /// Their e-mail.
@@ -127,6 +148,10 @@ pub enum ControlRequest {
 pub(super) struct Control {
     pub(super) accounts: AccountsService,
     pub(super) setup: SetupService,
+    pub(super) settings: Settings,
+    /// Absent while no server runs: a relay that is not there cannot let go.
+    pub(super) departures: Option<Departures>,
+    pub(super) sign_ups: SignUps,
     /// Where the slots of a new user are made known at once; absent while no server runs.
     pub(super) relay: Option<RelayService>,
     /// What this appliance has at a container engine, unless a running server looks after it.
@@ -218,6 +243,9 @@ pub(super) async fn execute(control: &Control, request: ControlRequest) -> Resul
                 .reset_password(email, &password, PluginSessions::Revoke);
             Ok(answer(reset.await?.id, shown.as_ref()))
         }
+        request @ (ControlRequest::ResetLink { .. }
+        | ControlRequest::DeleteUser { .. }
+        | ControlRequest::Invite { .. }) => execute_on_people(control, request).await,
         ControlRequest::ResetSecondFactor { email } => {
             let reset = control.accounts.reset_second_factor(Email::parse(&email)?);
             Ok(answer(reset.await?.id, None))
@@ -230,6 +258,50 @@ pub(super) async fn execute(control: &Control, request: ControlRequest) -> Resul
             execute_on_nodes(fleet::running(control.relay.as_ref())?, request).await
         }
         ControlRequest::RemoveContainers => control.containers.remove().await,
+    }
+}
+
+async fn execute_on_people(control: &Control, request: ControlRequest) -> Result<Value> {
+    match request {
+        ControlRequest::ResetLink { email } => {
+            let user = control
+                .accounts
+                .user_by_email(Email::parse(&email)?)
+                .await?;
+            let (id, settings) = (user.id, &control.settings);
+            let link = control.accounts.make_reset_link(None, id, settings).await?;
+            Ok(json!({ "user_id": id, "link": link.expose_secret() }))
+        }
+        ControlRequest::DeleteUser { email } => {
+            let user = control
+                .accounts
+                .user_by_email(Email::parse(&email)?)
+                .await?;
+            match &control.departures {
+                Some(departures) => departures.delete(None, user.id).await?,
+                // The server carries it through when it starts.
+                None => control.accounts.begin_deletion(None, user.id).await?,
+            }
+            Ok(json!({ "user_id": user.id }))
+        }
+        ControlRequest::Invite { email, role, days } => {
+            let email = email.as_deref().map(Email::parse).transpose()?;
+            let new = NewInvite::new(email, role, days)?;
+            Ok(match control.sign_ups.invite(None, new).await? {
+                MadeInvite::Link(link) => json!({ "link": link.expose_secret() }),
+                MadeInvite::Mailed(email) => json!({ "mailed_to": email }),
+            })
+        }
+        ControlRequest::SetupToken
+        | ControlRequest::CreateUser { .. }
+        | ControlRequest::ResetPassword { .. }
+        | ControlRequest::ListNodes
+        | ControlRequest::AddNode(_)
+        | ControlRequest::SetNodeStatus { .. }
+        | ControlRequest::RemoveNode { .. }
+        | ControlRequest::NameRegion { .. }
+        | ControlRequest::ResetSecondFactor { .. }
+        | ControlRequest::RemoveContainers => Err(Error::internal("no request about people")),
     }
 }
 
@@ -247,10 +319,11 @@ async fn execute_on_nodes(relay: &RelayService, request: ControlRequest) -> Resu
         ControlRequest::SetupToken
         | ControlRequest::CreateUser { .. }
         | ControlRequest::ResetPassword { .. }
-        | ControlRequest::RemoveContainers
-        | ControlRequest::ResetSecondFactor { .. } => {
-            Err(Error::internal("no request about nodes"))
-        }
+        | ControlRequest::ResetLink { .. }
+        | ControlRequest::DeleteUser { .. }
+        | ControlRequest::Invite { .. }
+        | ControlRequest::ResetSecondFactor { .. }
+        | ControlRequest::RemoveContainers => Err(Error::internal("no request about nodes")),
     }
 }
 
@@ -303,7 +376,7 @@ async fn offline(
     let opened = open::open(&config, lock)?;
     let addresses = listen::offline_addresses(&config);
     let sources = listen::address_sources(&config, &addresses, relay::is_embedded_by(&config));
-    let settings = Settings::load(opened.store.clone(), opened.clock.clone(), sources).await?;
+    let settings = compose::settings(&config, &opened, sources).await?;
     let setup = compose::setup(&config, &opened, &settings, &addresses);
     let Opened {
         store,
@@ -315,14 +388,17 @@ async fn offline(
         ..
     } = opened;
     let control = Control {
+        sign_ups: SignUps::new(accounts.clone(), settings.clone()),
         accounts,
         setup,
+        settings,
+        departures: None,
         relay: None,
         containers: Containers::left(relay::belongings(&config)?),
     };
     let outcome = execute(&control, request).await;
     // A store closes when the last service that holds it is gone.
-    drop((control, settings, plans, slots));
+    drop((control, plans, slots));
     store.close();
     telemetry.close();
     drop(lock);

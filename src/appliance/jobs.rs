@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use super::config::Config;
+use super::people::People;
 use super::stores::{self, Stores};
 use crate::accounts::AccountsService;
 use crate::accounts::jobs as accounts;
 use crate::accounts::oauth::OAuthService;
+use crate::audit::jobs as audit_jobs;
 use crate::db::Store;
 use crate::jobs::{Job, job};
 use crate::live::{LiveService, Looked};
@@ -17,6 +19,7 @@ use crate::relay::RelayService;
 use crate::relay::jobs as relay;
 use crate::settings::Settings;
 use crate::slots::{SlotsService, jobs as slots};
+use crate::system::export::jobs as export;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -27,6 +30,7 @@ const DAY: Duration = Duration::from_hours(24);
 #[derive(Debug, Clone)]
 pub(super) struct JobInputs {
     pub(super) accounts: AccountsService,
+    pub(super) people: People,
     pub(super) plans: PlansService,
     pub(super) oauth: OAuthService,
     pub(super) plugin: PluginService,
@@ -52,6 +56,7 @@ macro_rules! on {
 pub(super) fn table(config: &Config, inputs: &JobInputs) -> Vec<Job> {
     [
         of_accounts(inputs),
+        of_people(&inputs.people),
         of_relay(inputs),
         of_usage(inputs),
         of_house(config, inputs),
@@ -97,6 +102,35 @@ fn of_accounts(inputs: &JobInputs) -> Vec<Job> {
             HOUR,
             limit,
             on!(slots, slots::delete_expired_keys),
+        ),
+    ]
+}
+
+fn of_people(people: &People) -> Vec<Job> {
+    let People {
+        audit,
+        departures,
+        outbox,
+        ..
+    } = people;
+    vec![
+        job(
+            "mail_delivery",
+            5 * SECOND,
+            MINUTE,
+            on!(outbox, accounts::deliver_mails),
+        ),
+        job(
+            "account_deletion",
+            MINUTE,
+            5 * MINUTE,
+            on!(departures, export::finish_deletions),
+        ),
+        job(
+            "audit_retention",
+            HOUR,
+            MINUTE,
+            on!(audit, audit_jobs::forget_old_events),
         ),
     ]
 }

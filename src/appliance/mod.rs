@@ -13,6 +13,7 @@ mod jobs;
 mod listen;
 mod open;
 mod openapi;
+mod people;
 mod ports;
 mod relay;
 mod routes;

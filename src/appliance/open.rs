@@ -70,6 +70,7 @@ pub(super) fn open(config: &Config, lock: FolderLock) -> anyhow::Result<Opened> 
     let accounts_config = AccountsConfig {
         access_token_life: config.access_token_life,
         refresh_life: config.refresh_token_life,
+        has_mail: config.mail.is_some(),
         address_allowance: config.limits.login,
         ..AccountsConfig::default()
     };

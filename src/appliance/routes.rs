@@ -12,6 +12,7 @@ use super::state::App;
 use crate::accounts::oauth::{api as oauth, pages as links};
 use crate::accounts::second_factor::pages as second_factor;
 use crate::accounts::{api as accounts_api, pages as accounts};
+use crate::audit::{api as audit_api, pages as audit};
 use crate::http::{self, Around};
 use crate::live::{api as live_api, pages as live, sse};
 use crate::plans::{api as plans_api, pages as plans};
@@ -20,6 +21,7 @@ use crate::relay::api as relay;
 use crate::relay::docker::{api as containers_api, pages as containers};
 use crate::relay::pages as nodes;
 use crate::slots::api as slots;
+use crate::system::export::pages as departures;
 use crate::system::health::api as health;
 use crate::system::jobs::{api as jobs_api, pages as job_pages};
 use crate::system::pages as system;
@@ -32,6 +34,7 @@ pub(super) fn main(config: &Config, app: &App, around: &Around) -> Router {
         .merge(pool_api())
         .merge(plans_routes())
         .merge(pages())
+        .merge(people())
         .merge(assets())
         .route("/healthz", get(health::get_liveness))
         .route("/readyz", get(health::get_readiness))
@@ -213,14 +216,69 @@ fn pages() -> Router<App> {
         .route("/nodes/{node_id}", post(nodes::change_node))
         .route("/nodes/{node_id}/key", post(nodes::rotate_node_key))
         .route("/nodes/{node_id}/remove", post(nodes::remove_node))
-        // People.
+}
+
+/// What people do with their own accounts and with those of others.
+fn people() -> Router<App> {
+    Router::new()
+        // Visitors.
+        .route(
+            "/sign-up",
+            get(accounts::show_sign_up).post(accounts::submit_sign_up),
+        )
+        .route(
+            "/forgot",
+            get(accounts::show_forgot).post(accounts::submit_forgot),
+        )
+        .route(
+            "/reset",
+            get(accounts::show_reset).post(accounts::submit_reset),
+        )
+        .route(
+            "/verify",
+            get(accounts::show_verify).post(accounts::submit_verify),
+        )
+        // Users.
         .route("/users", get(accounts::show_users).post(accounts::add_user))
+        .route("/audit", get(audit::show_audit))
+        .route("/account/data", get(departures::show_data))
+        .route("/account/data/export", post(departures::export_data))
+        .route("/account/data/delete", post(departures::delete_account))
+        .route("/users/{user_id}/delete", post(departures::delete_user))
+        .route("/users/{user_id}/account", get(accounts::show_user))
+        .route(
+            "/users/{user_id}/reset-link",
+            post(accounts::make_reset_link),
+        )
+        .route(
+            "/invites",
+            get(accounts::show_invites).post(accounts::create_invite),
+        )
+        .route("/invites/sign-up", post(accounts::change_mode))
+        .route("/invites/{invite_id}/revoke", post(accounts::revoke_invite))
         .route("/users/{user_id}", get(plans::show_user))
         .route("/users/{user_id}/plan", post(plans::change_plan))
         .route("/users/{user_id}/adjustments", post(plans::adjust_usage))
         .route("/plans", get(plans::show_plans).post(plans::change_plans))
         .route("/account/usage", get(plans::show_usage))
         .route("/account", get(accounts::show_account))
+        .route(
+            "/account/address",
+            get(accounts::show_address).post(accounts::change_address),
+        )
+        .route(
+            "/account/address/confirm",
+            post(accounts::ask_for_confirmation),
+        )
+        .route(
+            "/account/keys",
+            get(accounts::show_keys).post(accounts::make_key),
+        )
+        .route("/account/keys/{key_id}/revoke", post(accounts::revoke_key))
+        .route(
+            "/account/sign-out-everywhere",
+            post(accounts::sign_out_everywhere),
+        )
         .route("/account/password", post(accounts::change_password))
         .route("/account/links", get(links::show_links))
         .route("/account/links/{provider}/unlink", post(links::unlink))
@@ -246,6 +304,15 @@ fn pages() -> Router<App> {
             "/account/plugins/{id}/revoke",
             post(accounts::revoke_plugin),
         )
+        .route(
+            "/api/v1/user/api-keys",
+            get(accounts_api::list_api_keys).post(accounts_api::make_api_key),
+        )
+        .route(
+            "/api/v1/user/api-keys/{api_key}/revoke",
+            post(accounts_api::revoke_api_key),
+        )
+        .route("/api/v1/audit", get(audit_api::list_audit_events))
 }
 
 /// Static files: the only answers that are compressed, because they hold no secret.

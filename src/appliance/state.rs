@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 
+use super::people::People;
 use crate::accounts::AccountsService;
 use crate::accounts::oauth::OAuthService;
+use crate::accounts::service::{Outbox, SignUps};
+use crate::audit::AuditLog;
 use crate::http::AnonymousLimit;
 use crate::live::LiveService;
 use crate::plans::pages::UserParts;
@@ -16,6 +19,7 @@ use crate::relay::RelayService;
 use crate::relay::docker::Supervision;
 use crate::settings::Settings;
 use crate::slots::SlotsService;
+use crate::system::export::Departures;
 use crate::system::health::HealthService;
 use crate::system::jobs::JobControl;
 use crate::system::setup::SetupService;
@@ -28,6 +32,7 @@ pub(super) struct Services {
     pub(super) health: HealthService,
     pub(super) jobs: JobControl,
     pub(super) live: LiveService,
+    pub(super) people: People,
     pub(super) oauth: OAuthService,
     pub(super) plans: PlansService,
     pub(super) plugin: PluginService,
@@ -79,4 +84,21 @@ offer! {
     slots: SlotsService,
     snapshots: Snapshots,
     supervision: Supervision,
+}
+
+macro_rules! offer_of_people {
+    ($($field:ident: $service:ty,)*) => {
+        $(impl FromRef<App> for $service {
+            fn from_ref(app: &App) -> Self {
+                app.0.people.$field.clone()
+            }
+        })*
+    };
+}
+
+offer_of_people! {
+    audit: AuditLog,
+    departures: Departures,
+    outbox: Outbox,
+    sign_ups: SignUps,
 }

@@ -1,36 +1,22 @@
 //! Rows of `audit_event`.
 
-use rusqlite::Connection;
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, ToSql};
 
+use super::model::{AuditEvent, AuditFilter, AuditRow, Cursor};
+use crate::db::DbError;
 use crate::kernel::UnixMillis;
-use crate::kernel::ids::{EventId, UserId};
+use crate::kernel::ids::EventId;
 
-/// Something to write down. No text of it holds a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditEvent<'a> {
-    /// Who did it; `None` for the appliance itself, and for its operator on the command line.
-    pub actor: Option<UserId>,
-    /// What was done, such as `node.added`.
-    pub action: &'a str,
-    /// To what: an identity.
-    pub subject: &'a str,
-    /// What a person may want to know besides.
-    pub detail: &'a str,
-}
-
-/// Something that was written down.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditRow {
-    /// When.
-    pub at: UnixMillis,
-    /// See [`AuditEvent::actor`].
-    pub actor: Option<UserId>,
-    /// See [`AuditEvent::action`].
-    pub action: String,
-    /// See [`AuditEvent::subject`].
-    pub subject: String,
-    /// See [`AuditEvent::detail`].
-    pub detail: String,
+fn from_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
+    Ok(AuditRow {
+        id: row.get("id")?,
+        at: row.get("at_ms")?,
+        actor: row.get("actor_user_id")?,
+        action: row.get("action")?,
+        subject: row.get("subject")?,
+        detail: row.get("detail")?,
+    })
 }
 
 /// Writes an event down.
@@ -65,48 +51,75 @@ pub fn append(
 pub fn newest(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<AuditRow>> {
     connection
         .prepare_cached(
-            "SELECT at_ms, actor_user_id, action, subject, detail FROM audit_event
+            "SELECT id, at_ms, actor_user_id, action, subject, detail FROM audit_event
              ORDER BY id DESC LIMIT ?1",
         )?
-        .query_map([limit], |row| {
-            Ok(AuditRow {
-                at: row.get(0)?,
-                actor: row.get(1)?,
-                action: row.get(2)?,
-                subject: row.get(3)?,
-                detail: row.get(4)?,
-            })
-        })?
+        .query_map([limit], from_row)?
         .collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::db::DbError;
-    use crate::db::testing::main_store;
-
-    #[tokio::test]
-    async fn the_newest_events_come_first_and_nobody_is_a_possible_actor() {
-        let (_folder, store) = main_store();
-        let actor = UserId::generate();
-        let rows = store.write(move |tx| {
-            for (actor, action) in [(None, "node.down"), (Some(actor), "node.added")] {
-                let event = AuditEvent {
-                    actor,
-                    action,
-                    subject: "nod_1",
-                    detail: "",
-                };
-                append(tx, &event, UnixMillis(1))?;
-            }
-            Ok::<_, DbError>(newest(tx, 9)?)
-        });
-        let rows = rows.await.unwrap();
-        let told: Vec<_> = rows
-            .iter()
-            .map(|row| (row.actor, row.action.as_str()))
-            .collect();
-        assert_eq!(told, [(Some(actor), "node.added"), (None, "node.down")]);
+/// The statement of a page, and its values. No text of the filter stands in the statement.
+fn page_statement(filter: &AuditFilter, after: Option<Cursor>, limit: u32) -> (String, Vec<Value>) {
+    let mut sql = "SELECT id, at_ms, actor_user_id, action, subject, detail FROM audit_event \
+                   WHERE (at_ms, id) < (?, ?)"
+        .to_owned();
+    let mut values = match after {
+        Some(cursor) => vec![cursor.at.0.into(), cursor.id.to_string().into()],
+        // Later than anything.
+        None => vec![i64::MAX.into(), String::new().into()],
+    };
+    let conditions: [(&str, Option<Value>); 5] = [
+        (
+            " AND actor_user_id = ?",
+            filter.actor.map(|id| id.to_string().into()),
+        ),
+        (" AND action = ?", filter.action.clone().map(Into::into)),
+        (" AND subject = ?", filter.subject.clone().map(Into::into)),
+        (" AND at_ms >= ?", filter.from.map(|at| at.0.into())),
+        (" AND at_ms < ?", filter.until.map(|at| at.0.into())),
+    ];
+    for (condition, value) in conditions {
+        if let Some(value) = value {
+            sql.push_str(condition);
+            values.push(value);
+        }
     }
+    sql.push_str(" ORDER BY at_ms DESC, id DESC LIMIT ?");
+    values.push(i64::from(limit).into());
+    (sql, values)
 }
+
+/// Events that satisfy the filter, newest first, after `after`.
+pub(super) fn page(
+    connection: &Connection,
+    filter: &AuditFilter,
+    after: Option<Cursor>,
+    limit: u32,
+) -> Result<Vec<AuditRow>, DbError> {
+    let (sql, values) = page_statement(filter, after, limit);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let values: Vec<&dyn ToSql> = values.iter().map(|value| value as &dyn ToSql).collect();
+    let rows = statement.query_map(&values[..], from_row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Forgets the oldest events from before `before`, `limit` at most.
+pub(super) fn delete_before(
+    connection: &Connection,
+    before: UnixMillis,
+    limit: u32,
+) -> rusqlite::Result<usize> {
+    // What is too young to be forgotten is passed over by the same rule that the trigger has.
+    connection
+        .prepare_cached(
+            "DELETE FROM audit_event WHERE id IN (
+                 SELECT id FROM audit_event
+                 WHERE at_ms < ?1 AND at_ms <= (SELECT max(at_ms) FROM audit_event) - 7776000000
+                 ORDER BY at_ms LIMIT ?2)",
+        )?
+        .execute((before, limit))
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use secrecy::SecretString;
 
 use super::{ConfigArgs, output};
+use crate::accounts::joining::INVITE_DAYS;
 use crate::appliance::config::Config;
 use crate::appliance::{ControlRequest, PasswordChoice, command};
 use crate::kernel::Role;
@@ -33,6 +34,12 @@ enum AdminCommand {
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
     },
+    /// Make a link to a new password, to hand over; it works once, for an hour.
+    ResetLink(WhichUser),
+    /// Delete a user for good, with slots, sessions and figures.
+    Delete(WhichUser),
+    /// Invite somebody; the link is printed, or sent when a mail server is configured.
+    Invite(InviteArgs),
     /// Set a user's password anew and sign them out everywhere.
     ResetPassword {
         #[command(flatten)]
@@ -44,6 +51,26 @@ enum AdminCommand {
         #[arg(long, value_name = "EMAIL")]
         email: String,
     },
+}
+
+#[derive(Debug, Args)]
+struct WhichUser {
+    /// The user's e-mail.
+    #[arg(long, value_name = "EMAIL")]
+    email: String,
+}
+
+#[derive(Debug, Args)]
+struct InviteArgs {
+    /// Whom it is for [default: whoever holds the link]
+    #[arg(long, value_name = "EMAIL")]
+    email: Option<String>,
+    /// What they may do: owner, operator, viewer or streamer.
+    #[arg(long, value_name = "ROLE", default_value = "streamer")]
+    role: Role,
+    /// How many days it lasts.
+    #[arg(long, value_name = "DAYS", default_value_t = INVITE_DAYS)]
+    days: u32,
 }
 
 #[derive(Debug, Args)]
@@ -97,6 +124,13 @@ pub(super) fn run(args: AdminArgs) -> anyhow::Result<()> {
             email: user.email,
             display_name: name,
             role,
+        },
+        AdminCommand::ResetLink(user) => ControlRequest::ResetLink { email: user.email },
+        AdminCommand::Delete(user) => ControlRequest::DeleteUser { email: user.email },
+        AdminCommand::Invite(invite) => ControlRequest::Invite {
+            email: invite.email,
+            role: invite.role,
+            days: invite.days,
         },
         AdminCommand::ResetPassword { user } => ControlRequest::ResetPassword {
             password: user.password.choice()?,

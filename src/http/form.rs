@@ -130,6 +130,13 @@ impl Field {
         self
     }
 
+    /// With another `type` of input, such as `number` or `date`.
+    #[must_use]
+    pub const fn with_type(mut self, input_type: &'static str) -> Self {
+        self.input_type = input_type;
+        self
+    }
+
     /// Shown only, because it is decided elsewhere.
     #[must_use]
     pub const fn read_only(mut self) -> Self {

@@ -187,7 +187,7 @@ impl Shell {
             nav.push(nav_item("Jobs", "/jobs", "reconnecting", path));
             nav.push(nav_item("Nodes", "/nodes", "link", path));
         }
-        if user.role == Role::Owner {
+        if matches!(user.role, Role::Owner | Role::Operator) {
             nav.push(nav_item("Users", "/users", "users", path));
         }
         nav.push(nav_item("Account", "/account", "account", path));
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_owner_finds_the_users_page_in_the_navigation() {
+    fn only_operators_find_the_users_page_in_the_navigation() {
         for role in Role::ALL {
             let user = SignedIn {
                 display_name: "Ada".to_owned(),
@@ -311,7 +311,8 @@ mod tests {
             };
             let shell = Shell::signed_in("Live", "/live", Theme::Auto, user);
             let has_users = shell.nav.iter().any(|item| item.href == "/users");
-            assert_eq!(has_users, role == Role::Owner, "{role}");
+            let is_operator = matches!(role, Role::Owner | Role::Operator);
+            assert_eq!(has_users, is_operator, "{role}");
             assert!(shell.nav[0].is_current);
         }
     }

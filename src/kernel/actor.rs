@@ -8,7 +8,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRe
 use serde::{Deserialize, Serialize};
 
 use super::error::{Error, Result};
-use super::ids::{AuthSessionId, BrowserSessionId, UserId};
+use super::ids::{ApiKeyId, AuthSessionId, BrowserSessionId, UserId};
 
 /// What a user may do on this appliance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -81,6 +81,8 @@ pub enum Via {
     Browser(BrowserSessionId),
     /// A signed-in plugin.
     Plugin(AuthSessionId),
+    /// A program of the user's, with a key for what it does.
+    ApiKey(ApiKeyId),
     /// The appliance itself, or its operator on the command line.
     System,
 }
@@ -120,6 +122,28 @@ impl Actor {
     #[must_use]
     pub fn is_operator(&self) -> bool {
         matches!(self.role, Role::Owner | Role::Operator)
+    }
+
+    /// Whether the caller may add, invite and remove users of `role`.
+    #[must_use]
+    pub fn may_manage(&self, role: Role) -> bool {
+        match self.role {
+            Role::Owner => true,
+            Role::Operator => role != Role::Owner,
+            Role::Viewer | Role::Streamer => false,
+        }
+    }
+
+    /// Refuses a caller who does not run the appliance.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub fn require_operator(&self) -> Result<()> {
+        if self.is_operator() {
+            Ok(())
+        } else {
+            Err(Error::forbidden())
+        }
     }
 
     /// Refuses a caller who may not control what belongs to `owner`.

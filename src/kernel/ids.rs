@@ -150,6 +150,18 @@ id!(
     EventId, "evt_"
 );
 id!(
+    /// The right to join once.
+    InviteId, "inv_"
+);
+id!(
+    /// One mail to be sent.
+    MailId, "mai_"
+);
+id!(
+    /// A key of a user's own program.
+    ApiKeyId, "key_"
+);
+id!(
     /// One correction of a user's usage.
     AdjustmentId, "adj_"
 );

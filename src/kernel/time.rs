@@ -23,6 +23,19 @@ impl UnixMillis {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// Reads RFC 3339, or a day such as `2026-11-21`, which is its first moment in UTC.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Ok(at) = text.parse::<jiff::Timestamp>() {
+            return Some(Self(at.as_millisecond()));
+        }
+        // A moment without its offset is not the day that it lies in.
+        let day = Some(text).filter(|text| text.len() == "2026-11-21".len())?;
+        let day: jiff::civil::Date = day.parse().ok()?;
+        let start = day.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+        Some(Self(start.timestamp().as_millisecond()))
+    }
+
     /// Whole seconds since 1970, rounded down.
     #[must_use]
     pub const fn seconds(self) -> i64 {
@@ -111,6 +124,23 @@ mod tests {
             UnixMillis(1_774_300_000_123).to_string(),
             "2026-03-23T21:06:40Z"
         );
+    }
+
+    #[test]
+    fn a_moment_or_a_day_is_read() {
+        let read = |text: &str| UnixMillis::parse(text).map(|at| at.to_string());
+        assert_eq!(
+            read("2026-03-23T21:06:40Z").unwrap(),
+            "2026-03-23T21:06:40Z"
+        );
+        assert_eq!(
+            read("2026-03-23T23:06:40+02:00").unwrap(),
+            "2026-03-23T21:06:40Z"
+        );
+        assert_eq!(read("2026-03-23").unwrap(), "2026-03-23T00:00:00Z");
+        for bad in ["", "yesterday", "2026-13-01", "2026-03-23T21:06:40"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -35,3 +35,4 @@ pub use metrics::RelayMetrics;
 pub use model::State;
 pub use poller::MediaListener;
 pub use service::LiveService;
+pub use store::{BroadcastOfSlot, MinuteOfSlot};

@@ -14,7 +14,7 @@ use super::links::{Link, PerLink};
 use super::metrics::RelayMetrics;
 use super::model::State;
 use super::poller::{MediaListener, Poller};
-use super::store;
+use super::store::{self, BroadcastOfSlot, MinuteOfSlot};
 use crate::db::{DbError, Store};
 use crate::kernel::ids::SlotId;
 use crate::kernel::{Clock, Result, UnixMillis};
@@ -194,6 +194,37 @@ impl LiveService {
             stream_id,
             connections,
         }
+    }
+
+    /// All that is kept of a slot's media, oldest first.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn history(
+        &self,
+        slot_id: SlotId,
+    ) -> Result<(Vec<MinuteOfSlot>, Vec<BroadcastOfSlot>)> {
+        let read = move |conn: &rusqlite::Connection| store::history_of_slot(conn, slot_id);
+        Ok(self.poller.telemetry.read(read).await?)
+    }
+
+    /// Deletes all that is kept of slots whose user goes.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn forget_slots(&self, slots: &[SlotId]) -> Result<()> {
+        for slot_id in slots.iter().copied() {
+            loop {
+                let batch = move |tx: &crate::db::Tx<'_>| {
+                    store::broadcast_delete_of_slot(tx, slot_id)?;
+                    store::sample_delete_of_slot(tx, slot_id, RETENTION_BATCH)
+                };
+                if self.poller.telemetry.write(batch).await? < RETENTION_BATCH as usize {
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Deletes samples and broadcasts older than `retention` and says how many rows.

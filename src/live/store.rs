@@ -57,6 +57,80 @@ pub(super) fn sample_delete_before(
     Ok(conn.prepare_cached(sql)?.execute((before, limit))?)
 }
 
+/// Deletes at most `limit` samples of a slot, and answers how many it deleted.
+pub(super) fn sample_delete_of_slot(
+    conn: &Connection,
+    slot_id: SlotId,
+    limit: u32,
+) -> Result<usize, DbError> {
+    let sql = "DELETE FROM sample WHERE slot_id = ?1 AND at_ms IN
+                   (SELECT at_ms FROM sample WHERE slot_id = ?1 LIMIT ?2)";
+    Ok(conn.prepare_cached(sql)?.execute((slot_id, limit))?)
+}
+
+/// Deletes all broadcasts of a slot.
+pub(super) fn broadcast_delete_of_slot(
+    conn: &Connection,
+    slot_id: SlotId,
+) -> Result<usize, DbError> {
+    let sql = "DELETE FROM broadcast WHERE slot_id = ?1";
+    Ok(conn.prepare_cached(sql)?.execute([slot_id])?)
+}
+
+/// What is told of one minute of a slot.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct MinuteOfSlot {
+    /// When the minute began.
+    pub at: UnixMillis,
+    /// Average media rate.
+    pub bitrate_kbps: f64,
+    /// Average round trip.
+    pub rtt_us: f64,
+    /// Most links at once.
+    pub links: i64,
+}
+
+/// What is told of one broadcast.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct BroadcastOfSlot {
+    /// When it began.
+    pub started_at: UnixMillis,
+    /// When it ended; `null` while it goes on.
+    pub ended_at: Option<UnixMillis>,
+}
+
+/// All that is kept of a slot's media, oldest first: minutes and broadcasts.
+pub(super) fn history_of_slot(
+    conn: &Connection,
+    slot_id: SlotId,
+) -> Result<(Vec<MinuteOfSlot>, Vec<BroadcastOfSlot>), DbError> {
+    let sql = "SELECT at_ms / 60000 * 60000 AS minute, avg(bitrate_kbps), avg(rtt_us), max(links)
+               FROM sample WHERE slot_id = ?1 GROUP BY minute ORDER BY minute";
+    let minutes = conn
+        .prepare_cached(sql)?
+        .query_map([slot_id], |row| {
+            Ok(MinuteOfSlot {
+                at: row.get(0)?,
+                bitrate_kbps: row.get(1)?,
+                rtt_us: row.get(2)?,
+                links: row.get(3)?,
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let sql = "SELECT started_at_ms, ended_at_ms FROM broadcast WHERE slot_id = ?1
+               ORDER BY started_at_ms";
+    let broadcasts = conn
+        .prepare_cached(sql)?
+        .query_map([slot_id], |row| {
+            Ok(BroadcastOfSlot {
+                started_at: row.get(0)?,
+                ended_at: row.get(1)?,
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok((minutes, broadcasts))
+}
+
 /// Bitrates of a slot since `since`, oldest first.
 pub(super) fn sample_bitrates(
     conn: &Connection,

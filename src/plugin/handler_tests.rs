@@ -18,6 +18,7 @@ use super::api as plugin_api;
 use super::pages as plugin_pages;
 use super::snapshot::Snapshots;
 use super::{PluginConfig, PluginService};
+use crate::accounts::service::SignUps;
 use crate::accounts::service::testing::{PASSWORD, World};
 use crate::accounts::{self, AccountsService, api as accounts_api, pages as accounts_pages};
 use crate::http::Peer;
@@ -38,6 +39,7 @@ struct State {
     plugin: PluginService,
     snapshots: Snapshots,
     relay: RelayService,
+    sign_ups: SignUps,
 }
 
 /// Everything that the handlers need, on a fresh store and a clock that stands.
@@ -155,6 +157,7 @@ impl App {
             complete_key: Some(SecretString::from(KEY)),
             ..PluginConfig::default()
         };
+        let sign_ups = SignUps::new(accounts.clone(), settings.clone());
         let plugin = PluginService::new(store, clock, vault, accounts.clone(), settings, config);
         let snapshots = Snapshots::new(accounts.clone(), slots, relay.clone());
         let router = routes().with_state(State {
@@ -162,6 +165,7 @@ impl App {
             plugin,
             snapshots,
             relay,
+            sign_ups,
         });
         Self {
             world,

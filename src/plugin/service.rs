@@ -9,6 +9,7 @@ use super::store::{self, NewAttempt};
 use crate::accounts::model::TokenPair;
 use crate::accounts::service::Issued;
 use crate::accounts::{AccountsService, AddressLimit, PluginDevice};
+use crate::audit::{self, AuditEvent};
 use crate::db::{Store, Tx};
 use crate::kernel::ids::{AuthSessionId, LoginAttemptId, UserId};
 use crate::kernel::seal::Vault;
@@ -226,7 +227,7 @@ impl PluginService {
             Decision::Deny(DENIED.to_owned())
         };
         match id.parse() {
-            Ok(id) => self.decide_as(id, decision).await,
+            Ok(id) => self.decide_as(id, decision, Some(actor.user_id)).await,
             Err(_) => Ok(Decided::Expired),
         }
     }
@@ -257,13 +258,19 @@ impl PluginService {
             let user = self.0.accounts.user(user_id).await?;
             require_plugin_role(user.role)?;
         }
-        match self.decide_as(id, decision).await? {
+        match self.decide_as(id, decision, None).await? {
             Decided::Done => Ok(()),
             Decided::Repeated | Decided::Expired | Decided::AlreadyDecided => Err(unknown()),
         }
     }
 
-    async fn decide_as(&self, id: LoginAttemptId, decision: Decision) -> Result<Decided> {
+    /// `by` is `None` for the holder of the configured key.
+    async fn decide_as(
+        &self,
+        id: LoginAttemptId,
+        decision: Decision,
+        by: Option<UserId>,
+    ) -> Result<Decided> {
         let now = self.0.clock.now();
         let job = move |tx: &Tx<'_>| {
             let Some(attempt) = store::attempt_get(tx, id)? else {
@@ -271,6 +278,7 @@ impl PluginService {
             };
             if attempt.is_open(now) {
                 store::attempt_decide(tx, id, &decision, now)?;
+                note(tx, id, &decision, by, now)?;
                 return Ok(Decided::Done);
             }
             let is_same = match (attempt.status, &decision) {
@@ -302,6 +310,32 @@ impl PluginService {
         };
         self.0.store.write(job).await
     }
+}
+
+/// Tells the audit log who let a plugin in, and as whom.
+fn note(
+    tx: &Tx<'_>,
+    id: LoginAttemptId,
+    decision: &Decision,
+    by: Option<UserId>,
+    now: UnixMillis,
+) -> Result<()> {
+    let (action, whom) = match decision {
+        Decision::Approve(user_id) => ("plugin_login.approved", user_id.to_string()),
+        Decision::Deny(_) => ("plugin_login.denied", String::new()),
+    };
+    let how = if by.is_some() {
+        ""
+    } else {
+        " by plugin_login_complete_key"
+    };
+    let event = AuditEvent {
+        actor: by,
+        action,
+        subject: &id.to_string(),
+        detail: &format!("{whom}{how}"),
+    };
+    Ok(audit::append(tx, &event, now)?)
 }
 
 /// A plugin holds keys, which viewers never see.

@@ -1,9 +1,10 @@
 //! Values that can change at run time. One that the configuration sets wins, and a page shows it read-only.
 //!
-//! So far there is one: the public host, under which phones and OBS reach this appliance.
+//! The public host, under which phones and OBS reach this appliance, and settings that are one of a few words.
 
 mod public_address;
 mod store;
+mod words;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -12,8 +13,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 pub use public_address::{AdvertisedPorts, InvalidHost, PublicAddress, validate_host};
+pub use words::{SignUpMode, Word, Words};
 
-use crate::db::{DbError, Store, Tx};
+use crate::db::{Store, Tx};
 use crate::kernel::{Clock, Error, Result};
 
 const PUBLIC_HOST: &str = "public_host";
@@ -48,6 +50,8 @@ struct Inner {
     clock: Clock,
     sources: AddressSources,
     address: ArcSwap<PublicAddress>,
+    configured: Words,
+    words: ArcSwap<Words>,
     is_second_factor_required: AtomicBool,
 }
 
@@ -57,28 +61,37 @@ impl Settings {
     /// # Errors
     /// The store's.
     pub async fn load(store: Store, clock: Clock, sources: AddressSources) -> Result<Self> {
-        let stored = store.read(|conn| {
-            Ok::<_, DbError>((
-                store::setting_get(conn, PUBLIC_HOST)?,
-                store::setting_get(conn, RESOLVED)?,
-                store::setting_get(conn, SECOND_FACTOR_REQUIRED)?,
-            ))
-        });
-        let (host, resolved, second_factor) = stored.await?;
-        let mut address = PublicAddress::new(&sources, host.as_deref());
-        if let Some(ipv4) = resolved
-            .as_deref()
+        Self::load_with(store, clock, sources, Words::new()).await
+    }
+
+    /// The same with the words that the configuration says, by the key of their setting.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn load_with(
+        store: Store,
+        clock: Clock,
+        sources: AddressSources,
+        configured: Words,
+    ) -> Result<Self> {
+        let words = store.read(store::setting_list).await?;
+        let mut address = PublicAddress::new(&sources, words.get(PUBLIC_HOST).map(String::as_str));
+        if let Some(ipv4) = words
+            .get(RESOLVED)
             .and_then(|text| resolved_for(&address.host, text))
         {
             address.ipv4 = ipv4;
         }
         let address = ArcSwap::from_pointee(address);
+        let second_factor = words.get(SECOND_FACTOR_REQUIRED).map(String::as_str) == Some("yes");
         Ok(Self(Arc::new(Inner {
             store,
             clock,
             sources,
             address,
-            is_second_factor_required: AtomicBool::new(second_factor.as_deref() == Some("yes")),
+            configured,
+            words: ArcSwap::from_pointee(words),
+            is_second_factor_required: AtomicBool::new(second_factor),
         })))
     }
 
@@ -211,7 +224,7 @@ mod tests {
     use super::*;
     use crate::db::testing::main_store;
 
-    fn sources() -> AddressSources {
+    pub(super) fn sources() -> AddressSources {
         AddressSources {
             configured_host: None,
             configured_url: None,

@@ -1,14 +1,16 @@
 //! The `setting` table.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
+use super::Words;
 use crate::db::DbError;
 use crate::kernel::UnixMillis;
 
-/// The value of `key`.
-pub(super) fn setting_get(conn: &Connection, key: &str) -> Result<Option<String>, DbError> {
-    let mut statement = conn.prepare_cached("SELECT value FROM setting WHERE key = ?1")?;
-    Ok(statement.query_row([key], |row| row.get(0)).optional()?)
+/// All settings.
+pub(super) fn setting_list(conn: &Connection) -> Result<Words, DbError> {
+    let mut statement = conn.prepare_cached("SELECT key, value FROM setting")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Stores the value of `key`.

@@ -68,6 +68,12 @@ impl SlotsService {
         }))
     }
 
+    /// Forgets what is cached of a user whose row is gone.
+    pub fn forget(&self, user_id: UserId) {
+        self.0.caches.by_user.invalidate(&user_id);
+        self.0.caches.by_key.clear();
+    }
+
     pub(super) fn store(&self) -> &Store {
         &self.0.store
     }

@@ -29,6 +29,7 @@ impl DoneQuery {
             "password" => "Your password is changed. Your other browsers are signed out.",
             "browser" => "The browser is signed out.",
             "plugin" => "The plugin is signed out.",
+            "address" => "Your address is changed.",
             _ => return None,
         };
         Some(Flash {
@@ -140,12 +141,36 @@ pub async fn change_password(
 }
 
 /// The same complaint about a field of another name.
-fn in_field(error: &Error, field: &'static str) -> Error {
+pub(super) fn in_field(error: &Error, field: &'static str) -> Error {
     let renamed = error.fields().iter().map(|old| FieldError {
         field,
         ..old.clone()
     });
     Error::invalid_fields(renamed.collect())
+}
+
+/// What else is signed out.
+#[derive(Debug, Deserialize)]
+pub struct EverywhereForm {
+    #[serde(default)]
+    everywhere_plugins: Option<String>,
+}
+
+/// `POST /account/sign-out-everywhere`: this browser too.
+///
+/// # Errors
+/// The store's.
+pub async fn sign_out_everywhere(
+    State(accounts): State<AccountsService>,
+    BrowserActor(user): BrowserActor,
+    Form(form): Form<EverywhereForm>,
+) -> Result<Redirect, ApiError> {
+    let plugins = match form.everywhere_plugins {
+        Some(_) => PluginSessions::Revoke,
+        None => PluginSessions::Keep,
+    };
+    accounts.sign_out_everywhere(&user.actor, plugins).await?;
+    Ok(Redirect::to("/login"))
 }
 
 /// `POST /account/sessions/{id}/revoke`

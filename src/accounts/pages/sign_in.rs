@@ -11,12 +11,13 @@ use crate::accounts::extract::{
 use crate::accounts::frame::Frame;
 use crate::accounts::model::NewBrowserSession;
 use crate::accounts::second_factor::pages as second_factor;
-use crate::accounts::service::{AccountsService, SignInStep};
-use crate::accounts::views::SignInPage;
+use crate::accounts::service::{AccountsService, SignInStep, SignUps};
+use crate::accounts::views::{SignInPage, VisitorWays};
 use crate::http::page::{Theme, local_path, render};
 use crate::http::{ApiError, Form, Peer, Query, status_of};
 use crate::kernel::secret::{ExposeSecret, SecretString};
 use crate::kernel::{Error, Kind};
+use crate::settings::SignUpMode;
 
 const SIGN_IN: &str = "Sign in";
 
@@ -33,6 +34,7 @@ pub struct NextQuery {
 /// The store's.
 pub async fn show_login(
     State(accounts): State<AccountsService>,
+    State(sign_ups): State<SignUps>,
     frame: Frame,
     OptionalBrowserActor(actor): OptionalBrowserActor,
     Query(query): Query<NextQuery>,
@@ -42,8 +44,16 @@ pub async fn show_login(
         return Ok(Redirect::to(next).into_response());
     }
     let page = SignInPage::new(frame.visitor(SIGN_IN), "", None, next)
-        .with_providers(accounts.linked_accounts().offered());
+        .with_providers(accounts.linked_accounts().offered())
+        .with_ways(ways(&accounts, &sign_ups));
     Ok(render(StatusCode::OK, &page))
+}
+
+fn ways(accounts: &AccountsService, sign_ups: &SignUps) -> VisitorWays {
+    VisitorWays {
+        can_reset: accounts.has_mail(),
+        can_join: sign_ups.mode() == SignUpMode::Open,
+    }
 }
 
 /// The sign-in form.
@@ -67,6 +77,7 @@ impl std::fmt::Debug for LoginForm {
 /// What is neither a wrong password nor a limit.
 pub async fn submit_login(
     State(accounts): State<AccountsService>,
+    State(sign_ups): State<SignUps>,
     frame: Frame,
     peer: Peer,
     headers: HeaderMap,
@@ -83,7 +94,8 @@ pub async fn submit_login(
         Err(error) if matches!(error.kind(), Kind::Unauthenticated | Kind::LimitReached) => {
             let problem = Some(error.message().to_owned());
             let page = SignInPage::new(frame.visitor(SIGN_IN), &form.email, problem, next)
-                .with_providers(accounts.linked_accounts().offered());
+                .with_providers(accounts.linked_accounts().offered())
+                .with_ways(ways(&accounts, &sign_ups));
             Ok(refused(&error, &page))
         }
         Err(error) => Err(error.into()),

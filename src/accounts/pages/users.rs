@@ -1,17 +1,19 @@
-//! The owner's page of users.
+//! The operators' page of users.
 
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::Deserialize;
 
-use crate::accounts::extract::OwnerActor;
+use super::joining::admit;
+use crate::accounts::extract::OperatorActor;
 use crate::accounts::frame::Frame;
 use crate::accounts::model::{DisplayName, Email, NewUser, Password, SignedIn, User};
 use crate::accounts::service::AccountsService;
 use crate::accounts::views::{AddUserValues, AddedUser, UserRow, UsersPage};
 use crate::http::page::render;
-use crate::http::{ApiError, Form};
+use crate::http::{ApiError, Form, Query};
+use crate::kernel::ids::UserId;
 use crate::kernel::{Error, FieldError, Kind, Role};
 use crate::relay::RelayService;
 
@@ -21,11 +23,43 @@ use crate::relay::RelayService;
 /// The store's.
 pub async fn show_users(
     State(accounts): State<AccountsService>,
-    OwnerActor(owner): OwnerActor,
+    OperatorActor(owner): OperatorActor,
     frame: Frame,
+    Query(query): Query<UsersQuery>,
 ) -> Result<Response, ApiError> {
+    let after = query.after.as_deref().map(str::parse).transpose();
+    let Ok(after) = after else {
+        return Err(Error::not_found("page of users").into());
+    };
     let values = AddUserValues::default();
-    users_page(&accounts, &owner, &frame, StatusCode::OK, values, &[], None).await
+    users_page(
+        &accounts,
+        &owner,
+        &frame,
+        StatusCode::OK,
+        (values, after),
+        &[],
+        None,
+    )
+    .await
+}
+
+/// Which page of users.
+#[derive(Debug, Deserialize)]
+pub struct UsersQuery {
+    after: Option<String>,
+}
+
+fn rows(users: &[User], reader: &SignedIn) -> Vec<UserRow> {
+    let row = |user: &User| UserRow {
+        id: user.id,
+        display_name: user.display_name.clone(),
+        email: user.email.clone(),
+        role: user.role,
+        added: user.created_at.into(),
+        is_self: user.id == reader.actor.user_id,
+    };
+    users.iter().map(row).collect()
 }
 
 async fn users_page(
@@ -33,25 +67,16 @@ async fn users_page(
     owner: &SignedIn,
     frame: &Frame,
     status: StatusCode,
-    values: AddUserValues<'_>,
+    (values, after): (AddUserValues<'_>, Option<UserId>),
     errors: &[FieldError],
     added: Option<AddedUser>,
 ) -> Result<Response, ApiError> {
-    let users = accounts.list_users(&owner.actor).await?;
-    let row = |user: &User| UserRow {
-        id: user.id,
-        display_name: user.display_name.clone(),
-        email: user.email.clone(),
-        role: user.role,
-        added: user.created_at.into(),
-        is_self: user.id == owner.actor.user_id,
-    };
-    let rows = users.iter().map(row).collect();
+    let (users, has_more) = accounts.list_users(&owner.actor, after).await?;
+    let next = users.last().filter(|_| has_more);
+    let next = next.map(|user| format!("/users?after={}", user.id));
     let shell = frame.signed_in("Users", owner);
-    Ok(render(
-        status,
-        &UsersPage::new(shell, rows, values, errors, added),
-    ))
+    let page = UsersPage::new(shell, rows(&users, owner), values, errors, added);
+    Ok(render(status, &page.with_next(next)))
 }
 
 /// The form that adds a user.
@@ -97,7 +122,7 @@ fn field_errors(errors: &[Option<Error>]) -> Vec<FieldError> {
 pub async fn add_user(
     State(accounts): State<AccountsService>,
     State(relay): State<RelayService>,
-    OwnerActor(owner): OwnerActor,
+    OperatorActor(owner): OperatorActor,
     frame: Frame,
     Form(form): Form<AddUserForm>,
 ) -> Result<Response, ApiError> {
@@ -110,7 +135,16 @@ pub async fn add_user(
     let new = match form.new_user() {
         Ok(new) => new,
         Err(errors) => {
-            return users_page(&accounts, &owner, &frame, refuse, values, &errors, None).await;
+            return users_page(
+                &accounts,
+                &owner,
+                &frame,
+                refuse,
+                (values, None),
+                &errors,
+                None,
+            )
+            .await;
         }
     };
     let initial_password = new.password.secret().clone();
@@ -122,20 +156,30 @@ pub async fn add_user(
                 initial_password,
             });
             let blank = AddUserValues::default();
-            users_page(&accounts, &owner, &frame, StatusCode::OK, blank, &[], added).await
+            users_page(
+                &accounts,
+                &owner,
+                &frame,
+                StatusCode::OK,
+                (blank, None),
+                &[],
+                added,
+            )
+            .await
         }
         Err(error) if error.kind() == Kind::Conflict => {
             let taken = FieldError::new("email", "taken", error.message().to_owned());
-            users_page(&accounts, &owner, &frame, refuse, values, &[taken], None).await
+            users_page(
+                &accounts,
+                &owner,
+                &frame,
+                refuse,
+                (values, None),
+                &[taken],
+                None,
+            )
+            .await
         }
         Err(error) => Err(error.into()),
-    }
-}
-
-/// Makes the relay know the slots of a new user. The user is there whatever comes of it, and the next start
-/// of the relay session tries again.
-async fn admit(relay: &RelayService, user: &User) {
-    if let Err(error) = relay.sync_user(user.id).await {
-        tracing::warn!(user.id = %user.id, error = %error, "the slots of a new user are not on the relay yet");
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{AccountsService, SignInStep};
 use crate::accounts::limits::too_many_tries;
+use crate::accounts::mail::MailKind;
 use crate::accounts::model::{
     BrowserClient, BrowserSession, NewBrowserSession, Password, SignedIn, User,
 };
@@ -88,15 +89,23 @@ impl AccountsService {
             },
             Verdict::Right | Verdict::Wrong => None,
         };
-        let (id, now) = (user.id, self.0.clock.now());
+        let (service, waiting, now) = (self.clone(), user.clone(), self.0.clock.now());
         let job = move |tx: &Tx<'_>| {
             store::throttle_clear(tx, account)?;
             if let Some(hash) = rehashed {
-                store::user_set_password(tx, id, &hash, now)?;
+                store::user_set_password(tx, waiting.id, &hash, now)?;
+            }
+            if waiting.must_verify_email {
+                let (kind, id) = (MailKind::VerifyAddress, Some(waiting.id));
+                service.queue_mail(tx, kind, &waiting.email, id, now)?;
             }
             Ok::<_, Error>(())
         };
         self.0.store.write(job).await?;
+        if user.must_verify_email {
+            let message = "confirm your address first: the mail that we sent you has the link";
+            return Err(Error::unauthenticated(message).reason("address_not_confirmed"));
+        }
         Ok(user)
     }
 
@@ -226,7 +235,7 @@ impl AccountsService {
     pub async fn sign_out(&self, actor: &Actor) -> Result<()> {
         match actor.via {
             Via::Browser(id) => self.end_browser_session(actor.user_id, id).await.map(drop),
-            Via::Plugin(_) | Via::System => Ok(()),
+            Via::Plugin(_) | Via::ApiKey(_) | Via::System => Ok(()),
         }
     }
 

@@ -1,8 +1,13 @@
 //! Use cases of accounts.
 
+mod api_keys;
 mod browser;
 mod issued;
+mod joining;
+mod leaving;
+mod outbox;
 mod plugin;
+mod recovery;
 mod second_factor;
 mod users;
 
@@ -11,9 +16,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub use issued::Issued;
+pub use joining::{Entry, Joined, Offer, SignUps};
+pub use outbox::{Delivered, MailHealth, Outbox};
 pub use plugin::{Expiry, Refreshed};
+pub use recovery::AddressChange;
 pub use second_factor::SignInStep;
-pub use users::{PluginSessions, create_user_in};
+pub use users::{PluginSessions, USERS_A_PAGE, create_user_in};
 
 use super::limits::AddressLimit;
 use super::model::AccountsConfig;
@@ -21,10 +29,11 @@ use super::oauth::LinkedAccounts;
 use super::password::Hasher;
 use super::second_factor::SecondFactors;
 use super::seen::LastSeen;
-use super::store::{self, AuthSessionRow, BrowserSessionRow};
+use super::store::{self, ApiKeyRow, AuthSessionRow, BrowserSessionRow};
 use super::token::AccessTokens;
+use crate::audit::{self, AuditEvent};
 use crate::db::{Cache, Store, Tx};
-use crate::kernel::ids::{AuthSessionId, BrowserSessionId};
+use crate::kernel::ids::{ApiKeyId, AuthSessionId, BrowserSessionId, UserId};
 use crate::kernel::seal::Vault;
 use crate::kernel::secret::TokenDigest;
 use crate::kernel::{Clock, Error, Result, UnixMillis};
@@ -36,6 +45,8 @@ const CACHED_SESSIONS: usize = 4096;
 const KEEP_ENDED: Duration = Duration::from_hours(7 * 24);
 /// How long failed sign-ins are remembered.
 const KEEP_FAILURES: Duration = Duration::from_hours(24);
+/// How long invitations that are over stay in the list, and mails in the outbox.
+const KEEP_LETTERS: Duration = Duration::from_hours(30 * 24);
 
 /// Users, sessions and tokens. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -50,10 +61,16 @@ struct Inner {
     config: AccountsConfig,
     hasher: Hasher,
     address_limit: AddressLimit,
+    /// Of whoever makes us write mails or accounts.
+    letter_limit: AddressLimit,
+    /// Of whoever comes with a link.
+    link_limit: AddressLimit,
     browsers: Cache<TokenDigest, Arc<BrowserSessionRow>>,
     plugins: Cache<AuthSessionId, AuthSessionRow>,
     browsers_seen: LastSeen<BrowserSessionId>,
     plugins_seen: LastSeen<AuthSessionId>,
+    keys: Cache<TokenDigest, ApiKeyRow>,
+    keys_seen: LastSeen<ApiKeyId>,
     has_owner: AtomicBool,
     second_factors: SecondFactors,
     linked_accounts: LinkedAccounts,
@@ -75,6 +92,8 @@ impl AccountsService {
             store,
             second_factors,
             address_limit: AddressLimit::new(clock.clone()).granting(config.address_allowance),
+            letter_limit: AddressLimit::new(clock.clone()).granting(config.address_allowance),
+            link_limit: AddressLimit::new(clock.clone()).granting(config.address_allowance),
             clock,
             vault,
             tokens,
@@ -84,6 +103,8 @@ impl AccountsService {
             plugins: Cache::with_capacity(CACHED_SESSIONS),
             browsers_seen: LastSeen::default(),
             plugins_seen: LastSeen::default(),
+            keys: Cache::with_capacity(CACHED_SESSIONS),
+            keys_seen: LastSeen::default(),
             has_owner: AtomicBool::new(false),
         }))
     }
@@ -129,25 +150,27 @@ impl AccountsService {
         let now = self.0.clock.now();
         let browsers = self.0.browsers_seen.take_changes(now);
         let plugins = self.0.plugins_seen.take_changes(now);
-        let count = browsers.len() + plugins.len();
+        let keys = self.0.keys_seen.take_changes(now);
+        let count = browsers.len() + plugins.len() + keys.len();
         if count == 0 {
             return Ok(0);
         }
-        let rows = (browsers.clone(), plugins.clone());
+        let rows = (browsers.clone(), plugins.clone(), keys.clone());
         let written = self
             .0
             .store
-            .write(move |tx| write_seen(tx, &rows.0, &rows.1));
+            .write(move |tx| write_seen(tx, &rows.0, &rows.1, &rows.2));
         if let Err(error) = written.await {
             self.0.browsers_seen.put_back(&browsers);
             self.0.plugins_seen.put_back(&plugins);
+            self.0.keys_seen.put_back(&keys);
             return Err(error);
         }
         Ok(count)
     }
 
-    /// Deletes what is over: sessions, sealed token pairs that were used, old failed sign-ins. Returns how
-    /// many rows.
+    /// Deletes what is over: sessions, sealed token pairs that were used, old failed sign-ins, invitations, links
+    /// and mails. Returns how many rows.
     ///
     /// # Errors
     /// The store's.
@@ -162,7 +185,11 @@ impl AccountsService {
             let plugins = store::auth_sessions_delete_old(tx, now - KEEP_ENDED)?;
             let pairs = store::successors_wipe(tx, now - config.retry_window)?;
             let throttles = store::throttles_delete_old(tx, now - KEEP_FAILURES)?;
-            Ok::<_, Error>(browsers + plugins + pairs + throttles)
+            let invites = store::invites_delete_old(tx, now - KEEP_LETTERS)?;
+            let links = store::email_tokens_delete_old(tx, now)?;
+            let mails = store::mails_delete_old(tx, now - KEEP_LETTERS)?;
+            let letters = invites + links + mails;
+            Ok::<_, Error>(browsers + plugins + pairs + throttles + letters)
         };
         let deleted = self.0.store.write(job).await?;
         Ok(deleted + waiting)
@@ -173,6 +200,7 @@ fn write_seen(
     tx: &Tx<'_>,
     browsers: &[(BrowserSessionId, UnixMillis)],
     plugins: &[(AuthSessionId, UnixMillis)],
+    keys: &[(ApiKeyId, UnixMillis)],
 ) -> Result<()> {
     for (id, at) in browsers {
         store::browser_session_seen(tx, *id, *at)?;
@@ -180,8 +208,32 @@ fn write_seen(
     for (id, at) in plugins {
         store::auth_session_seen(tx, *id, *at)?;
     }
+    for (id, at) in keys {
+        store::api_key_used(tx, *id, *at)?;
+    }
     Ok(())
 }
+
+/// Notes in the audit log, in the transaction that did it, what was done.
+fn note(
+    tx: &Tx<'_>,
+    actor: Option<UserId>,
+    action: &str,
+    subject: &str,
+    detail: &str,
+    now: UnixMillis,
+) -> Result<()> {
+    let event = AuditEvent {
+        actor,
+        action,
+        subject,
+        detail,
+    };
+    Ok(audit::append(tx, &event, now)?)
+}
+
+#[cfg(test)]
+mod letters_tests;
 
 #[cfg(test)]
 pub(crate) mod testing {
@@ -206,26 +258,37 @@ pub(crate) mod testing {
         pub(crate) vault: Arc<Vault>,
         pub(crate) clock: Arc<ManualClock>,
         pub(crate) folder: TempDir,
+        config: AccountsConfig,
     }
 
     impl World {
         pub(crate) fn new() -> Self {
+            Self::with_mail(false)
+        }
+
+        /// One with or without a mail server.
+        pub(crate) fn with_mail(has_mail: bool) -> Self {
+            let config = AccountsConfig {
+                has_mail,
+                ..AccountsConfig::default()
+            };
             let (folder, store) = main_store();
             let clock = ManualClock::starting_at(START);
             let vault = Arc::new(Vault::new(&[7; 32]));
-            let accounts = accounts_on(&store, &clock, &vault);
+            let accounts = accounts_on(&store, &clock, &vault, config);
             Self {
                 accounts,
                 store,
                 vault,
                 clock,
                 folder,
+                config,
             }
         }
 
         /// The same store in another process's memory, as after a restart.
         pub(crate) fn restarted(&self) -> AccountsService {
-            accounts_on(&self.store, &self.clock, &self.vault)
+            accounts_on(&self.store, &self.clock, &self.vault, self.config)
         }
 
         pub(crate) async fn user(&self, email: &str, role: Role) -> User {
@@ -241,14 +304,19 @@ pub(crate) mod testing {
         }
     }
 
-    fn accounts_on(store: &Store, clock: &Arc<ManualClock>, vault: &Arc<Vault>) -> AccountsService {
+    fn accounts_on(
+        store: &Store,
+        clock: &Arc<ManualClock>,
+        vault: &Arc<Vault>,
+        config: AccountsConfig,
+    ) -> AccountsService {
         let secret = SecretString::from("a signing secret for tests, 32 or more");
         AccountsService::new(
             store.clone(),
             Clock::from_source(Arc::clone(clock) as _),
             Arc::clone(vault),
             AccessTokens::new(&secret).unwrap(),
-            AccountsConfig::default(),
+            config,
         )
     }
 

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
-use super::AccountsService;
+use super::{AccountsService, note};
 use crate::accounts::limits::too_many_tries;
+use crate::accounts::mail::MailKind;
 use crate::accounts::model::{Email, NewUser, Password, User};
 use crate::accounts::password::{PasswordHash, Verdict};
 use crate::accounts::store;
@@ -12,9 +13,12 @@ use crate::db::{DbError, Tx};
 use crate::kernel::ids::UserId;
 use crate::kernel::seal::Vault;
 use crate::kernel::secret::SecretString;
-use crate::kernel::{Actor, Error, Result, Role, UnixMillis, Via};
+use crate::kernel::{Actor, Error, Result, Role, UnixMillis};
 use crate::plans::model::Tier;
 use crate::{plans, slots};
+
+/// Users on one page.
+pub const USERS_A_PAGE: u32 = 50;
 
 /// What a new password means for the user's signed-in plugins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +50,8 @@ pub fn create_user_in(
         display_name: new.display_name.as_str().to_owned(),
         role: new.role,
         created_at: now,
+        email_verified_at: None,
+        must_verify_email: false,
     })
 }
 
@@ -72,11 +78,17 @@ impl AccountsService {
     /// # Errors
     /// `Conflict` when the address is taken.
     pub async fn create_user(&self, new: NewUser) -> Result<User> {
+        self.create_user_by(None, new).await
+    }
+
+    async fn create_user_by(&self, by: Option<UserId>, new: NewUser) -> Result<User> {
         let hash = self.hash_password(&new.password).await?;
         let (service, now) = (self.clone(), self.0.clock.now());
         let job = move |tx: &Tx<'_>| {
             let user = create_user_in(tx, &service.0.vault, &new, &hash, now)?;
             service.note_owner(tx, new.role);
+            let (id, role) = (user.id.to_string(), new.role.as_str());
+            note(tx, by, "user.created", &id, role, now)?;
             Ok(user)
         };
         self.0.store.write(job).await
@@ -90,22 +102,33 @@ impl AccountsService {
         }
     }
 
-    /// Makes a user for an owner.
+    /// Makes a user for somebody who may manage users of that role.
     ///
     /// # Errors
-    /// `Forbidden` for everybody but an owner, `Conflict` when the address is taken.
+    /// `Forbidden` for everybody else, `Conflict` when the address is taken.
     pub async fn add_user(&self, actor: &Actor, new: NewUser) -> Result<User> {
-        require_owner(actor)?;
-        self.create_user(new).await
+        if !actor.may_manage(new.role) {
+            return Err(Error::forbidden());
+        }
+        self.create_user_by(Some(actor.user_id), new).await
     }
 
-    /// All users, oldest first.
+    /// A page of users, oldest first, and whether more follow: [`USERS_A_PAGE`] at most that came after `after`.
     ///
     /// # Errors
-    /// `Forbidden` for everybody but an owner.
-    pub async fn list_users(&self, actor: &Actor) -> Result<Vec<User>> {
-        require_owner(actor)?;
-        Ok(self.0.store.read(store::user_list).await?)
+    /// `Forbidden` for whoever is no operator.
+    pub async fn list_users(
+        &self,
+        actor: &Actor,
+        after: Option<UserId>,
+    ) -> Result<(Vec<User>, bool)> {
+        actor.require_operator()?;
+        let read =
+            move |conn: &rusqlite::Connection| store::user_list(conn, after, USERS_A_PAGE + 1);
+        let mut users = self.0.store.read(read).await?;
+        let has_more = users.len() > USERS_A_PAGE as usize;
+        users.truncate(USERS_A_PAGE as usize);
+        Ok((users, has_more))
     }
 
     /// What all users call themselves, for a list of what belongs to several of them.
@@ -116,9 +139,7 @@ impl AccountsService {
         if actor.role == Role::Streamer {
             return Err(Error::forbidden());
         }
-        let users = self.0.store.read(store::user_list).await?;
-        let names = users.into_iter().map(|user| (user.id, user.display_name));
-        Ok(names.collect())
+        Ok(self.0.store.read(store::user_names).await?)
     }
 
     /// One user.
@@ -145,6 +166,29 @@ impl AccountsService {
         new: &Password,
         plugins: PluginSessions,
     ) -> Result<()> {
+        self.confirm_password(actor, current).await?;
+        let hash = self.hash_password(new).await?;
+        let (id, kept) = (actor.user_id, Self::session_of(actor));
+        let (service, now) = (self.clone(), self.0.clock.now());
+        let job = move |tx: &Tx<'_>| {
+            store::user_set_password(tx, id, &hash, now)?;
+            store::browser_session_delete_others(tx, id, kept)?;
+            service.end_plugins(tx, id, plugins, now)?;
+            if let Some(user) = store::user_by_id(tx, id)? {
+                let kind = MailKind::PasswordChanged;
+                service.queue_mail(tx, kind, &user.email, Some(id), now)?;
+            }
+            let subject = id.to_string();
+            note(tx, Some(id), "user.password_changed", &subject, "", now)
+        };
+        self.0.store.write(job).await
+    }
+
+    /// Demands that the caller proves once more who they are, before something that cannot be undone.
+    ///
+    /// # Errors
+    /// `Invalid` with field `current_password` for a wrong one, `LimitReached` after too many of them.
+    pub async fn confirm_password(&self, actor: &Actor, given: SecretString) -> Result<()> {
         let (id, now) = (actor.user_id, self.0.clock.now());
         let account = self.0.vault.lookup(&format!("password:{id}"));
         let place = self.0.hasher.admit()?;
@@ -156,27 +200,13 @@ impl AccountsService {
         if let Some(wait) = wait {
             return Err(too_many_tries(wait));
         }
-        if self.0.hasher.verify(place, current, stored).await? == Verdict::Wrong {
+        if self.0.hasher.verify(place, given, stored).await? == Verdict::Wrong {
+            let (field, code) = ("current_password", "wrong_password");
             let message = "this is not your current password";
-            return Err(Error::invalid_field(
-                "current_password",
-                "wrong_password",
-                message,
-            ));
+            return Err(Error::invalid_field(field, code, message));
         }
-        let hash = self.hash_password(new).await?;
-        let kept = match actor.via {
-            Via::Browser(session) => Some(session),
-            Via::Plugin(_) | Via::System => None,
-        };
-        let (service, now) = (self.clone(), self.0.clock.now());
-        let job = move |tx: &Tx<'_>| {
-            store::throttle_clear(tx, account)?;
-            store::user_set_password(tx, id, &hash, now)?;
-            store::browser_session_delete_others(tx, id, kept)?;
-            service.end_plugins(tx, id, plugins, now)
-        };
-        self.0.store.write(job).await
+        let clear = move |tx: &Tx<'_>| store::throttle_clear(tx, account);
+        Ok(self.0.store.write(clear).await?)
     }
 
     /// Sets the password of the user with this address and signs all their browsers out. For the command
@@ -198,12 +228,20 @@ impl AccountsService {
             store::user_set_password(tx, user.id, &hash, now)?;
             store::browser_session_delete_others(tx, user.id, None)?;
             service.end_plugins(tx, user.id, plugins, now)?;
+            note(
+                tx,
+                None,
+                "user.password_reset",
+                &user.id.to_string(),
+                "command line",
+                now,
+            )?;
             Ok(user)
         };
         self.0.store.write(job).await
     }
 
-    fn end_plugins(
+    pub(super) fn end_plugins(
         &self,
         tx: &Tx<'_>,
         id: UserId,
@@ -222,18 +260,11 @@ impl AccountsService {
     }
 }
 
-fn require_owner(actor: &Actor) -> Result<()> {
-    match actor.role {
-        Role::Owner => Ok(()),
-        Role::Operator | Role::Viewer | Role::Streamer => Err(Error::forbidden()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::testing::{PASSWORD, World, new_user};
     use super::*;
-    use crate::kernel::Kind;
+    use crate::kernel::{Kind, Via};
 
     fn count(world: &World, table: &'static str) -> impl Future<Output = i64> {
         let sql = format!("SELECT count(*) FROM {table}");
@@ -285,7 +316,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_owner_claims_and_only_owners_add_and_list() {
+    async fn the_first_owner_claims_and_operators_manage_all_but_owners() {
         let world = World::new();
         let owner = world.user("owner@example.org", Role::Owner).await;
         assert!(world.accounts.has_owner().await.unwrap());
@@ -299,21 +330,23 @@ mod tests {
             let added = added.unwrap();
             let refused = world
                 .accounts
-                .add_user(&actor(&added), new_user("x@example.org", role))
+                .add_user(&actor(&added), new_user("x@example.org", Role::Owner))
                 .await;
             assert_eq!(refused.unwrap_err().kind(), Kind::Forbidden);
-            let refused = world.accounts.list_users(&actor(&added)).await;
-            assert_eq!(refused.unwrap_err().kind(), Kind::Forbidden);
+            let listed = world.accounts.list_users(&actor(&added), None).await;
+            assert_eq!(listed.is_ok(), role == Role::Operator);
         }
-        assert_eq!(
-            world
-                .accounts
-                .list_users(&actor(&owner))
-                .await
-                .unwrap()
-                .len(),
-            4
-        );
+        let (users, has_more) = world
+            .accounts
+            .list_users(&actor(&owner), None)
+            .await
+            .unwrap();
+        assert_eq!((users.len(), has_more), (4, false));
+        let rest = world
+            .accounts
+            .list_users(&actor(&owner), Some(users[1].id))
+            .await;
+        assert_eq!(rest.unwrap().0, users[2..]);
     }
 
     #[tokio::test]

@@ -56,7 +56,8 @@ pub(in crate::accounts) fn auth_session_get(
                          AND EXISTS (SELECT 1 FROM refresh_token p
                                      WHERE p.auth_session_id = s.id AND p.replaced_at_ms IS NOT NULL
                                        AND p.successor_used_at_ms IS NULL)) AS unused_access
-               FROM auth_session s JOIN user u ON u.id = s.user_id WHERE s.id = ?1";
+               FROM auth_session s JOIN user u ON u.id = s.user_id
+               WHERE s.id = ?1 AND u.deletion_started_at_ms IS NULL";
     let read = |row: &Row<'_>| {
         Ok(AuthSessionRow {
             user_id: row.get("user_id")?,

@@ -73,7 +73,7 @@ pub(in crate::accounts) fn browser_session_by_digest(
     let sql = "SELECT s.id, s.user_id, u.role, u.display_name, u.email, s.last_seen_at_ms,
                       s.expires_at_ms
                FROM browser_session s JOIN user u ON u.id = s.user_id
-               WHERE s.token_digest = ?1";
+               WHERE s.token_digest = ?1 AND u.deletion_started_at_ms IS NULL";
     let mut statement = conn.prepare_cached(sql)?;
     Ok(statement.query_row([digest], from_row).optional()?)
 }

@@ -15,6 +15,8 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<User> {
         display_name: row.get("display_name")?,
         role: row.get("role")?,
         created_at: row.get("created_at_ms")?,
+        email_verified_at: row.get("email_verified_at_ms")?,
+        must_verify_email: row.get("must_verify_email")?,
     })
 }
 
@@ -35,34 +37,134 @@ pub(in crate::accounts) fn user_insert(
     Ok(id)
 }
 
-/// One user.
+/// One user who is not being deleted.
 pub(in crate::accounts) fn user_by_id(
     conn: &Connection,
     id: UserId,
 ) -> Result<Option<User>, DbError> {
-    let sql = "SELECT id, email, display_name, role, created_at_ms FROM user WHERE id = ?1";
+    let sql = "SELECT id, email, display_name, role, created_at_ms, email_verified_at_ms,
+                      must_verify_email
+               FROM user WHERE id = ?1 AND deletion_started_at_ms IS NULL";
     Ok(conn
         .prepare_cached(sql)?
         .query_row([id], from_row)
         .optional()?)
 }
 
-/// The user with this address.
+/// The user with this address, who is not being deleted.
 pub(in crate::accounts) fn user_by_email(
     conn: &Connection,
     email: &Email,
 ) -> Result<Option<User>, DbError> {
-    let sql = "SELECT id, email, display_name, role, created_at_ms FROM user WHERE email = ?1";
+    let sql = "SELECT id, email, display_name, role, created_at_ms, email_verified_at_ms,
+                      must_verify_email
+               FROM user WHERE email = ?1 AND deletion_started_at_ms IS NULL";
     let mut statement = conn.prepare_cached(sql)?;
     Ok(statement.query_row([email.as_str()], from_row).optional()?)
 }
 
-/// All users, oldest first.
-pub(in crate::accounts) fn user_list(conn: &Connection) -> Result<Vec<User>, DbError> {
-    let sql = "SELECT id, email, display_name, role, created_at_ms FROM user ORDER BY id";
+/// Users who are not being deleted, oldest first: at most `limit` that came after `after`.
+pub(in crate::accounts) fn user_list(
+    conn: &Connection,
+    after: Option<UserId>,
+    limit: u32,
+) -> Result<Vec<User>, DbError> {
+    let sql = "SELECT id, email, display_name, role, created_at_ms, email_verified_at_ms,
+                      must_verify_email
+               FROM user WHERE id > ?1 AND deletion_started_at_ms IS NULL ORDER BY id LIMIT ?2";
+    let after = after.map_or_else(String::new, |id| id.to_string());
     let mut statement = conn.prepare_cached(sql)?;
-    let rows = statement.query_map([], from_row)?;
+    let rows = statement.query_map((after, limit), from_row)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// What all users call themselves.
+pub(in crate::accounts) fn user_names(
+    conn: &Connection,
+) -> Result<std::collections::HashMap<UserId, String>, DbError> {
+    let mut statement = conn.prepare_cached("SELECT id, display_name FROM user")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many owners there are who are not being deleted.
+pub(in crate::accounts) fn owner_count(conn: &Connection) -> Result<i64, DbError> {
+    let sql = "SELECT count(*) FROM user WHERE role = 'owner' AND deletion_started_at_ms IS NULL";
+    Ok(conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+}
+
+/// Notes that a user has proved their address.
+pub(in crate::accounts) fn user_set_verified(
+    conn: &Connection,
+    id: UserId,
+    now: UnixMillis,
+) -> Result<(), DbError> {
+    let sql = "UPDATE user SET email_verified_at_ms = ?2, must_verify_email = 0 WHERE id = ?1";
+    conn.prepare_cached(sql)?.execute((id, now))?;
+    Ok(())
+}
+
+/// Notes that nobody has proved the address that a user has now.
+pub(in crate::accounts) fn user_set_unverified(
+    conn: &Connection,
+    id: UserId,
+) -> Result<(), DbError> {
+    let sql = "UPDATE user SET email_verified_at_ms = NULL WHERE id = ?1";
+    conn.prepare_cached(sql)?.execute([id])?;
+    Ok(())
+}
+
+/// Lets a user in only once they have proved their address.
+pub(in crate::accounts) fn user_demand_verification(
+    conn: &Connection,
+    id: UserId,
+) -> Result<(), DbError> {
+    let sql = "UPDATE user SET must_verify_email = 1 WHERE id = ?1";
+    conn.prepare_cached(sql)?.execute([id])?;
+    Ok(())
+}
+
+/// Gives a user another address; a taken one is [`DbError::Conflict`].
+pub(in crate::accounts) fn user_set_email(
+    conn: &Connection,
+    id: UserId,
+    email: &str,
+    now: UnixMillis,
+) -> Result<(), DbError> {
+    let sql = "UPDATE user SET email = ?2, updated_at_ms = ?3 WHERE id = ?1";
+    conn.prepare_cached(sql)?.execute((id, email, now))?;
+    Ok(())
+}
+
+/// Begins the deletion of a user.
+pub(in crate::accounts) fn user_mark_for_deletion(
+    conn: &Connection,
+    id: UserId,
+    now: UnixMillis,
+) -> Result<(), DbError> {
+    let sql = "UPDATE user SET deletion_started_at_ms = coalesce(deletion_started_at_ms, ?2)
+               WHERE id = ?1";
+    conn.prepare_cached(sql)?.execute((id, now))?;
+    Ok(())
+}
+
+/// Users whose deletion was begun.
+pub(in crate::accounts) fn users_in_deletion(conn: &Connection) -> Result<Vec<UserId>, DbError> {
+    let sql = "SELECT id FROM user WHERE deletion_started_at_ms IS NOT NULL
+               ORDER BY deletion_started_at_ms";
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Deletes a marked user; tables that refer to it follow.
+pub(in crate::accounts) fn user_delete_marked(
+    conn: &Connection,
+    id: UserId,
+) -> Result<(), DbError> {
+    let sql = "DELETE FROM user WHERE id = ?1 AND deletion_started_at_ms IS NOT NULL";
+    conn.prepare_cached(sql)?.execute([id])?;
+    Ok(())
 }
 
 /// Whether anybody owns this appliance.

@@ -9,6 +9,7 @@ mod keys;
 mod layers;
 mod limits;
 mod oauth;
+mod people;
 mod plans;
 mod secrets;
 mod values;
@@ -24,6 +25,7 @@ pub use external::ExternalKeys;
 use layers::Layers;
 pub use layers::{ConfigError, DEFAULTS, Origin};
 pub use limits::LimitsConfig;
+pub use people::{MailConfig, MailSecurity};
 pub use plans::PlansKeys;
 use secrecy::SecretString;
 pub use secrets::KeyFileError;
@@ -31,7 +33,7 @@ pub use secrets::KeyFileError;
 use crate::accounts::oauth::OAuthConfig;
 use crate::http::TrustedProxies;
 use crate::http::outbound::Outbound;
-use crate::settings::validate_host;
+use crate::settings::{Words, validate_host};
 
 /// Variables that are flags of commands and no keys.
 const COMMAND_VARIABLES: [&str; 2] = ["GLB_DATA_DIR", "GLB_CONFIG"];
@@ -163,6 +165,12 @@ pub struct Config {
     pub plugin_login_life: Duration,
     /// How often the plugin polls.
     pub plugin_login_poll: Duration,
+    /// Settings that the configuration says, by their key.
+    pub words: Words,
+    /// The server that takes mails.
+    pub mail: Option<MailConfig>,
+    /// How long the audit log is kept.
+    pub audit_retention: Duration,
     /// Sign-in providers.
     pub oauth: OAuthConfig,
     /// What carries the media.
@@ -234,6 +242,9 @@ impl Config {
             refresh_token_life: seconds("auth.refresh_token_days", DAY)?,
             plugin_login_life: seconds("auth.plugin_login_minutes", MINUTE)?,
             plugin_login_poll: seconds("auth.plugin_login_poll_seconds", 1)?,
+            words: people::words(layers)?,
+            mail: people::mail(layers)?,
+            audit_retention: seconds("audit.retention_days", DAY)?,
             oauth: oauth::oauth(layers)?,
             engine: docker::engine_kind(layers)?,
             docker: docker::docker(layers)?,

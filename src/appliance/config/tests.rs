@@ -194,3 +194,32 @@ fn an_external_sls_is_where_its_url_says_unless_a_host_is_given() {
     assert_eq!(external.host().unwrap(), "relay.example.org");
     assert_eq!(external.media()[2].to_string(), "0.0.0.0:4000");
 }
+
+#[test]
+fn a_mail_server_is_named_whole_or_not_at_all() {
+    assert!(with(&[]).unwrap().mail.is_none());
+    let host = ("GLB_MAIL_HOST", "smtp.example.org");
+    let from = ("GLB_MAIL_FROM", "GoLiveBro <relay@example.org>");
+    let user = ("GLB_MAIL_USER", "relay");
+    let password = ("GLB_MAIL_PASSWORD", "planted");
+    let mail = with(&[host, from, user, password]).unwrap().mail.unwrap();
+    assert_eq!((mail.port, mail.security), (587, MailSecurity::StartTls));
+    assert!(!format!("{mail:?}").contains("planted"));
+    let complaint = |pairs: &[(&str, &str)]| with(pairs).unwrap_err().to_string();
+    assert!(complaint(&[host]).contains("mail.from"));
+    assert!(complaint(&[host, ("GLB_MAIL_FROM", "nobody")]).contains("mail.from"));
+    assert!(complaint(&[host, from, user]).contains("mail.password"));
+    let text = complaint(&[host, from, password]);
+    assert!(
+        text.contains("mail.user") && !text.contains("planted"),
+        "{text}"
+    );
+}
+
+#[test]
+fn who_may_sign_up_can_be_configured() {
+    let words = with(&[("GLB_AUTH_SIGN_UP", "open")]).unwrap().words;
+    assert_eq!(words.get("sign_up").map(String::as_str), Some("open"));
+    assert!(with(&[]).unwrap().words.is_empty());
+    assert!(with(&[("GLB_AUTH_SIGN_UP", "everybody")]).is_err());
+}

@@ -142,6 +142,14 @@ impl Layers {
             .ok_or_else(|| bad(path, given, "give a list of texts"))
     }
 
+    /// The words of a choice that has no default.
+    pub(super) fn optional_choice(&self, path: &str) -> Result<Option<String>, ConfigError> {
+        match self.get(path) {
+            Some(_) => self.choice(path).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// A secret that somebody else gave: any text that is not empty.
     pub(super) fn given_secret(&self, path: &str) -> Result<Option<SecretString>, ConfigError> {
         let Some(given) = self.get(path) else {

@@ -55,7 +55,7 @@ fn add_components(components: &mut Value) {
             "type": "http",
             "scheme": "bearer",
             "bearerFormat": "JWT",
-            "description": "`cp_access_jwt` of a plugin's sign-in.",
+            "description": "`cp_access_jwt` of a plugin's sign-in, or an API key (`glb_…`) whose scopes open the operation.",
         },
         "relay_key": key("X-Relay-Auth", "`relay_shared_key` of the configuration."),
         "login_key": key("X-Plugin-Login-Auth", "`plugin_login_complete_key` of the configuration."),

@@ -28,6 +28,7 @@ pub(super) use page::{show_docs, to_docs};
 
 use crate::accounts::api as accounts;
 use crate::accounts::oauth::api as oauth;
+use crate::audit::api as audit;
 use crate::http::ErrorBody;
 use crate::plans::api as plans;
 use crate::plugin::api as plugin;
@@ -60,6 +61,9 @@ use crate::system::jobs::api as jobs;
         plugin::get_session,
         plugin::refresh,
         accounts::log_out,
+        accounts::list_api_keys,
+        accounts::make_api_key,
+        accounts::revoke_api_key,
         oauth::authorize,
         oauth::callback,
         // Slots and their keys.
@@ -100,6 +104,7 @@ use crate::system::jobs::api as jobs;
         relay::nodes::name_region,
         containers::get_supervisor,
         containers::restart_container,
+        audit::list_audit_events,
         jobs::list_jobs,
         jobs::switch_job,
         jobs::run_job,

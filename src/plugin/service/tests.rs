@@ -153,6 +153,7 @@ async fn a_claim_is_repeated_for_60_s_with_the_same_tokens() {
     assert_eq!(repeats, 0, "the tokens are wiped once");
 }
 
+/// G-58: a claim is noted by its own time, and stays one.
 #[tokio::test]
 async fn polls_at_the_same_time_claim_one_session() {
     let login = Login::new(None).await;
@@ -314,6 +315,7 @@ async fn the_key_does_not_let_a_viewer_in() {
     assert!(matches!(login.poll(&started).await, Ok(Poll::Pending)));
 }
 
+/// G-53: beginning a sign-in is limited per address.
 #[tokio::test]
 async fn an_address_that_starts_too_many_sign_ins_is_slowed_down_alone() {
     let login = Login::new(None).await;
@@ -334,6 +336,7 @@ async fn an_address_that_starts_too_many_sign_ins_is_slowed_down_alone() {
     start("203.0.113.66").await.unwrap();
 }
 
+/// G-53: rows of attempts are bounded.
 #[tokio::test]
 async fn a_crowd_of_undecided_attempts_loses_its_oldest_and_no_other() {
     let login = Login::new(None).await;
@@ -352,4 +355,25 @@ async fn a_crowd_of_undecided_attempts_loses_its_oldest_and_no_other() {
         assert!(matches!(login.poll(still).await, Ok(Poll::Pending)));
     }
     login.claim(&approved).await;
+}
+
+/// G-51: whoever lets a plugin in stands in the audit log, the holder of the key too.
+#[tokio::test]
+async fn the_audit_log_tells_who_let_a_plugin_in() {
+    let login = Login::new(Some(KEY)).await;
+    let (by_person, by_key) = (login.start().await, login.start().await);
+    login.decide(&by_person, true).await;
+    let decision = Decision::Approve(login.user.id);
+    let id = by_key.id.to_string();
+    login.plugin.complete_login(&id, decision).await.unwrap();
+    let read = |conn: &rusqlite::Connection| Ok::<_, Error>(audit::newest(conn, 2)?);
+    let told = login.world.store.read(read).await.unwrap();
+    assert_eq!(
+        (told[0].actor, told[0].subject.as_str()),
+        (None, id.as_str())
+    );
+    assert!(told[0].detail.contains(&login.user.id.to_string()));
+    assert!(told[0].detail.ends_with("by plugin_login_complete_key"));
+    assert_eq!(told[1].actor, Some(login.user.id));
+    assert_eq!(told[1].action, "plugin_login.approved");
 }

@@ -186,7 +186,7 @@ impl RelayService {
         Ok(nodes)
     }
 
-    async fn drop_at(&self, slot_id: SlotId, node: &Node) -> Result<()> {
+    pub(super) async fn drop_at(&self, slot_id: SlotId, node: &Node) -> Result<()> {
         let dropped = async {
             let _turn = self.registering(node.id(), slot_id).lock().await;
             self.drop_in_turn(slot_id, node).await

@@ -10,6 +10,7 @@ mod fleet;
 mod follow;
 mod heartbeat;
 mod keys;
+mod leave;
 mod media;
 mod migrate;
 mod moves;

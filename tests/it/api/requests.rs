@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 use super::callers::{CONNECTION, Caller, House};
 use crate::harness::client::{Attempt, Plugin};
 
+/// What nobody made: the matrix asks who gets as far as being told so.
+const NO_INVITE: &str = "inv_0123456789abcdef0123456789abcdef";
+const NO_KEY: &str = "key_0123456789abcdef0123456789abcdef";
+
 /// The query or the body of a request.
 #[derive(Debug)]
 enum Content {
@@ -71,6 +75,9 @@ fn path(house: &House, route: &str) -> String {
         .replace("{region}", "far")
         .replace("{key}", &house.session.play_key)
         .replace("{file}", static_file)
+        .replace("{invite_id}", NO_INVITE)
+        .replace("{key_id}", NO_KEY)
+        .replace("{api_key}", NO_KEY)
         .replace("{id}", id);
     assert!(!filled.contains('{'), "a value for each part of {route}");
     filled
@@ -105,6 +112,19 @@ fn content(house: &House, caller: Caller, method: &str, route: &str) -> Content 
         ("POST", "/nodes/regions") => form(&[("region", "far"), ("label", "Far away")]),
         ("POST", "/nodes/{node_id}/key") => form(&[("key", "another")]),
         ("POST", "/users") => form(&[("email", &nobody), ("role", "streamer")]),
+        ("POST", "/sign-up") => form(&[("email", &nobody), ("password", "a long password")]),
+        ("POST", "/forgot") => form(&[("email", &nobody)]),
+        ("POST", "/reset") => form(&[("token", "none"), ("new_password", "a long password")]),
+        ("POST", "/verify") => form(&[("token", "none")]),
+        ("POST", "/invites") => form(&[("email", &nobody), ("role", "streamer")]),
+        ("POST", "/invites/sign-up") => form(&[("mode", "off")]),
+        ("POST", "/account/address") => {
+            form(&[("email", &nobody), ("current_password", "a wrong password")])
+        }
+        ("POST", "/account/data/export") => form(&[("export_password", "a wrong one")]),
+        ("POST", "/account/data/delete") => form(&[("delete_password", "a wrong one")]),
+        ("POST", "/users/{user_id}/delete") => form(&[("current_password", "a wrong one")]),
+        ("POST", "/account/keys") => form(&[("name", "Deck"), ("relay:read", "yes")]),
         ("POST", "/account/password") => form(&[
             ("current_password", "a wrong password"),
             ("new_password", "another long password"),
@@ -143,6 +163,9 @@ fn api_content(house: &House, method: &str, route: &str) -> Content {
         }
         "/auth/plugin/login/complete" => {
             json!({"login_attempt_id": house.undecided.id, "outcome": "denied"})
+        }
+        "/user/api-keys" if method == "POST" => {
+            json!({"name": "Deck", "scopes": ["relay:read"]})
         }
         "/auth/refresh" => json!({"refresh_token": "nobody issued this"}),
         "/user/stream-slots/{number}/label" => json!({"label": "Backpack"}),

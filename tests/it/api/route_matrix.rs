@@ -64,6 +64,15 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         [200, 200, 303, 303, 303, 303, 303, 200, 200],
     ),
     ("POST", "/login", everybody(401)),
+    // Nobody may sign up here, and it sends no mails.
+    ("GET", "/sign-up", everybody(403)),
+    ("POST", "/sign-up", everybody(403)),
+    ("GET", "/forgot", everybody(200)),
+    ("POST", "/forgot", everybody(503)),
+    ("GET", "/reset", everybody(410)),
+    ("POST", "/reset", everybody(410)),
+    ("GET", "/verify", everybody(410)),
+    ("POST", "/verify", everybody(410)),
     // Nobody owes a code.
     ("GET", "/login/code", everybody(303)),
     ("POST", "/login/code", everybody(303)),
@@ -169,14 +178,52 @@ const TABLE: &[(&str, &str, Statuses)] = &[
     (
         "GET",
         "/users",
-        [303, 303, 403, 403, 403, 200, 403, 303, 303],
+        [303, 303, 403, 403, 200, 200, 403, 303, 303],
     ),
-    ("POST", "/users", browsers(403, 403, 403, 200, 403)),
+    ("POST", "/users", browsers(403, 403, 200, 200, 403)),
+    (
+        "GET",
+        "/users/{user_id}/account",
+        [303, 303, 403, 403, 200, 200, 403, 303, 303],
+    ),
     (
         "GET",
         "/users/{user_id}",
         [303, 303, 403, 403, 200, 200, 403, 303, 303],
     ),
+    (
+        "POST",
+        "/users/{user_id}/reset-link",
+        browsers(403, 403, 200, 200, 403),
+    ),
+    (
+        "POST",
+        "/users/{user_id}/delete",
+        browsers(403, 403, 422, 422, 403),
+    ),
+    (
+        "GET",
+        "/invites",
+        [303, 303, 403, 403, 200, 200, 403, 303, 303],
+    ),
+    // While nobody may sign up, an invitation is for nothing.
+    ("POST", "/invites", browsers(403, 403, 422, 422, 403)),
+    (
+        "POST",
+        "/invites/sign-up",
+        browsers(403, 403, 303, 303, 403),
+    ),
+    (
+        "POST",
+        "/invites/{invite_id}/revoke",
+        browsers(403, 403, 404, 404, 403),
+    ),
+    (
+        "GET",
+        "/audit",
+        [303, 303, 403, 403, 200, 200, 403, 303, 303],
+    ),
+    ("GET", "/api/v1/audit", plugins(403, 403)),
     (
         "POST",
         "/users/{user_id}/plan",
@@ -195,6 +242,35 @@ const TABLE: &[(&str, &str, Statuses)] = &[
     ("POST", "/plans", browsers(403, 403, 303, 303, 403)),
     ("GET", "/account/usage", page(200)),
     ("GET", "/account", page(200)),
+    ("GET", "/account/address", page(200)),
+    (
+        "POST",
+        "/account/address",
+        browsers(422, 422, 422, 422, 422),
+    ),
+    (
+        "POST",
+        "/account/address/confirm",
+        browsers(303, 303, 303, 303, 303),
+    ),
+    ("GET", "/account/data", page(200)),
+    (
+        "POST",
+        "/account/data/export",
+        browsers(422, 422, 422, 422, 422),
+    ),
+    (
+        "POST",
+        "/account/data/delete",
+        browsers(422, 422, 422, 422, 422),
+    ),
+    ("GET", "/account/keys", page(200)),
+    ("POST", "/account/keys", browsers(200, 200, 200, 200, 200)),
+    (
+        "POST",
+        "/account/keys/{key_id}/revoke",
+        browsers(404, 404, 404, 404, 404),
+    ),
     (
         "POST",
         "/account/password",
@@ -246,6 +322,13 @@ const TABLE: &[(&str, &str, Statuses)] = &[
     ("GET", "/api/v1/auth/{provider}/callback", everybody(404)),
     ("GET", "/api/v1/auth/session", plugins(200, 200)),
     ("POST", "/api/v1/auth/refresh", everybody(401)),
+    ("GET", "/api/v1/user/api-keys", plugins(200, 200)),
+    ("POST", "/api/v1/user/api-keys", plugins(201, 201)),
+    (
+        "POST",
+        "/api/v1/user/api-keys/{api_key}/revoke",
+        plugins(404, 404),
+    ),
     ("GET", "/api/v1/user/stream-slots", plugins(200, 200)),
     ("GET", "/api/v1/stream-slots", plugins(200, 200)),
     // A number names a slot of the caller's own.
@@ -305,6 +388,12 @@ const TABLE: &[(&str, &str, Statuses)] = &[
     ("POST", "/api/v1/relay/stop", plugins(404, 200)),
     ("POST", "/api/v1/user/regenerate-token", plugins(200, 200)),
     ("POST", "/api/v1/auth/logout", plugins(204, 204)),
+    (
+        "POST",
+        "/account/sign-out-everywhere",
+        browsers(303, 303, 303, 303, 303),
+    ),
+    // By then no browser is signed in any more.
     ("POST", "/logout", everybody(303)),
 ];
 
@@ -402,6 +491,15 @@ fn complaints(
         route,
         "/login"
             | "/account/password"
+            | "/account/address"
+            | "/account/data/export"
+            | "/account/data/delete"
+            | "/users/{user_id}/delete"
+            | "/invites"
+            | "/sign-up"
+            | "/forgot"
+            | "/reset"
+            | "/verify"
             | "/account/second-factor/confirm"
             | "/account/second-factor/change"
     );
@@ -445,13 +543,25 @@ fn an_id_that_names_nothing_is_404(house: &House) {
         like(&house.user_id),
         like(&house.browser_session_id),
         like(&house.plugin_session_id),
+        like("usr_"),
+        like("inv_"),
+        like("key_"),
     ];
     // A browser proves nothing to the API.
     let is_page = |route: &str| route.contains("id}") && !route.starts_with("/api/");
     for (method, route, _) in TABLE.iter().filter(|(_, route, _)| is_page(route)) {
         for id in &ids {
-            let path = route.replace("{slot_id}", id).replace("{id}", id);
-            let path = path.replace("{user_id}", id).replace("{node_id}", id);
+            let parts = [
+                "{slot_id}",
+                "{user_id}",
+                "{node_id}",
+                "{invite_id}",
+                "{key_id}",
+                "{id}",
+            ];
+            let path = parts
+                .iter()
+                .fold((*route).to_owned(), |path, part| path.replace(part, id));
             let request = request_to(house, Caller::Owner, method, route, &path);
             let answer = house.http.send(request).expect(404);
             assert_eq!(answer.error_code(), "not_found", "{method} {path}");

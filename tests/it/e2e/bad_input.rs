@@ -255,6 +255,7 @@ fn unknown_paths_and_methods_and_request_ids_are_answered_in_kind() {
     assert_ne!(http.send(crooked).header("x-request-id"), "a b\"c");
 }
 
+/// G-59: requests of other sites are refused.
 #[test]
 fn a_post_from_another_site_is_refused() {
     let stage = Stage::set();

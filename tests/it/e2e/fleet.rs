@@ -148,9 +148,7 @@ fn an_operator_runs_the_pool_by_forms_and_nothing_that_was_typed_is_lost() {
         ("key", KEY),
     ];
     let refused = house.browser.post("/nodes", &typed).expect(422).text();
-    assert!(
-        refused.contains("Kansas") && refused.contains(url) && refused.contains("us central!")
-    );
+    assert!(refused.contains("Kansas") && refused.contains(url) && refused.contains("us central!"));
     assert!(
         !refused.contains(KEY) && refused.contains("region-error"),
         "{refused}"

@@ -20,6 +20,7 @@ mod lossy_programs;
 mod names;
 mod obs;
 mod passphrase;
+mod people;
 mod plugin_journey;
 mod pool;
 mod programs;

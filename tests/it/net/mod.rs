@@ -13,6 +13,7 @@ pub(crate) mod hostile;
 pub(crate) mod hostile_peer;
 pub(crate) mod inbox;
 pub(crate) mod lossy;
+pub(crate) mod mail_server;
 pub(crate) mod ports;
 pub(crate) mod program;
 pub(crate) mod random;

@@ -142,6 +142,7 @@ async fn a_foreign_session_cannot_be_revoked() {
         .unwrap();
 }
 
+/// G-55: a sign-out of what is over already is no error.
 #[tokio::test]
 async fn logging_out_twice_is_fine_also_with_an_old_token() {
     let world = World::new();
@@ -271,6 +272,7 @@ async fn a_session_ends_90_days_after_its_last_refresh() {
     assert!(check(&world, &newer, Expiry::Lenient).await.is_err());
 }
 
+/// G-55: unknown is 401; what was revoked is 410, see `a_lost_answer_is_given_again_until_its_pair_is_used`.
 #[tokio::test]
 async fn an_unknown_refresh_token_is_no_proof() {
     let world = World::new();
@@ -280,6 +282,7 @@ async fn an_unknown_refresh_token_is_no_proof() {
     }
 }
 
+/// G-53: a job deletes what is over.
 #[tokio::test]
 async fn old_sessions_are_deleted_with_their_tokens() {
     let world = World::new();
