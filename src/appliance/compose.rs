@@ -166,15 +166,7 @@ pub(super) async fn compose(
     let (store, clock) = (opened.store.clone(), opened.clock.clone());
     let (jobs, ticker) = Jobs::new(table, store, clock, figures.jobs.clone()).await?;
     let setup = setup(config, opened, &settings, addresses);
-    let control = Control {
-        accounts: opened.accounts.clone(),
-        setup: setup.clone(),
-        departures: Some(people.departures.clone()),
-        settings: settings.clone(),
-        sign_ups: people.sign_ups.clone(),
-        relay: Some(relay.clone()),
-        containers: local.containers(),
-    };
+    let control = control(opened, local, &setup, &people, &settings, &relay);
     let anonymous = AnonymousLimit::new(Limiter::new(&opened.clock, config.limits.anonymous));
     let app = App(Arc::new(Services {
         accounts: opened.accounts.clone(),
@@ -194,18 +186,46 @@ pub(super) async fn compose(
         supervision: local.supervision(),
     }));
     let stop = StopSignal::new(stop.clone());
-    let anonymous = AnonymousCalls {
-        routes: openapi::anonymous_routes(),
-        limit: anonymous,
-    };
-    let proxies = config.trusted_proxies.clone();
-    let around = Around::new(figures.http, proxies, anonymous, stop);
     Ok(Composed {
         app,
         control,
-        around,
+        around: around(config, figures, anonymous, stop),
         ticker: Some(Box::pin(ticker)),
     })
+}
+
+/// What the command line asks of the running server.
+fn control(
+    opened: &Opened,
+    local: &LocalRelay,
+    setup: &SetupService,
+    people: &People,
+    settings: &Settings,
+    relay: &RelayService,
+) -> Control {
+    Control {
+        accounts: opened.accounts.clone(),
+        setup: setup.clone(),
+        departures: Some(people.departures.clone()),
+        settings: settings.clone(),
+        sign_ups: people.sign_ups.clone(),
+        relay: Some(relay.clone()),
+        containers: local.containers(),
+    }
+}
+
+/// What stands around every handler.
+fn around(config: &Config, figures: Figures, limit: AnonymousLimit, stop: StopSignal) -> Around {
+    let anonymous = AnonymousCalls {
+        routes: openapi::anonymous_routes(),
+        limit,
+    };
+    Around::new(
+        figures.http,
+        config.trusted_proxies.clone(),
+        anonymous,
+        stop,
+    )
 }
 
 /// The settings, with what the configuration says of them.

@@ -207,33 +207,7 @@ pub(super) async fn execute(control: &Control, request: ControlRequest) -> Resul
             display_name,
             role,
             password,
-        } => {
-            let email = Email::parse(&email)?;
-            let display_name = match display_name {
-                Some(name) => DisplayName::parse(&name)?,
-                None => DisplayName::from_email(&email),
-            };
-            // Whoever comes first owns the appliance, whatever was asked for.
-            let role = if control.accounts.has_owner().await? {
-                role
-            } else {
-                Role::Owner
-            };
-            let (password, is_shown) = password.resolve()?;
-            let shown = is_shown.then(|| password.secret().clone());
-            let new = NewUser {
-                email,
-                display_name,
-                role,
-                password,
-            };
-            let user = control.accounts.create_user(new).await?;
-            control.setup.forget_token().await?;
-            if let Some(relay) = &control.relay {
-                relay.sync_user(user.id).await?;
-            }
-            Ok(answer(user.id, shown.as_ref()))
-        }
+        } => create_user(control, &email, display_name, role, password).await,
         ControlRequest::ResetPassword { email, password } => {
             let email = Email::parse(&email)?;
             let (password, is_shown) = password.resolve()?;
@@ -259,6 +233,40 @@ pub(super) async fn execute(control: &Control, request: ControlRequest) -> Resul
         }
         ControlRequest::RemoveContainers => control.containers.remove().await,
     }
+}
+
+async fn create_user(
+    control: &Control,
+    email: &str,
+    display_name: Option<String>,
+    role: Role,
+    password: PasswordChoice,
+) -> Result<Value> {
+    let email = Email::parse(email)?;
+    let display_name = match display_name {
+        Some(name) => DisplayName::parse(&name)?,
+        None => DisplayName::from_email(&email),
+    };
+    // Whoever comes first owns the appliance, whatever was asked for.
+    let role = if control.accounts.has_owner().await? {
+        role
+    } else {
+        Role::Owner
+    };
+    let (password, is_shown) = password.resolve()?;
+    let shown = is_shown.then(|| password.secret().clone());
+    let new = NewUser {
+        email,
+        display_name,
+        role,
+        password,
+    };
+    let user = control.accounts.create_user(new).await?;
+    control.setup.forget_token().await?;
+    if let Some(relay) = &control.relay {
+        relay.sync_user(user.id).await?;
+    }
+    Ok(answer(user.id, shown.as_ref()))
 }
 
 async fn execute_on_people(control: &Control, request: ControlRequest) -> Result<Value> {

@@ -220,8 +220,16 @@ fn pages() -> Router<App> {
 
 /// What people do with their own accounts and with those of others.
 fn people() -> Router<App> {
+    visitors()
+        .merge(users())
+        .merge(own_account())
+        .merge(own_ways_in())
+        .merge(people_api())
+}
+
+/// What those do who have not signed in.
+fn visitors() -> Router<App> {
     Router::new()
-        // Visitors.
         .route(
             "/sign-up",
             get(accounts::show_sign_up).post(accounts::submit_sign_up),
@@ -238,7 +246,11 @@ fn people() -> Router<App> {
             "/verify",
             get(accounts::show_verify).post(accounts::submit_verify),
         )
-        // Users.
+}
+
+/// What is done to others.
+fn users() -> Router<App> {
+    Router::new()
         .route("/users", get(accounts::show_users).post(accounts::add_user))
         .route("/audit", get(audit::show_audit))
         .route("/account/data", get(departures::show_data))
@@ -261,6 +273,11 @@ fn people() -> Router<App> {
         .route("/users/{user_id}/adjustments", post(plans::adjust_usage))
         .route("/plans", get(plans::show_plans).post(plans::change_plans))
         .route("/account/usage", get(plans::show_usage))
+}
+
+/// What somebody sees and changes of their own.
+fn own_account() -> Router<App> {
+    Router::new()
         .route("/account", get(accounts::show_account))
         .route(
             "/account/address",
@@ -279,6 +296,11 @@ fn people() -> Router<App> {
             "/account/sign-out-everywhere",
             post(accounts::sign_out_everywhere),
         )
+}
+
+/// How somebody gets in: password, links, second factor, sign-ins.
+fn own_ways_in() -> Router<App> {
+    Router::new()
         .route("/account/password", post(accounts::change_password))
         .route("/account/links", get(links::show_links))
         .route("/account/links/{provider}/unlink", post(links::unlink))
@@ -304,6 +326,11 @@ fn people() -> Router<App> {
             "/account/plugins/{id}/revoke",
             post(accounts::revoke_plugin),
         )
+}
+
+/// The same for programs.
+fn people_api() -> Router<App> {
+    Router::new()
         .route(
             "/api/v1/user/api-keys",
             get(accounts_api::list_api_keys).post(accounts_api::make_api_key),

@@ -134,7 +134,7 @@ mod tests {
     use crate::db::{Durability, Schema, Store, migrate};
 
     const ROWS: &str = "INSERT INTO setting (key, value, updated_at_ms)
-        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
         SELECT 'k' || i, hex(randomblob(60)), i FROM n";
 
     /// A database of many pages whose middle was overwritten, as by a dying disk.

@@ -214,9 +214,10 @@ impl Limited {
 
     fn check(&self, caller: Caller) -> Result<()> {
         let outcome = self.counts.check_key(&self.known_caller(caller));
-        let remaining = outcome
-            .as_ref()
-            .map_or(0, |state| state.remaining_burst_capacity());
+        let remaining = outcome.as_ref().map_or(
+            0,
+            governor::middleware::StateSnapshot::remaining_burst_capacity,
+        );
         Standing::of(self.allowance, remaining).note();
         match outcome {
             Ok(_) => Ok(()),

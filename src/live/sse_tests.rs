@@ -87,12 +87,15 @@ async fn a_viewer_and_the_slots_own_user_hear_of_one_change_what_each_may_see() 
     let slots = world.slots(&ada).await;
     let mut own = Page::open(&world, &ada).await;
     let mut viewed = Page::open(&world, &eve).await;
+    let mut steps = 0;
     for _ in slots.iter() {
         let (own, viewed) = (own.card().await, viewed.card().await);
         assert_eq!(own.0, viewed.0);
         assert!(viewed.1.contains("No media yet."));
-        assert!(!own.1.contains("No media yet."));
+        assert!(!viewed.1.contains("Send to UDP"));
+        steps += usize::from(own.1.contains("Send to UDP"));
     }
+    assert!(steps > 0, "the slots' own user is told what to do");
 }
 
 #[tokio::test]

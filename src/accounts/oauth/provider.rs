@@ -331,14 +331,19 @@ fn trouble_of(error: RequestTokenError<Trouble, BasicErrorResponse>, status: u16
             BasicErrorResponseType::InvalidClient | BasicErrorResponseType::UnauthorizedClient => {
                 Trouble::Refused
             }
+            BasicErrorResponseType::Extension(_) => trouble_of_status(status),
             _ => Trouble::Status(status),
         },
-        // Twitch answers refusals in a shape of its own: 400 or 401 for codes and tokens, 403 for our secret.
-        RequestTokenError::Parse(..) | RequestTokenError::Other(_) => match status {
-            200 => Trouble::Garbage("its tokens are not the JSON that it documents"),
-            400 | 401 => Trouble::Withdrawn,
-            403 => Trouble::Refused,
-            other => Trouble::Status(other),
-        },
+        RequestTokenError::Parse(..) | RequestTokenError::Other(_) => trouble_of_status(status),
+    }
+}
+
+/// Twitch answers refusals in a shape of its own: 400 or 401 for codes and tokens, 403 for our secret.
+fn trouble_of_status(status: u16) -> Trouble {
+    match status {
+        200 => Trouble::Garbage("its tokens are not the JSON that it documents"),
+        400 | 401 => Trouble::Withdrawn,
+        403 => Trouble::Refused,
+        other => Trouble::Status(other),
     }
 }

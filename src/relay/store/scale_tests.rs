@@ -189,6 +189,10 @@ fn places_and_heartbeats(connection: &Connection) -> Result<()> {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a connection of its own, filled fast and traced, beside the store's"
+)]
 fn no_query_walks_through_all_sessions_of_all_users() {
     let (folder, _store) = main_store();
     let mut connection = Connection::open(folder.path().join("test.db")).unwrap();

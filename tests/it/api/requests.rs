@@ -83,6 +83,7 @@ fn path(house: &House, route: &str) -> String {
     filled
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn content(house: &House, caller: Caller, method: &str, route: &str) -> Content {
     if let Some(api_route) = route.strip_prefix("/api/v1") {
         return api_content(house, method, api_route);
@@ -111,12 +112,11 @@ fn content(house: &House, caller: Caller, method: &str, route: &str) -> Content 
         ("POST", "/relay/restart") => form(&[("part", "sls")]),
         ("POST", "/nodes/regions") => form(&[("region", "far"), ("label", "Far away")]),
         ("POST", "/nodes/{node_id}/key") => form(&[("key", "another")]),
-        ("POST", "/users") => form(&[("email", &nobody), ("role", "streamer")]),
+        ("POST", "/users" | "/invites") => form(&[("email", &nobody), ("role", "streamer")]),
         ("POST", "/sign-up") => form(&[("email", &nobody), ("password", "a long password")]),
         ("POST", "/forgot") => form(&[("email", &nobody)]),
         ("POST", "/reset") => form(&[("token", "none"), ("new_password", "a long password")]),
         ("POST", "/verify") => form(&[("token", "none")]),
-        ("POST", "/invites") => form(&[("email", &nobody), ("role", "streamer")]),
         ("POST", "/invites/sign-up") => form(&[("mode", "off")]),
         ("POST", "/account/address") => {
             form(&[("email", &nobody), ("current_password", "a wrong password")])

@@ -445,6 +445,7 @@ fn answer(house: &House, caller: Caller, method: &str, route: &str, expected: u1
 }
 
 /// What is wrong with an answer.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn complaints(
     caller: Caller,
     method: &str,
@@ -518,7 +519,11 @@ fn complaints(
 }
 
 fn a_wrong_method_is_405(house: &House) {
-    for (_, route, _) in TABLE {
+    let can_delete = |route| {
+        let mut rows = TABLE.iter();
+        rows.any(|(method, path, _)| *method == "DELETE" && *path == route)
+    };
+    for (_, route, _) in TABLE.iter().filter(|(_, route, _)| !can_delete(*route)) {
         let request = request(house, Caller::HolderPlugin, "DELETE", route);
         let answer = house.http.send(request);
         assert_eq!(answer.status, 405, "{route}: {}", answer.text());

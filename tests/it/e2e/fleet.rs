@@ -136,6 +136,7 @@ fn a_node_behind_tls_is_called_when_its_certificate_is_trusted_and_else_says_why
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn an_operator_runs_the_pool_by_forms_and_nothing_that_was_typed_is_lost() {
     let mut house = House::of(Server::start());
     let fake = FakeSls::start();

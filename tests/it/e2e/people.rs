@@ -144,6 +144,7 @@ fn a_mail_that_was_promised_survives_a_power_cut() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn without_mails_operators_and_the_command_line_hand_out_the_links() {
     let server = Server::start();
     let owner = server.admin_create("owner@example.org", "owner");
@@ -160,8 +161,8 @@ fn without_mails_operators_and_the_command_line_hand_out_the_links() {
             .status,
         303
     );
-    let line = glb::run(server.data_dir(), &invite).json_line();
-    let link = local(&server, line["link"].as_str().unwrap());
+    let said = glb::run(server.data_dir(), &invite).json_line();
+    let link = local(&server, said["link"].as_str().unwrap());
     let mut ada = browser_at(&server);
     let page = ada.get(&link).expect(200).text();
     let token = after(&page, "name=\"invite\" value=\"", '"');
@@ -201,11 +202,11 @@ fn without_mails_operators_and_the_command_line_hand_out_the_links() {
     .expect(200);
     ada.get("/live").expect(303);
     assert_eq!(ada.sign_in("ada@example.org", OTHER_PASSWORD).status, 303);
-    let line = glb::run(
+    let said = glb::run(
         server.data_dir(),
         &["admin", "reset-link", "--email", "ada@example.org"],
     );
-    let link = local(&server, line.json_line()["link"].as_str().unwrap());
+    let link = local(&server, said.json_line()["link"].as_str().unwrap());
     follow(
         &mut browser_at(&server),
         &link,
@@ -240,6 +241,7 @@ fn make_key(server: &Server, browser: &mut Browser, scopes: &[&str]) -> Program 
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn a_program_with_a_key_does_what_the_key_says_and_no_more() {
     let server = Server::start();
     let owner = server.admin_create("owner@example.org", "owner");

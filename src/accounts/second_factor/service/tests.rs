@@ -294,7 +294,14 @@ async fn the_command_line_takes_a_lost_one_away() {
     let read = |conn: &Connection| Ok::<_, Error>(audit::newest(conn, 9)?);
     let rows = world.store.read(read).await;
     let actions: Vec<_> = rows.unwrap().into_iter().map(|row| row.action).collect();
-    assert_eq!(actions, ["second_factor.reset", "second_factor.enabled"]);
+    assert_eq!(
+        actions,
+        [
+            "second_factor.reset",
+            "second_factor.enabled",
+            "user.created"
+        ]
+    );
 }
 
 #[tokio::test]
