@@ -122,7 +122,7 @@ fn of_people(people: &People) -> Vec<Job> {
         ),
         job(
             "account_deletion",
-            MINUTE,
+            5 * SECOND,
             5 * MINUTE,
             on!(departures, export::finish_deletions),
         ),

@@ -84,7 +84,8 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
         let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
         match path {
             Ok(axum::extract::Path(value)) => Ok(Self(value)),
-            Err(rejection) => Err(Error::not_found("path").caused_by(rejection).into()),
+            // The cause has what stands in the path, which may be a secret.
+            Err(_) => Err(Error::not_found("path").into()),
         }
     }
 }

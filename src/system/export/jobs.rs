@@ -2,7 +2,7 @@
 
 use super::Departures;
 
-/// Carries begun deletions through. Every minute.
+/// Carries begun deletions through. Every few seconds.
 ///
 /// # Errors
 /// The first that failed; the next run goes on.

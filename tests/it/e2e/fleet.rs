@@ -147,6 +147,7 @@ fn an_operator_runs_the_pool_by_forms_and_nothing_that_was_typed_is_lost() {
         ("region", "us central!"),
         ("url", url),
         ("key", KEY),
+        ("capacity", "10"),
     ];
     let refused = house.browser.post("/nodes", &typed).expect(422).text();
     assert!(refused.contains("Kansas") && refused.contains(url) && refused.contains("us central!"));
@@ -159,6 +160,7 @@ fn an_operator_runs_the_pool_by_forms_and_nothing_that_was_typed_is_lost() {
         ("region", "us"),
         ("url", "http://169.254.169.254/"),
         ("key", KEY),
+        ("capacity", "10"),
     ];
     let forbidden = house.browser.post("/nodes", &metadata).expect(422).text();
     assert!(forbidden.contains("outbound.allow"), "{forbidden}");

@@ -300,7 +300,7 @@ fn a_program_with_a_key_does_what_the_key_says_and_no_more() {
     );
     reader
         .call(Method::GET, "/api/v1/relay/active", None)
-        .expect(204);
+        .expect(200);
 
     let mut owners = Browser::signed_in(&server, &owner);
     let auditor = make_key(&server, &mut owners, &["operate"]);
