@@ -496,6 +496,7 @@ fn complaints(
             | "/account/data/export"
             | "/account/data/delete"
             | "/users/{user_id}/delete"
+            | "/nodes"
             | "/invites"
             | "/sign-up"
             | "/forgot"
@@ -506,6 +507,7 @@ fn complaints(
     );
     if status >= 400 && !is_form {
         let code = match status {
+            400 => "invalid_request",
             401 => "unauthorized",
             403 => "forbidden",
             _ => "not_found",
