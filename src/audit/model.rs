@@ -132,7 +132,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// Reads what [`Self::to_string`] wrote.
+    /// Reads what `to_string` wrote.
     ///
     /// # Errors
     /// `Invalid` with field `cursor`.

@@ -60,7 +60,7 @@ impl SmtpMailer {
     /// Makes one; it connects when there is a mail to send.
     ///
     /// # Errors
-    /// [`InvalidServer`].
+    /// `InvalidServer`.
     pub fn new(server: &SmtpServer) -> Result<Self, InvalidServer> {
         let host = server.host.clone();
         let parameters =
