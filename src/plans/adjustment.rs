@@ -117,7 +117,8 @@ pub struct NewAdjustment {
 impl NewAdjustment {
     fn check(&self) -> Result<()> {
         let mut wrong = Vec::new();
-        if self.seconds == 0 || self.seconds.abs() > ADJUSTMENT_SECONDS_MAX {
+        if self.seconds == 0 || self.seconds.unsigned_abs() > ADJUSTMENT_SECONDS_MAX.unsigned_abs()
+        {
             let message = "use whole seconds but 0, 2764800 at most either way";
             wrong.push(FieldError::new(
                 "adjustment_seconds",
