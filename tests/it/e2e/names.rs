@@ -68,6 +68,7 @@ impl House {
 const SLOTS: usize = 4;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn a_slots_name_follows_its_stream_to_another_node_and_home_when_that_dies() {
     let mut house = House::open(DnsFault::None);
     let mut sls = FakeSls::start();
