@@ -57,6 +57,15 @@ async fn set(change: impl FnOnce(&mut Stage)) -> (Stage, DockerRelay) {
     (stage, relay)
 }
 
+/// As the server does, which repeats what a relay did not take because it was busy.
+async fn register(relay: &DockerRelay, slot_id: SlotId, publish_key: &str, play_key: &str) {
+    eventually(UP, "the relay takes the slot", async || {
+        let taken = relay.register(spec(slot_id, publish_key, play_key)).await;
+        taken.is_ok()
+    })
+    .await;
+}
+
 fn local(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
@@ -66,24 +75,15 @@ async fn a_publisher_with_an_old_key_stays_while_another_slot_is_live_and_no_lon
     let (stage, relay) = set(|_| {}).await;
     let port = local(stage.config.ports.publish);
     let [left, other] = [(); 2].map(|()| SlotId::generate());
-    relay
-        .register(spec(left, "live_a", "play_a"))
-        .await
-        .unwrap();
-    relay
-        .register(spec(other, "live_b", "play_b"))
-        .await
-        .unwrap();
+    register(&relay, left, "live_a", "play_a").await;
+    register(&relay, other, "live_b", "play_b").await;
     let (_first, second) = (publish(port, "live_a"), publish(port, "live_b"));
     eventually(UP, "both publish", async || {
         publisher(&relay, left).await.is_some() && publisher(&relay, other).await.is_some()
     })
     .await;
     let begun = stage.inspect("sls", "{{.State.StartedAt}}");
-    relay
-        .register(spec(left, "live_c", "play_a"))
-        .await
-        .unwrap();
+    register(&relay, left, "live_c", "play_a").await;
     let says = "it is told why he stays and when he goes";
     stage
         .until(says, |it| {
@@ -110,10 +110,7 @@ async fn a_player_with_an_old_key_is_known_to_the_hook_and_refused_from_then_on(
     let (stage, relay) = set(|stage| stage.config.admission_port = Some(free_tcp_port())).await;
     let ports = stage.config.ports;
     let slot_id = SlotId::generate();
-    relay
-        .register(spec(slot_id, "live_a", "play_a"))
-        .await
-        .unwrap();
+    register(&relay, slot_id, "live_a", "play_a").await;
     let encoder = publish(local(ports.publish), "live_a");
     eventually(UP, "media arrive", async || {
         encoder.counters().acknowledged > 0
@@ -124,10 +121,7 @@ async fn a_player_with_an_old_key_is_known_to_the_hook_and_refused_from_then_on(
         player.counters().received > 0
     })
     .await;
-    relay
-        .register(spec(slot_id, "live_a", "play_b"))
-        .await
-        .unwrap();
+    register(&relay, slot_id, "live_a", "play_b").await;
     stage
         .until("the player is told", |it| {
             it.warnings.iter().any(|it| it.contains("1 players"))
@@ -152,10 +146,7 @@ async fn links_of_two_bonded_streams_are_each_shown_with_their_own() {
     let mut senders = Vec::new();
     for (publish_key, play_key, links) in slots {
         let slot_id = SlotId::generate();
-        relay
-            .register(spec(slot_id, publish_key, play_key))
-            .await
-            .unwrap();
+        register(&relay, slot_id, publish_key, play_key).await;
         let first = 10 * links;
         let sources = (first..first + links).map(|last| IpAddr::from([127, 0, 0, last]));
         let sender = SrtlaSender::start(&SenderConfig {
