@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::addresses::Addresses;
+use super::billing::billing;
 use super::config::Config;
 use super::control::Control;
 use super::figures::Figures;
@@ -19,6 +20,7 @@ use crate::jobs::{Jobs, Tasks};
 use crate::kernel::Error;
 use crate::kernel::ids::NodeId;
 use crate::live::{Carriers, LiveService};
+use crate::plans::billing::jobs as billing_jobs;
 use crate::plugin::snapshot::Snapshots;
 use crate::plugin::{PluginConfig, PluginService};
 use crate::relay::engine::Engine;
@@ -68,6 +70,7 @@ impl Composed {
             async move { relay.tend_nodes().await }
         };
         tasks.spawn("node_upkeep", tend).await;
+        self.tend_billing(tasks).await;
         // A name that does not resolve must not hold the start.
         let settings = self.app.0.settings.clone();
         let look_up = async move { settings.resolve_public_host().await };
@@ -76,6 +79,16 @@ impl Composed {
             tasks.run("jobs", ticker).await;
         }
         Ok(())
+    }
+
+    async fn tend_billing(&self, tasks: &Tasks) {
+        let Services { billing, relay, .. } = &*self.app.0;
+        let (billing, relay) = (billing.clone(), relay.clone());
+        let act = move || {
+            let (billing, relay) = (billing.clone(), relay.clone());
+            async move { billing_jobs::tend(&billing, &relay).await }
+        };
+        tasks.spawn("billing", act).await;
     }
 }
 
@@ -106,7 +119,9 @@ pub(super) async fn compose(
     )
     .with_latency_bounds(local.latency());
     let plugin = plugin(config, opened, &settings);
+    let billing = billing(config, opened, &settings, figures.billing.clone())?;
     let inputs = JobInputs {
+        billing: billing.clone(),
         accounts: opened.accounts.clone(),
         plugin: plugin.clone(),
         relay: relay.clone(),
@@ -127,6 +142,7 @@ pub(super) async fn compose(
     };
     let app = App(Arc::new(Services {
         accounts: opened.accounts.clone(),
+        billing,
         health: health(config, opened, &relay, &engine, &figures),
         jobs,
         live,

@@ -11,6 +11,7 @@ use crate::db::Store;
 use crate::http::HttpMetrics;
 use crate::jobs::JobMetrics;
 use crate::live::RelayMetrics;
+use crate::plans::billing::BillingMetrics;
 use crate::relay::engine::Engine;
 use crate::relay::{RelayService, Status};
 use crate::system::health::BeforeScrape;
@@ -31,6 +32,7 @@ pub(super) struct Figures {
     pub(super) http: HttpMetrics,
     pub(super) jobs: JobMetrics,
     pub(super) relay: RelayMetrics,
+    pub(super) billing: BillingMetrics,
     sessions: Family<StateLabel, Gauge>,
     ports: Family<EventLabel, Gauge>,
     queue: Gauge,
@@ -43,6 +45,7 @@ impl Figures {
         self.http.register(&mut registry);
         self.jobs.register(&mut registry);
         self.relay.register(&mut registry);
+        self.billing.register(&mut registry);
         main.metrics().register(&mut registry);
         let help = "Open relay sessions by state";
         registry.register("relay_sessions", help, self.sessions.clone());

@@ -8,6 +8,7 @@ use crate::accounts::jobs as accounts;
 use crate::db::Store;
 use crate::jobs::{Job, job};
 use crate::live::{LiveService, Looked};
+use crate::plans::billing::{BillingService, jobs as billing};
 use crate::plugin::PluginService;
 use crate::plugin::jobs as plugin;
 use crate::relay::RelayService;
@@ -23,6 +24,7 @@ const HOUR: Duration = Duration::from_hours(1);
 #[derive(Debug, Clone)]
 pub(super) struct JobInputs {
     pub(super) accounts: AccountsService,
+    pub(super) billing: BillingService,
     pub(super) plugin: PluginService,
     pub(super) relay: RelayService,
     pub(super) live: LiveService,
@@ -47,6 +49,7 @@ pub(super) fn table(config: &Config, inputs: &JobInputs) -> Vec<Job> {
     [
         of_accounts(inputs),
         of_relay(inputs),
+        of_billing(inputs),
         of_house(config, inputs),
     ]
     .concat()
@@ -136,6 +139,52 @@ fn of_relay(inputs: &JobInputs) -> Vec<Job> {
             on!(relay, relay::delete_expired_idempotency),
         ),
     ]
+}
+
+fn of_billing(inputs: &JobInputs) -> Vec<Job> {
+    let both = (inputs.billing.clone(), inputs.relay.clone());
+    vec![
+        job(
+            "billing_events",
+            MINUTE,
+            5 * MINUTE,
+            on!(both, act_on_billing_events),
+        ),
+        job(
+            "grace_enforcement",
+            5 * MINUTE,
+            5 * MINUTE,
+            on!(both, enforce_grace),
+        ),
+        job(
+            "subscription_reconciliation",
+            HOUR,
+            30 * MINUTE,
+            on!(both, reconcile_subscriptions),
+        ),
+        job(
+            "billing_event_retention",
+            24 * HOUR,
+            MINUTE,
+            on!(inputs.billing, billing::forget_bodies),
+        ),
+    ]
+}
+
+async fn act_on_billing_events(
+    (events, relay): &(BillingService, RelayService),
+) -> anyhow::Result<String> {
+    billing::act(events, relay).await
+}
+
+async fn enforce_grace((plans, relay): &(BillingService, RelayService)) -> anyhow::Result<String> {
+    billing::enforce_grace(plans, relay).await
+}
+
+async fn reconcile_subscriptions(
+    (plans, relay): &(BillingService, RelayService),
+) -> anyhow::Result<String> {
+    billing::reconcile(plans, relay).await
 }
 
 fn of_house(config: &Config, inputs: &JobInputs) -> Vec<Job> {

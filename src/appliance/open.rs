@@ -80,7 +80,11 @@ pub(super) fn open(config: &Config, lock: FolderLock) -> anyhow::Result<Opened> 
         tokens,
         accounts_config,
     );
-    let plans = PlansService::new(main.clone(), clock.clone(), PlanRules::default());
+    let rules = PlanRules {
+        is_billing_configured: config.billing.is_configured(),
+        ..PlanRules::default()
+    };
+    let plans = PlansService::new(main.clone(), clock.clone(), rules);
     let slots = SlotsService::new(main.clone(), clock.clone(), Arc::clone(&vault));
     Ok(Opened {
         store: main,

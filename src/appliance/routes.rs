@@ -11,6 +11,7 @@ use super::state::App;
 use crate::accounts::{api as accounts_api, pages as accounts};
 use crate::http::{self, Around};
 use crate::live::{api as live_api, pages as live, sse};
+use crate::plans::billing::{api as billing_api, pages as billing};
 use crate::plugin::{api as plugin_api, pages as plugin};
 use crate::relay::api as relay;
 use crate::relay::docker::{api as containers_api, pages as containers};
@@ -109,6 +110,15 @@ fn api() -> Router<App> {
             post(containers_api::restart_container),
         )
         .route("/api/v1/usage/current", get(relay::usage))
+        // Billing.
+        .route("/api/v1/billing/checkout", post(billing_api::post_checkout))
+        .route("/api/v1/billing/webhook", post(billing_api::post_webhook))
+        .route("/api/v1/billing/status", get(billing_api::get_status))
+        .route("/api/v1/billing/events", get(billing_api::get_events))
+        .route(
+            "/api/v1/billing/events/{id}/redo",
+            post(billing_api::redo_event),
+        )
         .route("/stats/{key}", get(live_api::get_stats))
 }
 
@@ -150,6 +160,11 @@ fn pages() -> Router<App> {
             "/account/plugins/{id}/revoke",
             post(accounts::revoke_plugin),
         )
+        // Billing.
+        .route("/account/plan", get(billing::show_plan))
+        .route("/account/plan/upgrade", post(billing::upgrade))
+        .route("/billing", get(billing::show_billing))
+        .route("/billing/events/{id}/redo", post(billing::redo_event))
 }
 
 /// Static files: the only answers that are compressed, because they hold no secret.

@@ -7,6 +7,7 @@ use axum::extract::FromRef;
 use crate::accounts::AccountsService;
 use crate::jobs::Jobs;
 use crate::live::LiveService;
+use crate::plans::billing::BillingService;
 use crate::plans::service::PlansService;
 use crate::plugin::PluginService;
 use crate::plugin::snapshot::Snapshots;
@@ -21,6 +22,7 @@ use crate::system::setup::SetupService;
 #[derive(Debug)]
 pub(super) struct Services {
     pub(super) accounts: AccountsService,
+    pub(super) billing: BillingService,
     pub(super) health: HealthService,
     pub(super) jobs: Jobs,
     pub(super) live: LiveService,
@@ -51,6 +53,7 @@ macro_rules! offer {
 
 offer! {
     accounts: AccountsService,
+    billing: BillingService,
     health: HealthService,
     jobs: Jobs,
     live: LiveService,

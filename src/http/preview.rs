@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::assets;
 use super::page_error;
-use crate::{accounts, live, plugin, system};
+use crate::{accounts, live, plans, plugin, system};
 
 #[test]
 fn every_page_finds_its_files_in_both_colour_schemes() {
@@ -32,6 +32,7 @@ fn render_all(folder: &Path) -> HashMap<String, String> {
     let pages = [
         live::views::tests::pages(),
         accounts::views::tests::pages(),
+        plans::billing::views::tests::pages(),
         plugin::views::tests::pages(),
         system::views::tests::pages(),
         page_error::tests::pages(),

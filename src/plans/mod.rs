@@ -3,6 +3,7 @@
 //! Invariant: without a billing provider nobody is limited, whatever a plan row says; and a plan row is
 //! never changed only because no provider is configured.
 
+pub mod billing;
 pub mod cycle;
 mod entitlement;
 pub mod model;

@@ -37,6 +37,9 @@ const TRANSPORT_CRATES: [&str; 3] = ["axum", "reqwest", "tower_http"];
 /// Engines of the relay, each in a folder of its own; those that are no part of this process speak HTTP.
 const ENGINES: [&str; 3] = ["docker", "embedded", "sls"];
 
+/// Folders of adapters to outside systems, wherever they stand.
+const ADAPTERS: &str = "providers";
+
 struct Source {
     /// Path below `src/`, such as `relay/service/start.rs`.
     path: PathBuf,
@@ -61,6 +64,10 @@ impl Source {
         self.path
             .strip_prefix("relay")
             .is_ok_and(|rest| ENGINES.iter().any(|engine| rest.starts_with(engine)))
+    }
+
+    fn is_an_adapter(&self) -> bool {
+        self.path.iter().any(|part| part == ADAPTERS)
     }
 
     /// Code outside of tests and comments.
@@ -149,7 +156,11 @@ fn rules_and_use_cases_name_no_transport() {
     for source in sources() {
         let own = height(source.room());
         let is_capability = (GROUND_FLOOR..height("appliance")).contains(&own);
-        if !is_capability || source.faces_callers() || source.is_in_an_engine() {
+        if !is_capability
+            || source.faces_callers()
+            || source.is_in_an_engine()
+            || source.is_an_adapter()
+        {
             continue;
         }
         for line in source.code_lines() {

@@ -17,6 +17,15 @@ pub(super) enum KeyKind {
     List,
     /// A secret of at least 32 characters, never shown.
     Secret,
+    /// A secret that somebody else gave, of any length, never shown.
+    GivenSecret,
+}
+
+impl KeyKind {
+    /// Whether the value is never shown, and may be read from a file.
+    pub(super) fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::GivenSecret)
+    }
 }
 
 /// One key of `appliance.toml`.
@@ -132,6 +141,26 @@ pub(super) const KEYS: &[Key] = &[
     key("relay.embedded.publisher_buffer_mb", KeyKind::Number(2, 24)),
     key("relay.embedded.player_queue_mb", KeyKind::Number(1, 64)),
     key("telemetry.sample_days", KeyKind::Number(1, 3_650)),
+    key(
+        "billing.provider",
+        KeyKind::Choice(&["lemonsqueezy", "stripe"]),
+    ),
+    key("billing.lemonsqueezy.api_key", KeyKind::GivenSecret),
+    key("billing.lemonsqueezy.store_id", KeyKind::Text),
+    key("billing.lemonsqueezy.webhook_secret", KeyKind::GivenSecret),
+    key(
+        "billing.lemonsqueezy.webhook_secret_next",
+        KeyKind::GivenSecret,
+    ),
+    key("billing.lemonsqueezy.api_base", KeyKind::Text),
+    key("billing.lemonsqueezy.standard_variants", KeyKind::List),
+    key("billing.lemonsqueezy.addon_variants", KeyKind::List),
+    key("billing.stripe.secret_key", KeyKind::GivenSecret),
+    key("billing.stripe.webhook_secret", KeyKind::GivenSecret),
+    key("billing.stripe.webhook_secret_next", KeyKind::GivenSecret),
+    key("billing.stripe.api_base", KeyKind::Text),
+    key("billing.stripe.standard_prices", KeyKind::List),
+    key("billing.stripe.addon_prices", KeyKind::List),
 ];
 
 /// The environment variable of a key.

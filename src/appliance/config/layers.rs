@@ -192,7 +192,7 @@ fn unknown(name: String, origin: Origin, names: impl Iterator<Item = String>) ->
 
 fn secret_file_key(variable: &str) -> Option<&'static str> {
     let name = variable.strip_suffix("_FILE")?;
-    let secrets = KEYS.iter().filter(|key| key.kind == KeyKind::Secret);
+    let secrets = KEYS.iter().filter(|key| key.kind.is_secret());
     secrets
         .map(|key| key.path)
         .find(|path| variable_of(path) == name)
@@ -220,7 +220,8 @@ fn value_of_text(kind: KeyKind, text: &str) -> Value {
         | KeyKind::Choice(_)
         | KeyKind::Address
         | KeyKind::AddressOrOff
-        | KeyKind::Secret => Value::String(text.to_owned()),
+        | KeyKind::Secret
+        | KeyKind::GivenSecret => Value::String(text.to_owned()),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! `appliance.toml` at the top of the repository is documentation and defaults in one; it is embedded.
 
+mod billing;
 mod docker;
 mod external;
 mod keys;
@@ -14,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use billing::{BillingKeys, ProviderKeys};
 pub use docker::{DockerKeys, EngineKind};
 pub use external::ExternalKeys;
 use layers::Layers;
@@ -166,6 +168,8 @@ pub struct Config {
     pub embedded: EmbeddedConfig,
     /// How long samples are kept.
     pub sample_retention: Duration,
+    /// Who takes money, and what for.
+    pub billing: BillingKeys,
 }
 
 const MINUTE: u64 = 60;
@@ -221,6 +225,7 @@ impl Config {
                 .map(PathBuf::from),
             embedded: embedded(layers)?,
             sample_retention: seconds("telemetry.sample_days", DAY)?,
+            billing: billing::billing(layers)?,
         })
     }
 

@@ -12,7 +12,7 @@ use super::layers::{ConfigError, Given, Layers};
 const SECRET_CHARACTERS: usize = 32;
 
 fn bad(path: &str, given: &Given, remedy: impl Into<String>) -> ConfigError {
-    let is_secret = keys::find(path).is_some_and(|key| key.kind == KeyKind::Secret);
+    let is_secret = keys::find(path).is_some_and(|key| key.kind.is_secret());
     let shown = if is_secret {
         "***".to_owned()
     } else {
@@ -124,6 +124,31 @@ impl Layers {
         texts
             .flatten()
             .ok_or_else(|| bad(path, given, "give a list of texts"))
+    }
+
+    /// The words of a choice that has no default.
+    pub(super) fn optional_choice(&self, path: &str) -> Result<Option<String>, ConfigError> {
+        match self.get(path) {
+            Some(_) => self.choice(path).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A secret that somebody else gave: any text that is not empty.
+    pub(super) fn given_secret(&self, path: &str) -> Result<Option<SecretString>, ConfigError> {
+        let Some(given) = self.get(path) else {
+            return Ok(None);
+        };
+        match given.value.as_str() {
+            Some(text) if !text.trim().is_empty() => {
+                Ok(Some(SecretString::from(text.trim().to_owned())))
+            }
+            _ => Err(bad(
+                path,
+                given,
+                "give the secret as a text, or leave it out",
+            )),
+        }
     }
 
     pub(super) fn secret(&self, path: &str) -> Result<Option<SecretString>, ConfigError> {
