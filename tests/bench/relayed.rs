@@ -19,6 +19,13 @@ pub(crate) fn many(table: &mut Table) {
     for relay in Relaying::servers_one_by_one(STREAMS) {
         measure(table, &what, goal, &relay, 1);
     }
+    // What waits in memory is the latency's media.
+    for latency in [Duration::from_millis(500), Duration::from_secs(1)] {
+        let what = format!("{what}, latency {} ms", latency.as_millis());
+        for relay in Relaying::servers_one_by_one(STREAMS) {
+            measure(table, &what, goal, &relay.with_latency(latency), 1);
+        }
+    }
     measure(table, &what, goal, &Relaying::libsrt(STREAMS), 1);
 }
 

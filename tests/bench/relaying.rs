@@ -17,7 +17,7 @@ use crate::net::srt_probe::{self, Call, Connection};
 use crate::process::{self, CpuMeter};
 use crate::scene;
 
-/// Both ways, on both sides.
+/// On both sides, if no other is asked for.
 pub(crate) const LATENCY: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What a streamer may have.
@@ -34,17 +34,18 @@ pub(crate) struct Way {
     publish_key: String,
     play: SocketAddr,
     play_key: String,
+    latency: Duration,
 }
 
 impl Way {
     /// Calls as a publisher, each number from an address of its own.
     pub(crate) fn publisher(&self, number: usize) -> Connection {
-        connect(self.publish, &self.publish_key, source(2, number))
+        self.connect(self.publish, &self.publish_key, source(2, number))
     }
 
     /// The same through something that stands before the port.
     pub(crate) fn publisher_to(&self, address: SocketAddr) -> Connection {
-        connect(address, &self.publish_key, Ipv4Addr::LOCALHOST)
+        self.connect(address, &self.publish_key, Ipv4Addr::LOCALHOST)
     }
 
     /// Where publishers call.
@@ -69,7 +70,17 @@ impl Way {
 
     /// Calls as a player, each number from an address of its own.
     pub(crate) fn player(&self, number: usize) -> Connection {
-        connect(self.play, &self.play_key, source(1, number))
+        self.connect(self.play, &self.play_key, source(1, number))
+    }
+
+    fn connect(&self, listener: SocketAddr, key: &str, source: Ipv4Addr) -> Connection {
+        let call = Call {
+            latency: self.latency,
+            timeout: PATIENCE,
+            source: source.into(),
+            ..Call::new(listener, key)
+        };
+        srt_probe::call(&call).accepted()
     }
 }
 
@@ -78,16 +89,6 @@ fn source(network: u8, number: usize) -> Ipv4Addr {
     let number = u16::try_from(number + 1).expect("at most some hundreds");
     let [high, low] = number.to_be_bytes();
     Ipv4Addr::new(127, network, high, low)
-}
-
-fn connect(listener: SocketAddr, key: &str, source: Ipv4Addr) -> Connection {
-    let call = Call {
-        latency: LATENCY,
-        timeout: PATIENCE,
-        source: source.into(),
-        ..Call::new(listener, key)
-    };
-    srt_probe::call(&call).accepted()
 }
 
 /// A relay with a way for each stream. It ends when it is dropped.
@@ -171,6 +172,7 @@ impl Relaying {
                 publish_key: session.publish_key,
                 play: addresses.srt_play,
                 play_key: session.play_key,
+                latency: LATENCY,
             }
         });
         Self {
@@ -203,6 +205,7 @@ impl Relaying {
                 publish_key: "any".to_owned(),
                 play,
                 play_key: "any".to_owned(),
+                latency: LATENCY,
             });
         }
         Self {
@@ -210,6 +213,14 @@ impl Relaying {
             ways,
             processes: Processes::Programs(programs),
         }
+    }
+
+    /// Its publishers and players ask for this latency; a server takes what they ask for.
+    pub(crate) fn with_latency(mut self, latency: Duration) -> Self {
+        for way in &mut self.ways {
+            way.latency = latency;
+        }
+        self
     }
 
     /// Begins to count what it uses.

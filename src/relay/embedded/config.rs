@@ -58,9 +58,9 @@ pub struct EmbeddedConfig {
     pub registrations_per_second: u32,
     /// Receive and send buffer asked of the kernel for each port; default 8 MB.
     pub socket_buffer_bytes: usize,
-    /// Packets that come within this are handled together; default 10 ms, which is how often SRT
-    /// acknowledges. Longer saves processor time and adds delay, so the relay pauses for no more than a
-    /// part of the least latency that anyone has.
+    /// Packets that come within this are handled together; default 20 ms. Longer saves processor time and adds
+    /// delay, so the relay pauses for no more than a part of the least latency that anyone has, and for half of
+    /// this while much comes at once.
     pub wake_interval: Duration,
 }
 
@@ -90,7 +90,7 @@ impl Default for EmbeddedConfig {
             srtla_waiting_groups_max: 4,
             registrations_per_second: 20,
             socket_buffer_bytes: 8_000_000,
-            wake_interval: Duration::from_millis(10),
+            wake_interval: Duration::from_millis(20),
         }
     }
 }

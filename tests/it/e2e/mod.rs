@@ -13,6 +13,7 @@ mod full_disk;
 mod hostile_campaign;
 mod hostile_network;
 mod live_status;
+mod loss_told;
 mod lossy_programs;
 mod obs;
 mod passphrase;

@@ -116,19 +116,13 @@ fn obs(home: &Path, screen: &str) -> Program {
     Program::spawn(command)
 }
 
-#[test]
-fn what_obs_streams_has_no_gap_and_decodes_without_an_error() {
-    let mut stage = Stage::set();
+/// Streams from OBS with these keys, or keys with a passphrase behind, and decodes what a player got.
+fn obs_is_played_whole(stage: &mut Stage, publish_key: &str, play_key: &str) {
     let addresses = stage.addresses();
     let folder = tempfile::tempdir().unwrap();
-    write_settings(
-        folder.path(),
-        addresses.srt_publish,
-        &stage.session.publish_key,
-    );
+    write_settings(folder.path(), addresses.srt_publish, publish_key);
     let file = folder.path().join("played.ts");
     // Players may wait for their publisher.
-    let play_key = &stage.session.play_key;
     let mut recorder = ffmpeg_recorder(addresses.srt_play, play_key, 5, &file);
     stage.await_players(1);
     let (_screen, name) = screen();
@@ -139,4 +133,26 @@ fn what_obs_streams_has_no_gap_and_decodes_without_an_error() {
     decodes_whole(&file);
     stage.await_state("LIVE");
     assert!(obs.is_running());
+}
+
+#[test]
+fn what_obs_streams_has_no_gap_and_decodes_without_an_error() {
+    let mut stage = Stage::set();
+    let session = stage.session.clone();
+    obs_is_played_whole(&mut stage, &session.publish_key, &session.play_key);
+}
+
+#[test]
+fn what_obs_encrypts_decodes_without_an_error() {
+    let mut stage = Stage::set();
+    stage.draw_passphrase();
+    let source = stage.media_source_url();
+    let (_, passphrase) = source.split_once("&passphrase=").expect("it has one");
+    let session = stage.session.clone();
+    let with = |key: &str| format!("{key}&passphrase={passphrase}");
+    obs_is_played_whole(
+        &mut stage,
+        &with(&session.publish_key),
+        &with(&session.play_key),
+    );
 }

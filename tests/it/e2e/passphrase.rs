@@ -15,7 +15,7 @@ const UNSECURE: u32 = 1_011;
 impl Stage {
     /// Draws a passphrase for the first slot on the page.
     #[track_caller]
-    fn draw_passphrase(&mut self) {
+    pub(super) fn draw_passphrase(&mut self) {
         let path = format!("/slots/{}/passphrase", self.slot_id());
         let done = self.browser.post(&path, &[("action", "generate")]);
         assert_eq!(
@@ -26,7 +26,7 @@ impl Stage {
 
     /// The URL of the plugin's media source.
     #[track_caller]
-    fn media_source_url(&self) -> String {
+    pub(super) fn media_source_url(&self) -> String {
         let url = &self.active()["session"]["media_source_url"];
         url.as_str().expect("it is text").to_owned()
     }
