@@ -21,6 +21,7 @@ mod scene;
 mod start;
 mod streams;
 mod table;
+mod webhook;
 
 #[expect(
     dead_code,
@@ -64,9 +65,10 @@ const fn scene(name: &'static str, measure: fn(&mut Table)) -> Scene {
     }
 }
 
-const SCENES: [Scene; 13] = [
+const SCENES: [Scene; 14] = [
     scene("start", start::measure),
     scene("calls", calls::measure),
+    scene("webhook", webhook::measure),
     scene("direct", streams::measure_direct),
     scene("bonded", streams::measure_bonded),
     scene("many", relayed::many),

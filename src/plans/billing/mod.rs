@@ -24,6 +24,8 @@ pub mod providers;
 mod service;
 mod store;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 pub mod views;
 

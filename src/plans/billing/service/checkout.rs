@@ -5,6 +5,7 @@ use url::Url;
 
 use super::BillingService;
 use super::apply::is_exempt;
+use crate::http::moment::Moment;
 use crate::kernel::ids::UserId;
 use crate::kernel::{Actor, Error, Result, UnixMillis};
 use crate::plans::billing::catalog::Product;
@@ -79,6 +80,25 @@ impl BillingService {
             can_upgrade: self.is_for_sale(Product::Standard, &plan),
             can_add: self.is_for_sale(Product::Addon, &plan),
         })
+    }
+
+    /// What a user whose payment failed is told on every page that they look at; `None` when nothing is due.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn past_due_notice(&self, user_id: UserId) -> Result<Option<String>> {
+        if !self.is_configured() {
+            return Ok(None);
+        }
+        let status = self.status(user_id).await?;
+        let until = status.grace_deadline.filter(|_| status.is_past_due());
+        Ok(until.map(|until| {
+            format!(
+                "Your last payment failed. You can go on streaming until {}; the page Plan of your \
+                 account says what to do.",
+                Moment::from(until).text
+            )
+        }))
     }
 
     fn is_for_sale(&self, product: Product, plan: &Plan) -> bool {

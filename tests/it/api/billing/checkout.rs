@@ -1,7 +1,5 @@
 //! `billing/checkout`, and what is not there without a provider.
 
-use serde_json::{Value, json};
-
 use super::provider::Mood;
 use super::*;
 
@@ -99,9 +97,18 @@ fn a_provider_that_fails_is_told_of_and_the_key_goes_nowhere_else() {
         // A person reads it on the page of the plan.
         let page = shop.browser.post("/account/plan/upgrade", &[]);
         assert_eq!(page.status, 502, "{mood:?}");
-        assert!(page.text().contains("The payment provider"), "{}", page.text());
+        assert!(
+            page.text().contains("The payment provider"),
+            "{}",
+            page.text()
+        );
     }
-    assert_eq!(buy(&shop, &json!({"product": "x"})).expect(400).error_code(), "invalid_request");
+    assert_eq!(
+        buy(&shop, &json!({"product": "x"}))
+            .expect(400)
+            .error_code(),
+        "invalid_request"
+    );
     shop.provider.set_mood(Mood::Well);
     buy(&shop, &json!({})).expect(200);
     let log = shop.server.log();

@@ -10,15 +10,24 @@ fn the_plan_page_offers_what_can_be_bought_and_tells_what_ends() {
     assert!(account.contains("href=\"/account/plan\""), "{account}");
     let plan = shop.browser.get("/account/plan").expect(200).text();
     assert!(plan.contains("Upgrade to Standard"), "{plan}");
-    let way = shop.browser.post("/account/plan/upgrade", &[("product", "standard")]);
+    let way = shop
+        .browser
+        .post("/account/plan/upgrade", &[("product", "standard")]);
     let way = way.expect(200).text();
     let link = "href=\"https://shop.example.org/checkout/custom/1?signature=2\" rel=\"external noreferrer\"";
     assert!(way.contains(link), "{way}");
 
     shop.deliver(&shop.event("active", -30)).expect(200);
     shop.await_access("enabled", "standard");
-    let refused = shop.browser.post("/account/plan/upgrade", &[("product", "standard")]);
-    assert!(refused.expect(409).text().contains("You have this plan already"));
+    let refused = shop
+        .browser
+        .post("/account/plan/upgrade", &[("product", "standard")]);
+    assert!(
+        refused
+            .expect(409)
+            .text()
+            .contains("You have this plan already")
+    );
 
     shop.deliver(&shop.event("past_due", -20)).expect(200);
     let page = |shop: &mut Shop, wanted: &str| {
@@ -42,8 +51,12 @@ fn the_plan_page_offers_what_can_be_bought_and_tells_what_ends() {
 #[test]
 fn operators_see_every_event_and_do_one_again() {
     let shop = Shop::open(Kind::Stripe);
-    let unmapped = shop.event("active", 0).to_string().replace("\"501\"", "\"599\"");
-    shop.deliver_signed(unmapped.as_bytes(), SECRET, now()).expect(200);
+    let unmapped = shop
+        .event("active", 0)
+        .to_string()
+        .replace("\"501\"", "\"599\"");
+    shop.deliver_signed(unmapped.as_bytes(), SECRET, now())
+        .expect(200);
     let mut owner = Browser::signed_in(&shop.server, &shop.owner);
     eventually_blocking(PATIENCE, "the event is flagged", || {
         let page = owner.get("/billing?state=flagged").expect(200).text();
@@ -51,12 +64,17 @@ fn operators_see_every_event_and_do_one_again() {
     });
     let page = owner.get("/billing").expect(200).text();
     let id = between(&page, "/billing/events/", "/redo");
-    owner.post(&format!("/billing/events/{id}/redo"), &[]).expect(303);
+    owner
+        .post(&format!("/billing/events/{id}/redo"), &[])
+        .expect(303);
     let operator = shop.operator();
     let request = operator.authorised(Method::POST, &format!("/api/v1/billing/events/{id}/redo"));
     operator.send(request).expect(202);
     eventually_blocking(PATIENCE, "it is acted on again", || {
-        let events = operator.get("/api/v1/billing/events?state=flagged").expect(200).json();
+        let events = operator
+            .get("/api/v1/billing/events?state=flagged")
+            .expect(200)
+            .json();
         events["events"][0]["attempts"].as_u64() >= Some(2)
     });
     let bad = operator.get("/api/v1/billing/events?state=x").expect(400);

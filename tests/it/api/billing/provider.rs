@@ -31,7 +31,6 @@ pub(super) enum Mood {
 /// A call that it got.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
-    pub(super) method: String,
     pub(super) path: String,
     pub(super) authorization: String,
     pub(super) body: String,
@@ -60,7 +59,9 @@ impl Provider {
             .build()
             .expect("a runtime needs only a few descriptors");
         let inner = Arc::<Mutex<Inner>>::default();
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&inner));
+        let router = Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&inner));
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
         let listener = listener.expect("loopback has a free port");
         let address = listener.local_addr().expect("it is bound");
@@ -95,7 +96,6 @@ async fn answer(
 ) -> Response {
     let header = headers.get("authorization");
     let call = Call {
-        method: method.to_string(),
         path: uri.path().to_owned(),
         authorization: header.map_or_else(String::new, |it| it.to_str().unwrap().to_owned()),
         body: String::from_utf8(body.to_vec()).unwrap(),

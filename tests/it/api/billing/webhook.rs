@@ -37,13 +37,17 @@ fn what_is_not_proved_to_be_the_providers_is_401_and_what_is_too_large_413() {
     for kind in Kind::ALL {
         let shop = Shop::open(kind);
         let body = shop.event("active", 0).to_string().into_bytes();
-        let refused = shop.deliver_signed(&body, "another secret", now()).expect(401);
+        let refused = shop
+            .deliver_signed(&body, "another secret", now())
+            .expect(401);
         assert_eq!(refused.error_code(), "unauthorized");
         let unsigned = shop.http.request(Method::POST, WEBHOOK).body(body.clone());
         shop.http.send(unsigned).expect(401);
         let (name, value) = signature(kind, &body, SECRET, now());
         let cut = shop.http.request(Method::POST, WEBHOOK);
-        let cut = cut.header(name, value).body(body[..body.len() - 1].to_vec());
+        let cut = cut
+            .header(name, value)
+            .body(body[..body.len() - 1].to_vec());
         shop.http.send(cut).expect(401);
         let old = shop.deliver_signed(&body, SECRET, now() - 400);
         let is_dated = kind == Kind::Stripe;
@@ -68,17 +72,16 @@ fn a_downgrade_cuts_off_whoever_is_live() {
     plugin.refresh().expect(200);
     let session: Session = plugin.session("conn_1");
     let address = shop.server.addresses().srt_publish;
-    let streamid = session.publish_key.clone();
-    // The keys are at the relay as soon as the plan is.
-    let publish = || {
-        let call = Call { streamid: &streamid, ..Call::default() };
-        srt_probe::dial(address, &call)
-    };
-    let publisher = Publisher::start(publish().expect("the plan admits"));
+    let publish = || srt_probe::call(&Call::new(address, &session.publish_key));
+    let publisher = Publisher::start(publish().accepted());
     publisher.send(5, Duration::from_millis(5));
     shop.deliver(&shop.event("expired", -10)).expect(200);
-    eventually_blocking(PATIENCE, "the session ends", || plugin.active("conn_1").status == 204);
-    eventually_blocking(PATIENCE, "nobody is admitted any more", || publish().is_err());
+    eventually_blocking(PATIENCE, "the session ends", || {
+        plugin.active("conn_1").status == 204
+    });
+    eventually_blocking(PATIENCE, "nobody is admitted any more", || {
+        publish().rejection().is_some()
+    });
     publisher.close();
     let refused = plugin.start("conn_1", &plugin.stream_token(1)).expect(403);
     assert_eq!(refused.error_code(), "entitlement_denied");
@@ -88,7 +91,8 @@ fn a_downgrade_cuts_off_whoever_is_live() {
 fn what_was_answered_200_is_acted_on_after_a_crash() {
     let mut shop = Shop::open(Kind::LemonSqueezy);
     for number in 0..20 {
-        shop.deliver(&shop.event("active", -100 + number)).expect(200);
+        shop.deliver(&shop.event("active", -100 + number))
+            .expect(200);
     }
     shop.deliver(&shop.event("active", -1)).expect(200);
     shop.server.kill_hard();
@@ -122,7 +126,10 @@ fn a_hundred_deliveries_at_once_are_one_event() {
             })
         });
         let callers: Vec<_> = callers.collect();
-        callers.into_iter().map(|caller| caller.join().unwrap()).sum()
+        callers
+            .into_iter()
+            .map(|caller| caller.join().unwrap())
+            .sum()
     });
     assert_eq!(news, 1);
 }
