@@ -331,7 +331,12 @@ fn an_id_that_names_nothing_is_404(house: &House) {
     for (method, route, _) in TABLE.iter().filter(|(_, route, _)| route.contains("id}")) {
         for id in &ids {
             let path = route.replace("{slot_id}", id).replace("{id}", id);
-            let request = request_to(house, Caller::Owner, method, route, &path);
+            let caller = if route.starts_with("/api/") {
+                Caller::HolderPlugin
+            } else {
+                Caller::Owner
+            };
+            let request = request_to(house, caller, method, route, &path);
             let answer = house.http.send(request).expect(404);
             assert_eq!(answer.error_code(), "not_found", "{method} {path}");
         }
