@@ -7,10 +7,14 @@ use super::extract::bearer_token;
 use super::service::AccountsService;
 use crate::http::ApiError;
 
-/// `POST /api/v1/auth/logout`: ends the plugin's session. That it is over already is fine.
+/// Ends the plugin's session; that it is over already is fine.
 ///
 /// # Errors
 /// 401 without a token of ours.
+#[utoipa::path(
+    post, path = "/api/v1/auth/logout", tag = "Sign-in", security(("plugin" = [])),
+    responses((status = 204, description = "It is over.")),
+)]
 pub async fn log_out(
     State(accounts): State<AccountsService>,
     headers: HeaderMap,

@@ -13,6 +13,7 @@ mod fleet;
 mod jobs;
 mod listen;
 mod open;
+mod openapi;
 mod ports;
 mod relay;
 mod routes;

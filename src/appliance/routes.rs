@@ -7,6 +7,7 @@ use tower::ServiceBuilder;
 use tower_http::compression::CompressionLayer;
 
 use super::config::Config;
+use super::openapi;
 use super::state::App;
 use crate::accounts::{api as accounts_api, pages as accounts};
 use crate::http::{self, Around};
@@ -74,7 +75,7 @@ fn api() -> Router<App> {
         .route("/api/v1/auth/logout", post(accounts_api::log_out))
         // Slots and their keys.
         .route("/api/v1/user/stream-slots", get(slots::list))
-        .route("/api/v1/stream-slots", get(slots::list))
+        .route("/api/v1/stream-slots", get(slots::list_by_old_path))
         .route(
             "/api/v1/user/stream-slots/{number}/label",
             put(slots::rename),
@@ -119,6 +120,7 @@ fn api() -> Router<App> {
             "/api/v1/billing/events/{id}/redo",
             post(billing_api::redo_event),
         )
+        .route("/api/v1/openapi.json", get(openapi::get_document))
         .route("/stats/{key}", get(live_api::get_stats))
 }
 
@@ -172,6 +174,8 @@ fn assets() -> Router<App> {
     Router::new()
         .route("/static/{file}", get(http::assets::asset))
         .route("/favicon.ico", get(http::assets::favicon))
+        .route("/api/docs", get(openapi::to_docs))
+        .route("/api/docs/{file}", get(openapi::show_docs))
         .layer(CompressionLayer::new())
 }
 

@@ -2,11 +2,12 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::page_error::Failure;
 use super::request_id::RequestId;
-use crate::kernel::{Code, Error, Kind, error_chain};
+use crate::kernel::{Code, Error, FieldError, Kind, error_chain};
 
 /// A failure on its way out: JSON, which [`around`](super::around) turns into a page for a browser.
 #[derive(Debug)]
@@ -43,10 +44,11 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = status_of(self.0.kind());
         log_once(&self.0, status);
-        let mut response = (status, axum::Json(body(&self.0))).into_response();
+        let body = axum::Json(ErrorBody::of(&self.0));
+        let mut response = (status, body).into_response();
         response.extensions_mut().insert(Failure::of(&self.0));
-        if let Some(wait) = self.0.retry_after_hint() {
-            let seconds = HeaderValue::from(wait.as_secs().max(1));
+        if let Some(seconds) = retry_after_seconds(&self.0) {
+            let seconds = HeaderValue::from(seconds);
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
         if status == StatusCode::UNAUTHORIZED {
@@ -59,20 +61,67 @@ impl IntoResponse for ApiError {
     }
 }
 
-fn body(error: &Error) -> Value {
-    let mut inner = Map::new();
-    inner.insert("code".into(), error.code().as_str().into());
-    inner.insert("message".into(), error.message().into());
-    if let Some(id) = RequestId::current() {
-        inner.insert("request_id".into(), id.to_string().into());
+/// The body of every error.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErrorBody<'a> {
+    error: ErrorInner<'a>,
+}
+
+/// What went wrong.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Error)]
+struct ErrorInner<'a> {
+    code: Code,
+    /// What happened, why, and what to do, for a person.
+    #[schema(example = "label: at most 64 characters")]
+    message: &'a str,
+    /// The answer's `X-Request-ID`; the log has it too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "5d41402abc4b2a760000000000000007")]
+    request_id: Option<String>,
+    /// A finer word than the code, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "no_free_slot")]
+    reason_code: Option<&'a str>,
+    /// What more there is to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    details: Option<ErrorDetails<'a>>,
+}
+
+/// What more there is to say of an error.
+#[derive(Debug, Serialize, ToSchema)]
+struct ErrorDetails<'a> {
+    /// Each bad field of the request.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    fields: &'a [FieldError],
+    /// When to come back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 2)]
+    retry_after_seconds: Option<u64>,
+}
+
+impl<'a> ErrorBody<'a> {
+    fn of(error: &'a Error) -> Self {
+        let details = ErrorDetails {
+            fields: error.fields(),
+            retry_after_seconds: retry_after_seconds(error),
+        };
+        let has_details = !details.fields.is_empty() || details.retry_after_seconds.is_some();
+        Self {
+            error: ErrorInner {
+                code: error.code(),
+                message: error.message(),
+                request_id: RequestId::current().map(|id| id.to_string()),
+                reason_code: error.reason_code(),
+                details: has_details.then_some(details),
+            },
+        }
     }
-    if let Some(reason) = error.reason_code() {
-        inner.insert("reason_code".into(), reason.into());
-    }
-    if !error.fields().is_empty() {
-        inner.insert("details".into(), json!({ "fields": error.fields() }));
-    }
-    json!({ "error": inner })
+}
+
+fn retry_after_seconds(error: &Error) -> Option<u64> {
+    error.retry_after_hint().map(|wait| wait.as_secs().max(1))
 }
 
 /// Logs what somebody must look at. Everything else is the client's business and stands in the access log.
@@ -122,8 +171,13 @@ pub async fn method_not_allowed() -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
-    use crate::kernel::FieldError;
+
+    fn body(error: &Error) -> Value {
+        serde_json::to_value(ErrorBody::of(error)).unwrap()
+    }
 
     #[test]
     fn the_body_has_the_contracts_shape() {

@@ -31,7 +31,7 @@ mod stop;
 
 pub use around::{Around, around};
 pub use body::{BODY_LIMIT_BYTES, read_body};
-pub use error::{ApiError, method_not_allowed, status_of, unknown_path};
+pub use error::{ApiError, ErrorBody, method_not_allowed, status_of, unknown_path};
 pub use extract::{Form, Json, OptionalJson, Path, Query};
 pub use observe::HttpMetrics;
 pub use page_error::{ErrorPage, WayOn};

@@ -1,5 +1,6 @@
 //! Points in time: integer milliseconds since 1970 UTC inside, RFC 3339 with seconds on the wire.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
@@ -7,6 +8,9 @@ use std::time::Duration;
 use rusqlite::ToSql;
 use rusqlite::types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef};
 use serde::{Serialize, Serializer};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -65,6 +69,23 @@ impl fmt::Debug for UnixMillis {
 impl Serialize for UnixMillis {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl PartialSchema for UnixMillis {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+            .description(Some("RFC 3339 in UTC with whole seconds."))
+            .examples(["2026-02-21T21:15:00Z"]);
+        text.into()
+    }
+}
+
+impl ToSchema for UnixMillis {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Time")
     }
 }
 

@@ -6,14 +6,16 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::relay::engine::{LinkStats, SenderLinkFigures};
 
 /// The links of a slot's publisher. `connections` is empty, never missing, when nobody publishes: the
 /// plugin keeps its old links for a key that vanished.
-#[derive(Clone, Serialize, PartialEq)]
+#[derive(Clone, Serialize, PartialEq, ToSchema)]
 pub struct PerLink {
     /// The publish key, as in `sender_url`.
+    #[schema(example = "live_3f9c21ab7d5e4c108f6a2b9d0e1c7a54")]
     pub stream_id: String,
     /// The links.
     pub connections: Vec<Link>,
@@ -28,17 +30,20 @@ impl fmt::Debug for PerLink {
 }
 
 /// One link.
-#[derive(Debug, Clone, Serialize, PartialEq)]
+#[derive(Debug, Clone, Serialize, PartialEq, ToSchema)]
 pub struct Link {
     /// Address and port that its packets come from.
+    #[schema(example = "203.0.113.9:50100")]
     pub addr: String,
     /// The carrier's name; empty while unknown.
+    #[schema(example = "Example Mobile")]
     pub asn_org: String,
     /// Bytes since it joined.
     pub bytes: u64,
     /// Packets since it joined.
     pub pkts: u64,
     /// Its current share, 0 to 100, with one decimal.
+    #[schema(example = 80.5)]
     pub share_pct: f64,
     /// Milliseconds since its last packet. The plugin shows "live" below 5,000.
     pub last_ms_ago: u64,
@@ -46,11 +51,12 @@ pub struct Link {
     pub uptime_s: u64,
     /// What the sender says of it; left out when it says nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub sender: Option<LinkSender>,
 }
 
 /// What a bonded sender says of its link.
-#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq, ToSchema)]
 pub struct LinkSender {
     /// Round-trip time in milliseconds.
     pub rtt_ms: u64,

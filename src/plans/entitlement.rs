@@ -4,12 +4,13 @@
 //! when one more is asked for.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::tier::{PlanStatus, Tier};
 use crate::kernel::{Code, Error, Kind, UnixMillis};
 
 /// Whether a user may use a relay at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Access {
     /// Yes.
@@ -21,7 +22,7 @@ pub enum Access {
 }
 
 /// Why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// Nothing stands against it.
@@ -51,7 +52,7 @@ impl Reason {
 }
 
 /// What a user's plan entitles to. Field names are those of the wire; `max_slots` stays inside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Entitlement {
     /// Whether a relay may be used; the number of open connections does not change it.
     pub relay_access_status: Access,
@@ -62,12 +63,14 @@ pub struct Entitlement {
     /// Whether it is paid for.
     pub plan_status: PlanStatus,
     /// Managed connections open at the same time.
+    #[schema(example = 1)]
     pub max_concurrent_conns: u32,
     /// Slots that come with the plan.
     #[serde(skip)]
     pub max_slots: u32,
     /// Until when access goes on after a failed payment.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub grace_deadline: Option<UnixMillis>,
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: pure; the same row, rules and moment always give the same answer.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::cycle::Cycle;
 pub use super::entitlement::{Access, Entitlement, Reason, denied};
@@ -94,7 +95,7 @@ impl Plan {
 }
 
 /// Usage of the current cycle. Field names are those of the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Usage {
     /// The tier that counts.
     pub plan_tier: Tier,

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use rusqlite::ToSql;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// A word that a table column may not hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +40,8 @@ macro_rules! words {
 }
 
 /// The tier of a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
 pub enum Tier {
     /// One slot, no managed connection.
     Free,
@@ -100,7 +102,8 @@ impl FromStr for Tier {
 words!(Tier, "tier");
 
 /// Whether a plan is paid for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
 pub enum PlanStatus {
     /// In force.
     Active,

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use utoipa::ToSchema;
 
 use super::model::{DENIED, Decision, device};
 use super::service::{PluginService, Poll, StartedLogin};
@@ -27,27 +27,44 @@ const COMPLETE_KEY_HEADER: &str = "x-plugin-login-auth";
 const REASON_CHARACTERS: usize = 64;
 
 /// The body of `login/start`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = LoginStartRequest)]
 pub struct StartRequest {
     client: ClientBody,
 }
 
-#[derive(Debug, Deserialize)]
+/// Which program asks.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = LoginClient)]
 struct ClientBody {
+    #[schema(example = "windows", min_length = 1, max_length = 32)]
     platform: String,
     #[serde(default)]
+    #[schema(example = "0.0.5", max_length = 32)]
     plugin_version: Option<String>,
     #[serde(default)]
+    #[schema(example = "OBS Desktop", max_length = 128)]
     device_name: Option<String>,
 }
 
-#[derive(Serialize)]
+/// A sign-in that waits for a person.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LoginStarted)]
 struct StartAnswer {
     login_attempt_id: LoginAttemptId,
+    /// The page on which a person approves.
+    #[schema(
+        example = "https://relay.example.org/login/plugin?attempt=pla_0197f3a2b4c87d10a1b2c3d4e5f60718"
+    )]
     authorize_url: String,
+    /// For `login/poll`.
+    #[schema(example = "cG9sbCB0b2tlbiBvZiB0aGlzIGF0dGVtcHQ")]
     poll_token: String,
     expires_at: UnixMillis,
+    #[schema(example = 3)]
     poll_interval_seconds: u64,
+    /// The page shows it, too.
+    #[schema(example = "K7MX-2P9A")]
     short_code: String,
 }
 
@@ -64,10 +81,15 @@ impl From<StartedLogin> for StartAnswer {
     }
 }
 
-/// `POST /api/v1/auth/plugin/login/start`: begins a sign-in.
+/// Begins a plugin's sign-in.
 ///
 /// # Errors
 /// 400 when the client does not name its platform, 429 when its address starts too many.
+#[utoipa::path(
+    post, path = "/api/v1/auth/plugin/login/start", tag = "Sign-in",
+    request_body = StartRequest,
+    responses((status = 201, description = "Show `authorize_url` to a person, then poll.", body = StartAnswer)),
+)]
 pub async fn start_login(
     State(plugin): State<PluginService>,
     peer: Peer,
@@ -83,9 +105,12 @@ pub async fn start_login(
 }
 
 /// The body of `login/poll`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = LoginPollRequest)]
 pub struct PollRequest {
+    #[schema(min_length = 1, example = "pla_0197f3a2b4c87d10a1b2c3d4e5f60718")]
     login_attempt_id: String,
+    #[schema(min_length = 1, example = "cG9sbCB0b2tlbiBvZiB0aGlzIGF0dGVtcHQ")]
     poll_token: String,
 }
 
@@ -95,9 +120,14 @@ impl std::fmt::Debug for PollRequest {
     }
 }
 
-#[derive(Serialize)]
+/// What the plugin keeps.
+#[derive(Serialize, ToSchema)]
 struct Tokens {
+    /// Send it as `Authorization: Bearer`.
+    #[schema(example = "eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl")]
     cp_access_jwt: String,
+    /// For `auth/refresh`.
+    #[schema(example = "bmV3IHRva2VuIG9mIHRoaXMgcGx1Z2luIHNlc3Npb24")]
     refresh_token: String,
 }
 
@@ -114,22 +144,34 @@ impl From<&TokenPair> for Tokens {
 const POLL_TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Tokens and snapshot, as poll and refresh answer.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SignedIn)]
 struct SignedInAnswer {
+    /// `completed` when a sign-in was polled, else left out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "completed")]
     status: Option<&'static str>,
     auth: Tokens,
     #[serde(flatten)]
     snapshot: Snapshot,
 }
 
-/// `POST /api/v1/auth/plugin/login/poll`: how a sign-in stands.
+/// How a plugin's sign-in stands.
 ///
 /// The plugin throws its attempt away on any answer it does not know, so what is our fault is answered as
 /// "not yet": an approved attempt can be claimed again.
 ///
 /// # Errors
 /// 400, and the final answers 403, 404, 409 and 410. Never 429, never 5xx.
+#[utoipa::path(
+    post, path = "/api/v1/auth/plugin/login/poll", tag = "Sign-in",
+    request_body = PollRequest,
+    responses(
+        (status = 200, description = "A person approved it.", body = SignedInAnswer),
+        (status = 202, description = "Nobody has decided yet: ask again.", body = PendingAnswer),
+    ),
+    extensions(("x-errors" = json!(["login_denied", "not_found", "login_already_claimed", "login_attempt_expired"]))),
+)]
 pub async fn poll_login(
     State(plugin): State<PluginService>,
     State(snapshots): State<Snapshots>,
@@ -180,22 +222,35 @@ fn is_final(kind: Kind) -> bool {
     status_of(kind).is_client_error() && kind != Kind::LimitReached
 }
 
+/// A sign-in on which nobody has decided yet.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LoginPending)]
+struct PendingAnswer {
+    #[schema(example = "pending")]
+    status: &'static str,
+}
+
 fn pending() -> Response {
-    (
-        StatusCode::ACCEPTED,
-        axum::Json(json!({ "status": "pending" })),
-    )
-        .into_response()
+    let answer = PendingAnswer { status: "pending" };
+    (StatusCode::ACCEPTED, axum::Json(answer)).into_response()
 }
 
 /// The body of `login/complete`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = LoginCompleteRequest)]
 pub struct CompleteRequest {
+    #[schema(example = "pla_0197f3a2b4c87d10a1b2c3d4e5f60718")]
     login_attempt_id: String,
+    /// `completed` or `denied`.
+    #[schema(example = "completed")]
     outcome: String,
+    /// Who signs in; needed when the outcome is `completed`.
     #[serde(default)]
+    #[schema(example = "usr_0197f3a2b4c87d10a1b2c3d4e5f60718")]
     user_id: Option<String>,
+    /// Why it was denied.
     #[serde(default)]
+    #[schema(example = "login_denied", max_length = 64)]
     reason_code: Option<String>,
 }
 
@@ -228,10 +283,16 @@ impl CompleteRequest {
     }
 }
 
-/// `POST /api/v1/auth/plugin/login/complete`: another page of the operator decides.
+/// Another page of the operator decides on a plugin's sign-in.
 ///
 /// # Errors
 /// 401 for a wrong or unconfigured key, before anything else is looked at.
+#[utoipa::path(
+    post, path = "/api/v1/auth/plugin/login/complete", tag = "Sign-in", security(("login_key" = [])),
+    request_body = CompleteRequest,
+    responses((status = 204, description = "It is decided.")),
+    extensions(("x-errors" = json!(["not_found"]))),
+)]
 pub async fn complete_login(
     State(plugin): State<PluginService>,
     headers: HeaderMap,
@@ -248,10 +309,14 @@ pub async fn complete_login(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `GET /api/v1/auth/session`: the snapshot of the calling plugin's account.
+/// The account of the calling plugin.
 ///
 /// # Errors
 /// 401.
+#[utoipa::path(
+    get, path = "/api/v1/auth/session", tag = "Sign-in", security(("plugin" = [])),
+    responses((status = 200, description = "As it is now.", body = Snapshot)),
+)]
 pub async fn get_session(
     State(snapshots): State<Snapshots>,
     PluginActor(actor): PluginActor,
@@ -260,8 +325,12 @@ pub async fn get_session(
 }
 
 /// The body of `auth/refresh`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub struct RefreshRequest {
+    #[schema(
+        min_length = 1,
+        example = "bmV3IHRva2VuIG9mIHRoaXMgcGx1Z2luIHNlc3Npb24"
+    )]
     refresh_token: String,
 }
 
@@ -271,11 +340,18 @@ impl std::fmt::Debug for RefreshRequest {
     }
 }
 
-/// `POST /api/v1/auth/refresh`: new tokens for a refresh token, and the snapshot. A plugin that lost this
-/// answer gets it again.
+/// New tokens for a refresh token, and the account.
+///
+/// A plugin that lost this answer gets it again.
 ///
 /// # Errors
 /// 400 without a token, 401 for an unknown one, 410 when its session is over.
+#[utoipa::path(
+    post, path = "/api/v1/auth/refresh", tag = "Sign-in",
+    request_body = RefreshRequest,
+    responses((status = 200, description = "Keep both tokens.", body = SignedInAnswer)),
+    extensions(("x-errors" = json!(["unauthorized", "session_expired"]))),
+)]
 pub async fn refresh(
     State(accounts): State<AccountsService>,
     State(snapshots): State<Snapshots>,

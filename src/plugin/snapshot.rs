@@ -5,6 +5,7 @@
 use std::net::Ipv4Addr;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::accounts::AccountsService;
 use crate::kernel::Result;
@@ -74,12 +75,14 @@ impl Snapshots {
 }
 
 /// The snapshot on the wire.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Account)]
 pub struct Snapshot {
     user: UserPart,
     entitlement: EntitlementPart,
     usage: Usage,
     stream_slots: Vec<SlotPart>,
+    #[schema(required)]
     active_relay: Option<ActiveRelay>,
     active_sessions: Vec<ActiveSession>,
     linked_accounts: LinkedAccounts,
@@ -91,24 +94,35 @@ impl std::fmt::Debug for Snapshot {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = User)]
 struct UserPart {
     id: UserId,
+    #[schema(example = "demo@example.org")]
     email: String,
+    /// May be empty.
+    #[schema(example = "Demo")]
     display_name: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccountEntitlement)]
 struct EntitlementPart {
     #[serde(flatten)]
     entitlement: Entitlement,
     active_managed_conns: u32,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccountSlot)]
 struct SlotPart {
+    /// Counted from 1.
+    #[schema(example = 1)]
     slot_number: u32,
+    #[schema(example = "Backpack")]
     label: String,
+    /// The bare play key.
+    #[schema(example = "9f3c21ab7d5e4c108f6a2b9d0e1c7a54")]
     stream_token: String,
 }
 
@@ -122,20 +136,26 @@ impl SlotPart {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ActiveRelay {
     session_id: RelaySessionId,
+    #[schema(example = "active")]
     status: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ActiveSession {
     session_id: RelaySessionId,
+    #[schema(example = "active")]
     status: &'static str,
+    #[schema(value_type = String, format = Ipv4, example = "203.0.113.5")]
     public_ip: Ipv4Addr,
+    #[schema(example = 5000)]
     srt_port: u16,
+    #[schema(example = "9f3c21ab7d5e4c108f6a2b9d0e1c7a54")]
     stream_token: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "conn_1774300000123_1")]
     connection_id: Option<String>,
 }
 
@@ -154,14 +174,15 @@ impl ActiveSession {
 }
 
 /// An object with these keys: the plugin drops a list, and its dock reads each.
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, ToSchema)]
 struct LinkedAccounts {
     twitch: Link,
     google: Link,
     discord: Link,
 }
 
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, ToSchema)]
+#[schema(as = LinkedAccount)]
 struct Link {
     linked: bool,
 }

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Slot, SlotsService};
 use crate::accounts::extract::LenientPluginActor;
@@ -13,10 +14,16 @@ use crate::http::{ApiError, Json, Path};
 use crate::kernel::Error;
 
 /// A slot in the plugin's words; also part of the account snapshot.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = StreamSlot)]
 pub struct SlotView {
+    /// Counted from 1.
+    #[schema(example = 1)]
     slot_number: u32,
+    #[schema(example = "Backpack")]
     label: String,
+    /// The bare play key.
+    #[schema(example = "9f3c21ab7d5e4c108f6a2b9d0e1c7a54")]
     stream_token: String,
 }
 
@@ -38,7 +45,8 @@ impl From<&Slot> for SlotView {
     }
 }
 
-#[derive(Serialize)]
+/// All slots of a user.
+#[derive(Serialize, ToSchema)]
 struct SlotsAnswer {
     stream_slots: Vec<SlotView>,
 }
@@ -47,6 +55,10 @@ struct SlotsAnswer {
 ///
 /// # Errors
 /// When the store fails.
+#[utoipa::path(
+    get, path = "/api/v1/user/stream-slots", tag = "Slots", security(("plugin" = [])),
+    responses((status = 200, description = "In the order of their numbers.", body = SlotsAnswer)),
+)]
 pub async fn list(
     State(slots): State<SlotsService>,
     LenientPluginActor(actor): LenientPluginActor,
@@ -56,16 +68,39 @@ pub async fn list(
     Ok(axum::Json(SlotsAnswer { stream_slots }))
 }
 
+/// The same as `/user/stream-slots`, under the path of old documents.
+///
+/// # Errors
+/// When the store fails.
+#[utoipa::path(
+    get, path = "/api/v1/stream-slots", tag = "Slots", security(("plugin" = [])),
+    responses((status = 200, description = "In the order of their numbers.", body = SlotsAnswer)),
+)]
+pub async fn list_by_old_path(
+    slots: State<SlotsService>,
+    actor: LenientPluginActor,
+) -> Result<impl IntoResponse, ApiError> {
+    list(slots, actor).await
+}
+
 /// A slot's new name.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct LabelBody {
+    #[schema(example = "Backpack")]
     label: String,
 }
 
-/// Names a slot: 204.
+/// Names a slot.
 ///
 /// # Errors
 /// 400 for a bad number or label, 404 for an unknown slot.
+#[utoipa::path(
+    put, path = "/api/v1/user/stream-slots/{number}/label", tag = "Slots", security(("plugin" = [])),
+    params(("number" = i64, Path, description = "Which slot, counted from 1.", example = 1)),
+    request_body = LabelBody,
+    responses((status = 204, description = "It has that name.")),
+    extensions(("x-errors" = json!(["not_found"]))),
+)]
 pub async fn rename(
     State(slots): State<SlotsService>,
     LenientPluginActor(actor): LenientPluginActor,

@@ -5,6 +5,7 @@ use axum::body::Body;
 use axum::extract::State;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::catalog::Product;
 use super::event::{BillingEvent, EventState};
@@ -18,29 +19,39 @@ use crate::kernel::{Code, Error, Kind, UnixMillis};
 const WEBHOOK_BYTES_MAX: usize = 256 << 10;
 
 /// What somebody wants to buy.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 pub struct CheckoutRequest {
     /// `standard` or `addon`; `standard` when it is left out.
     #[serde(default)]
+    #[schema(example = "standard")]
     product: Option<String>,
     /// How many add-ons; one when it is left out.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 20, example = 1)]
     quantity: Option<u32>,
 }
 
 /// Where to pay.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct CheckoutAnswer {
+    #[schema(example = "https://shop.example.com/checkout/1")]
     checkout_url: String,
     /// The same.
+    #[schema(example = "https://shop.example.com/checkout/1")]
     url: String,
 }
 
-/// `POST /api/v1/billing/checkout`: makes a payment page at the provider.
+/// Makes a payment page at the provider.
 ///
 /// # Errors
 /// 400 for an unknown product; 409 when the caller has it already, or needs another plan first; 502 when the
 /// provider fails; 503 `billing_not_configured`.
+#[utoipa::path(
+    post, path = "/api/v1/billing/checkout", tag = "Billing", security(("plugin" = [])),
+    request_body = Option<CheckoutRequest>,
+    responses((status = 200, description = "Where to pay.", body = CheckoutAnswer)),
+    extensions(("x-errors" = json!(["conflict", "upstream_failed", "billing_not_configured"]))),
+)]
 pub async fn post_checkout(
     State(billing): State<BillingService>,
     PluginActor(actor): PluginActor,
@@ -62,10 +73,15 @@ pub(super) fn product_of(word: Option<&str>) -> Result<Product, Error> {
     Product::parse(word).ok_or_else(|| Error::invalid_field("product", "unknown", message))
 }
 
-/// `GET /api/v1/billing/status`: the caller's plan as billing knows it.
+/// The caller's plan as billing knows it.
 ///
 /// # Errors
 /// 503 `billing_not_configured`.
+#[utoipa::path(
+    get, path = "/api/v1/billing/status", tag = "Billing", security(("plugin" = [])),
+    responses((status = 200, description = "The plan.", body = BillingStatus)),
+    extensions(("x-errors" = json!(["billing_not_configured"]))),
+)]
 pub async fn get_status(
     State(billing): State<BillingService>,
     PluginActor(actor): PluginActor,
@@ -74,17 +90,26 @@ pub async fn get_status(
 }
 
 /// What the provider is told: it reads the status alone.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct WebhookAnswer {
     received: bool,
     /// It was here before.
     duplicate: bool,
 }
 
-/// `POST /api/v1/billing/webhook`: 200 as soon as it is stored; it is acted on a moment later.
+/// Takes a webhook of the configured provider.
+///
+/// The provider's own signature over the raw body proves it: `X-Signature` of Lemon Squeezy, `Stripe-Signature` of
+/// Stripe. It is answered as soon as it is stored, and acted on a moment later.
 ///
 /// # Errors
 /// 401 when it is not proved to be the provider's; 413 beyond 256 KiB; 503 `billing_not_configured`.
+#[utoipa::path(
+    post, path = "/api/v1/billing/webhook", tag = "Billing",
+    request_body(content = Object, description = "As the provider documents it, 256 KiB at most."),
+    responses((status = 200, description = "It is stored.", body = WebhookAnswer)),
+    extensions(("x-errors" = json!(["unauthorized", "billing_not_configured"]))),
+)]
 pub async fn post_webhook(
     State(billing): State<BillingService>,
     headers: HeaderMap,
@@ -103,10 +128,12 @@ pub async fn post_webhook(
 }
 
 /// Which events.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct EventsQuery {
     /// In this state only.
     #[serde(default)]
+    #[param(example = "flagged")]
     pub(super) state: Option<String>,
     /// Older than this one.
     #[serde(default)]
@@ -135,7 +162,8 @@ fn given(text: Option<&str>) -> Option<&str> {
 }
 
 /// A page of the log.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BillingEvents)]
 pub struct EventsAnswer {
     provider: &'static str,
     events: Vec<BillingEvent>,
@@ -146,10 +174,16 @@ pub struct EventsAnswer {
     last_received_at: Option<UnixMillis>,
 }
 
-/// `GET /api/v1/billing/events`: for operators.
+/// The log of the provider's events, for operators.
 ///
 /// # Errors
 /// 400 for a bad filter; 403 for who is no operator; 503 `billing_not_configured`.
+#[utoipa::path(
+    get, path = "/api/v1/billing/events", tag = "Billing", security(("plugin" = [])),
+    params(EventsQuery),
+    responses((status = 200, description = "The newest first.", body = EventsAnswer)),
+    extensions(("x-errors" = json!(["forbidden", "billing_not_configured"]))),
+)]
 pub async fn get_events(
     State(billing): State<BillingService>,
     PluginActor(actor): PluginActor,
@@ -166,10 +200,16 @@ pub async fn get_events(
     }))
 }
 
-/// `POST /api/v1/billing/events/{id}/redo`: 202, as it is acted on a moment later.
+/// Acts on an event again, a moment after the answer.
 ///
 /// # Errors
 /// 403 for who is no operator; 404 without such an event; 503 `billing_not_configured`.
+#[utoipa::path(
+    post, path = "/api/v1/billing/events/{id}/redo", tag = "Billing", security(("plugin" = [])),
+    params(("id" = EventId, Path, description = "The event's id.")),
+    responses((status = 202, description = "It is done a moment later.")),
+    extensions(("x-errors" = json!(["forbidden", "not_found", "billing_not_configured"]))),
+)]
 pub async fn redo_event(
     State(billing): State<BillingService>,
     PluginActor(actor): PluginActor,

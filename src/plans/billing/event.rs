@@ -4,12 +4,14 @@ use std::str::FromStr;
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use crate::kernel::UnixMillis;
 use crate::kernel::ids::{EventId, UserId};
 
 /// What became of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
 pub enum EventState {
     /// It is stored and not acted on yet.
     Waiting,
@@ -75,7 +77,7 @@ impl Serialize for EventState {
 }
 
 /// An event as operators see it. It holds no body: a body holds a customer's data.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct BillingEvent {
     /// Its identity with us.
     pub id: EventId,

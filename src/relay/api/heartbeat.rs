@@ -3,8 +3,8 @@
 use axum::extract::{FromRef, FromRequestParts, State};
 use axum::response::IntoResponse;
 use http::request::Parts;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::sessions::session_id;
 use crate::accounts::AccountsService;
@@ -50,10 +50,14 @@ where
 }
 
 /// A sign of life. Only `session_id` is needed; what else is known is checked for sense and not kept.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct HeartbeatBody {
+    #[schema(min_length = 1, example = "ses_0197f3a2b4c87d10a1b2c3d4e5f60718")]
     session_id: String,
+    #[schema(maximum = 604_800, example = 3600)]
     session_uptime_seconds: Option<u64>,
+    /// RFC 3339; empty means now.
+    #[schema(example = "2026-02-21T21:15:00Z")]
     observed_at: Option<String>,
 }
 
@@ -81,10 +85,24 @@ impl HeartbeatBody {
     }
 }
 
+/// Always says yes.
+#[derive(Serialize, ToSchema)]
+struct HeartbeatAnswer {
+    #[schema(example = true)]
+    ok: bool,
+}
+
 /// Keeps a session alive.
 ///
 /// # Errors
 /// 404 when it is unknown or over for good.
+#[utoipa::path(
+    post, path = "/api/v1/relay/health", tag = "Relay",
+    security(("plugin" = []), ("relay_key" = [])),
+    request_body = HeartbeatBody,
+    responses((status = 200, description = "The session lives on.", body = HeartbeatAnswer)),
+    extensions(("x-errors" = json!(["not_found"]))),
+)]
 pub async fn heartbeat(
     State(relay): State<RelayService>,
     HeartbeatCaller(from): HeartbeatCaller,
@@ -93,5 +111,5 @@ pub async fn heartbeat(
     body.check()?;
     let id = session_id(Some(&body.session_id))?;
     relay.heartbeat(from, id).await?;
-    Ok(axum::Json(json!({ "ok": true })))
+    Ok(axum::Json(HeartbeatAnswer { ok: true }))
 }

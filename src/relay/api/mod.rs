@@ -2,12 +2,12 @@
 //!
 //! Invariant: the released plugin's fields, types and status codes; unknown fields are ignored.
 
-mod heartbeat;
-mod keys;
-mod passphrase;
-mod pool;
+pub(crate) mod heartbeat;
+pub(crate) mod keys;
+pub(crate) mod passphrase;
+pub(crate) mod pool;
 mod session_view;
-mod sessions;
+pub(crate) mod sessions;
 #[cfg(test)]
 mod tests;
 

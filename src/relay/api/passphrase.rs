@@ -5,8 +5,8 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 use secrecy::SecretString;
-use serde::{Deserialize, Deserializer};
-use serde_json::json;
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 use crate::accounts::extract::LenientPluginActor;
 use crate::http::{ApiError, Json, Path};
@@ -17,11 +17,16 @@ use crate::slots::api::slot_number;
 use crate::slots::{Passphrase, PassphraseChange, SlotsService};
 
 /// Either `generate` or `passphrase`; `null` removes it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = PassphraseRequest)]
 pub struct PassphraseBody {
+    /// Draw one.
     #[serde(default)]
+    #[schema(example = false)]
     generate: bool,
+    /// 10 to 79 characters; `null` removes it.
     #[serde(default)]
+    #[schema(value_type = Option<String>, example = "blue-kite-over-nine-hills")]
     passphrase: Wanted,
 }
 
@@ -61,12 +66,30 @@ impl PassphraseBody {
     }
 }
 
+/// The passphrase of a slot.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SlotPassphrase)]
+struct PassphraseAnswer {
+    #[schema(example = 1)]
+    slot_number: u32,
+    /// `null` when it has none.
+    #[schema(required, example = "blue-kite-over-nine-hills")]
+    passphrase: Option<String>,
+}
+
 /// Sets, draws or removes the passphrase of a slot and answers the one it has now; whoever is connected is
 /// cut off.
 ///
 /// # Errors
 /// 400 for a bad passphrase, 404 for an unknown slot, 409 when the relay cannot encrypt, 503 when it does not
 /// answer.
+#[utoipa::path(
+    put, path = "/api/v1/user/stream-slots/{number}/passphrase", tag = "Slots", security(("plugin" = [])),
+    params(("number" = i64, Path, description = "Which slot, counted from 1.", example = 1)),
+    request_body = PassphraseBody,
+    responses((status = 200, description = "What it is now.", body = PassphraseAnswer)),
+    extensions(("x-errors" = json!(["not_found", "conflict", "unavailable"]))),
+)]
 pub async fn put_passphrase(
     State(relay): State<RelayService>,
     State(slots): State<SlotsService>,
@@ -77,8 +100,8 @@ pub async fn put_passphrase(
     let change = body.into_change()?;
     let slot = slots.by_number(&actor, slot_number(&number)?).await?;
     let passphrase = relay.change_passphrase(&actor, slot.id, change).await?;
-    Ok(axum::Json(json!({
-        "slot_number": slot.slot_number,
-        "passphrase": passphrase.as_ref().map(Passphrase::expose),
-    })))
+    Ok(axum::Json(PassphraseAnswer {
+        slot_number: slot.slot_number,
+        passphrase: passphrase.map(|passphrase| passphrase.expose().to_owned()),
+    }))
 }

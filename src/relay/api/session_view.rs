@@ -4,6 +4,7 @@
 //! from the first answer on, because the plugin waits for them without an end.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::kernel::UnixMillis;
 use crate::kernel::secret::ExposeSecret;
@@ -20,15 +21,26 @@ pub(super) enum ShownBy {
     Active,
 }
 
-#[derive(Serialize)]
+/// A relay session.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RelaySession)]
 pub(super) struct SessionView<'a> {
+    #[schema(example = "ses_0197f3a2b4c87d10a1b2c3d4e5f60718")]
     session_id: String,
+    /// `provisioning`, `active`, `grace`, `stopped` or `failed`, and during a move `draining` or `superseded`.
+    #[schema(example = "active")]
     status: &'static str,
+    /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "provision_failed")]
     failure_reason: Option<&'static str>,
+    #[schema(example = "local")]
     region: &'a str,
+    /// `creating_stream` or `ready`.
+    #[schema(example = "ready")]
     provision_step: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "conn_1774300000123_1")]
     connection_id: Option<&'a str>,
     relay: Relay<'a>,
     credentials: Credentials<'a>,
@@ -36,28 +48,46 @@ pub(super) struct SessionView<'a> {
     grace_remaining_seconds: u64,
     max_session_remaining_seconds: u64,
     usage: UsageView,
+    /// For the phone.
+    #[schema(
+        example = "srtla://relay.example.org:5000?streamid=live_3f9c21ab7d5e4c108f6a2b9d0e1c7a54"
+    )]
     sender_url: String,
+    /// For OBS.
+    #[schema(
+        example = "srt://relay.example.org:4000?streamid=play_9f3c21ab7d5e4c108f6a2b9d0e1c7a54"
+    )]
     media_source_url: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the wire's names")]
+#[schema(as = RelayAddress)]
 struct Relay<'a> {
+    #[schema(format = Ipv4, example = "203.0.113.5")]
     public_ip: String,
+    #[schema(example = 5000)]
     srt_port: u16,
+    #[schema(example = "relay.example.org")]
     relay_hostname: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the wire's names")]
+#[schema(as = RelayCredentials)]
 struct Credentials<'a> {
+    #[schema(example = "K7MX2P9A")]
     pair_token: &'a str,
+    #[schema(example = "d3MgdG9rZW4gb2YgdGhlIHNlc3Npb24")]
     relay_ws_token: &'a str,
+    /// The bare play key.
+    #[schema(example = "9f3c21ab7d5e4c108f6a2b9d0e1c7a54")]
     stream_token: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the wire's names")]
+#[schema(as = RelayTimers)]
 struct Timers {
     grace_window_seconds: u64,
     max_session_seconds: u64,
@@ -65,9 +95,11 @@ struct Timers {
     max_session_remaining_seconds: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SessionUsage)]
 struct UsageView {
     started_at: UnixMillis,
+    #[schema(required)]
     ended_at: Option<UnixMillis>,
     duration_seconds: u64,
 }

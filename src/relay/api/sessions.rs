@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::session_view::{SessionView, ShownBy};
@@ -21,11 +22,20 @@ use crate::relay::service::StopTarget;
 use crate::slots::StreamToken;
 
 /// What a client may say when it starts.
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize, Serialize, ToSchema)]
+#[schema(as = StartRequest)]
 pub struct StartBody {
+    /// Which connection of the user; `A-Z a-z 0-9 . _ -`.
+    #[schema(example = "conn_1774300000123_1", max_length = 128)]
     connection_id: Option<String>,
+    /// Selects a slot by its bare play key.
+    #[schema(example = "9f3c21ab7d5e4c108f6a2b9d0e1c7a54")]
     stream_token: Option<String>,
+    /// Selects a slot by its number, unless `stream_token` does.
+    #[schema(example = 1)]
     stream_slot: Option<i64>,
+    /// An unknown one is no error.
+    #[schema(example = "us-central", max_length = 64)]
     region_preference: Option<String>,
     client_context: Option<ClientContext>,
 }
@@ -38,22 +48,38 @@ impl std::fmt::Debug for StartBody {
     }
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+/// What is told of the client.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 struct ClientContext {
+    #[schema(example = "obs-plugin", max_length = 64)]
     requested_by: Option<String>,
 }
 
-#[derive(Serialize)]
+/// A session, and the links of its publisher.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SessionAndLinks)]
 struct SessionAnswer<'a> {
     session: SessionView<'a>,
+    /// Only in `relay/active`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     per_link: Option<PerLink>,
 }
 
-/// Gives a connection its session: 201 when it is new, 200 when it was there.
+/// Gives a connection its session.
 ///
 /// # Errors
 /// See `RelayService::start`; 400 for a bad body or a missing `Idempotency-Key`.
+#[utoipa::path(
+    post, path = "/api/v1/relay/start", tag = "Relay", security(("plugin" = [])),
+    params(("Idempotency-Key" = String, Header, format = "uuid", description = "A fresh one for each attempt; the same one repeats the answer for 24 h.")),
+    request_body = StartBody,
+    responses(
+        (status = 201, description = "A new session.", body = SessionAnswer),
+        (status = 200, description = "The session that was there.", body = SessionAnswer),
+    ),
+    extensions(("x-errors" = json!(["entitlement_denied", "connection_limit_reached", "not_found", "conflict", "idempotency_mismatch", "capacity_full", "unavailable"]))),
+)]
 pub async fn start(
     State(relay): State<RelayService>,
     LenientPluginActor(actor): LenientPluginActor,
@@ -122,10 +148,22 @@ pub struct ActiveQuery {
     connection_id: Option<String>,
 }
 
-/// The session of a connection, or the newest one, with the links of its publisher; 204 without one.
+/// The session of a connection, or the newest one, with the links of its publisher.
 ///
 /// # Errors
 /// 400 for a `connection_id` that no connection can have.
+#[utoipa::path(
+    get, path = "/api/v1/relay/active", tag = "Relay", security(("plugin" = [])),
+    params((
+        "connection_id" = Option<String>, Query, pattern = "^[A-Za-z0-9._-]{0,128}$",
+        description = "Left out: the newest session.", example = "conn_1774300000123_1",
+    )),
+    responses(
+        (status = 200, description = "As it is now.", body = SessionAnswer),
+        (status = 204, description = "There is none."),
+    ),
+    extensions(("x-errors" = json!(["invalid_request"]))),
+)]
 pub async fn active(
     State(relay): State<RelayService>,
     State(live): State<LiveService>,
@@ -148,16 +186,24 @@ pub async fn active(
 }
 
 /// Which session to stop; nothing means the newest.
-#[derive(Debug, Deserialize, Default)]
+#[derive(Debug, Deserialize, Default, ToSchema)]
+#[schema(as = StopRequest)]
 pub struct StopBody {
+    #[schema(example = "ses_0197f3a2b4c87d10a1b2c3d4e5f60718")]
     session_id: Option<String>,
+    /// Unless `session_id` says which.
+    #[schema(example = "conn_1774300000123_1")]
     connection_id: Option<String>,
+    #[schema(example = "user_requested", max_length = 256)]
     reason: Option<String>,
 }
 
-#[derive(Serialize)]
+/// A session that is over.
+#[derive(Serialize, ToSchema)]
+#[schema(as = StoppedSession)]
 struct StopAnswer {
     session_id: RelaySessionId,
+    #[schema(example = "stopped")]
     status: &'static str,
     stopped_at: UnixMillis,
 }
@@ -166,6 +212,12 @@ struct StopAnswer {
 ///
 /// # Errors
 /// 404 when there is none.
+#[utoipa::path(
+    post, path = "/api/v1/relay/stop", tag = "Relay", security(("plugin" = [])),
+    request_body = Option<StopBody>,
+    responses((status = 200, description = "It is over.", body = StopAnswer)),
+    extensions(("x-errors" = json!(["not_found", "invalid_transition"]))),
+)]
 pub async fn stop(
     State(relay): State<RelayService>,
     LenientPluginActor(actor): LenientPluginActor,
@@ -208,6 +260,11 @@ pub(super) fn session_id(text: Option<&str>) -> Result<RelaySessionId, Error> {
 ///
 /// # Errors
 /// 404 when the user is gone.
+#[utoipa::path(
+    get, path = "/api/v1/usage/current", tag = "Usage", security(("plugin" = [])),
+    responses((status = 200, description = "So far.", body = Usage)),
+    extensions(("x-errors" = json!(["not_found"]))),
+)]
 pub async fn usage(
     State(relay): State<RelayService>,
     PluginActor(actor): PluginActor,

@@ -4,15 +4,17 @@ use axum::Json as JsonBody;
 use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Supervision, SupervisorStatus};
 use crate::accounts::extract::PluginActor;
 use crate::http::{ApiError, Json};
 
 /// The engine and its containers.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct SupervisorView {
     /// The engine's name.
+    #[schema(example = "embedded")]
     engine: &'static str,
     /// Why it was chosen.
     why: String,
@@ -20,10 +22,15 @@ pub struct SupervisorView {
     supervisor: Option<SupervisorStatus>,
 }
 
-/// `GET /api/v1/relay/supervisor`
+/// The relay engine and its containers, for operators.
 ///
 /// # Errors
 /// 403 for whoever is no operator.
+#[utoipa::path(
+    get, path = "/api/v1/relay/supervisor", tag = "Server", security(("plugin" = [])),
+    responses((status = 200, description = "What is known.", body = SupervisorView)),
+    extensions(("x-errors" = json!(["forbidden"]))),
+)]
 pub async fn get_supervisor(
     State(supervision): State<Supervision>,
     PluginActor(actor): PluginActor,
@@ -37,18 +44,26 @@ pub async fn get_supervisor(
 }
 
 /// Which container, and whether whoever is live is cut off.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct RestartRequest {
+    /// `sls`, `srtla` or `receiver`.
+    #[schema(example = "sls")]
     part: String,
+    /// Also when somebody is live.
     #[serde(default)]
     insists: bool,
 }
 
-/// `POST /api/v1/relay/supervisor/restart`: 202, as it is done a moment later.
+/// Restarts a container, a moment after the answer.
 ///
 /// # Errors
 /// 400 for an unknown part, 403 for whoever is no operator, 404 without such a container, 409 when somebody
 /// is live.
+#[utoipa::path(
+    post, path = "/api/v1/relay/supervisor/restart", tag = "Server", security(("plugin" = [])),
+    responses((status = 202, description = "It is done a moment later.")),
+    extensions(("x-errors" = json!(["forbidden", "not_found", "conflict"]))),
+)]
 pub async fn restart_container(
     State(supervision): State<Supervision>,
     PluginActor(actor): PluginActor,

@@ -3,11 +3,13 @@
 //! Invariant: no key stands in it; lines of a container's output were cleaned before they came here.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::error::DockerError;
 
 /// Something that stands in the way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ContainerProblem)]
 pub struct Problem {
     /// What is wrong.
     pub reason: String,
@@ -25,7 +27,7 @@ impl From<&DockerError> for Problem {
 }
 
 /// One container.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ContainerStatus {
     /// `sls`, `srtla` or `receiver`.
     pub part: &'static str,
@@ -58,7 +60,7 @@ pub struct ContainerStatus {
 }
 
 /// An image on its way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PullStatus {
     /// Its reference.
     pub image: String,
@@ -67,7 +69,7 @@ pub struct PullStatus {
 }
 
 /// Everything.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub struct SupervisorStatus {
     /// Whether every port answered in its own protocol.
     pub is_ready: bool,

@@ -18,7 +18,8 @@ use crate::kernel::{Code, Error, Kind};
 use crate::system::views::SetupWaitingPage;
 
 /// What answers also before the appliance is claimed.
-const OPEN: [&str; 6] = [
+const OPEN: [&str; 7] = [
+    "/api/v1/openapi.json",
     "/healthz",
     "/readyz",
     "/health",
@@ -113,7 +114,7 @@ where
 }
 
 fn is_open(path: &str) -> bool {
-    OPEN.contains(&path) || path.starts_with("/static/")
+    OPEN.contains(&path) || path.starts_with("/static/") || path.starts_with("/api/docs")
 }
 
 async fn explain<S>(request: Request, state: &S) -> Response

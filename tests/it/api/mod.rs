@@ -5,7 +5,9 @@
 
 mod billing;
 mod callers;
+mod compatibility;
 mod contract;
+mod document;
 mod operations;
 mod requests;
 mod route_matrix;

@@ -56,11 +56,15 @@ fn path(house: &House, route: &str) -> String {
     } else {
         &house.browser_session_id
     };
+    let static_file = match route.strip_prefix("/api/docs/") {
+        Some(_) => "index.html",
+        None => &house.static_file,
+    };
     let filled = route
         .replace("{slot_id}", &house.slot_id)
         .replace("{number}", "1")
         .replace("{key}", &house.session.play_key)
-        .replace("{file}", &house.static_file)
+        .replace("{file}", static_file)
         .replace("{id}", id);
     assert!(!filled.contains('{'), "a value for each part of {route}");
     filled

@@ -50,6 +50,9 @@ const TABLE: &[(&str, &str, Statuses)] = &[
     ),
     ("GET", "/static/{file}", everybody(200)),
     ("GET", "/favicon.ico", everybody(200)),
+    ("GET", "/api/v1/openapi.json", everybody(200)),
+    ("GET", "/api/docs", everybody(303)),
+    ("GET", "/api/docs/{file}", everybody(200)),
     ("GET", "/setup", everybody(303)),
     ("POST", "/setup", everybody(303)),
     // What the key in the path proves.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use url::Url;
+use utoipa::ToSchema;
 
 use super::BillingService;
 use super::apply::is_exempt;
@@ -17,7 +18,7 @@ use crate::plans::{Plan, PlanStatus, Tier, store as plans};
 const QUANTITY_MAX: u32 = 20;
 
 /// A user's plan as billing knows it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct BillingStatus {
     /// The tier that counts.
     pub plan_tier: Tier,
@@ -33,15 +34,19 @@ pub struct BillingStatus {
     pub renews_at: Option<UnixMillis>,
     /// Who takes the money.
     #[serde(skip)]
+    #[schema(ignore)]
     pub provider: ProviderName,
     /// Billing has no say in this plan.
     #[serde(skip)]
+    #[schema(ignore)]
     pub is_exempt: bool,
     /// Tier standard can be bought.
     #[serde(skip)]
+    #[schema(ignore)]
     pub can_upgrade: bool,
     /// An add-on can be bought.
     #[serde(skip)]
+    #[schema(ignore)]
     pub can_add: bool,
 }
 

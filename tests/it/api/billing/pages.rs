@@ -69,13 +69,18 @@ fn operators_see_every_event_and_do_one_again() {
         .expect(303);
     let operator = shop.operator();
     let acted_at = || {
-        let events = operator.get("/api/v1/billing/events?state=flagged").expect(200).json();
+        let events = operator
+            .get("/api/v1/billing/events?state=flagged")
+            .expect(200)
+            .json();
         events["events"][0]["acted_at"].clone()
     };
     let before = acted_at();
     eventually_blocking(PATIENCE, "it is acted on again", || {
         let path = format!("/api/v1/billing/events/{id}/redo");
-        operator.send(operator.authorised(Method::POST, &path)).expect(202);
+        operator
+            .send(operator.authorised(Method::POST, &path))
+            .expect(202);
         let now = acted_at();
         now.is_string() && now != before
     });

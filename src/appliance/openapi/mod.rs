@@ -1,0 +1,111 @@
+//! The document of the API, and the page on which a person reads it.
+//!
+//! An operation is described where its handler stands, by `#[utoipa::path]`, and listed here by one line in
+//! [`Described`]; its doc comment's first line is the summary. What it can fail with beyond the usual is
+//! named in words of [`Code`](crate::kernel::Code): `extensions(("x-errors" = json!(["not_found"])))`. All
+//! else follows by itself, see [`complete`]: the answers of errors, the figures of limits, the examples.
+//!
+//! Invariant: every route below `/api/v1` is here and nothing else is; a test compares.
+
+mod complete;
+mod errors;
+mod example;
+mod page;
+
+use std::sync::LazyLock;
+
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
+use utoipa::OpenApi;
+
+pub(super) use page::{show_docs, to_docs};
+
+use crate::accounts::api as accounts;
+use crate::http::ErrorBody;
+use crate::plans::billing::api as billing;
+use crate::plugin::api as plugin;
+use crate::relay::api as relay;
+use crate::relay::docker::api as containers;
+use crate::slots::api as slots;
+
+/// Every operation: one line each.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "GoLiveBro Appliance",
+        description = "What the OBS plugin, scene switchers and programs of the operator call. \
+                       Unknown fields of a request are ignored; clients must ignore unknown fields of an \
+                       answer and unknown words in place of known ones.",
+    ),
+    tags(
+        (name = "Sign-in", description = "How a plugin gets its tokens, and what it learns of its account."),
+        (name = "Slots", description = "Stream slots and their keys."),
+        (name = "Relay", description = "Relay sessions."),
+        (name = "Usage", description = "What was used of the plan."),
+        (name = "Billing", description = "Payment of plans, where a provider is set up."),
+        (name = "Server", description = "The appliance itself."),
+    ),
+    paths(
+        // Signing in.
+        plugin::start_login,
+        plugin::poll_login,
+        plugin::complete_login,
+        plugin::get_session,
+        plugin::refresh,
+        accounts::log_out,
+        // Slots and their keys.
+        slots::list,
+        slots::list_by_old_path,
+        slots::rename,
+        relay::keys::rotate_key,
+        relay::keys::regenerate_token,
+        relay::passphrase::put_passphrase,
+        // Relay sessions.
+        relay::sessions::start,
+        relay::sessions::active,
+        relay::sessions::stop,
+        relay::heartbeat::heartbeat,
+        relay::pool::migrate,
+        relay::pool::regions,
+        relay::pool::manifest,
+        relay::sessions::usage,
+        // Billing.
+        billing::post_checkout,
+        billing::post_webhook,
+        billing::get_status,
+        billing::get_events,
+        billing::redo_event,
+        // The appliance.
+        relay::pool::capacity,
+        relay::pool::ip,
+        containers::get_supervisor,
+        containers::restart_container,
+        get_document,
+    ),
+    components(schemas(ErrorBody)),
+)]
+struct Described;
+
+static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
+    let described = serde_json::to_value(Described::openapi());
+    let mut document = described.expect("a document has only text as keys");
+    complete::complete(&mut document);
+    let text = serde_json::to_vec(&document);
+    text.expect("a value can be written").into()
+});
+
+/// This document of the API.
+#[utoipa::path(
+    get, path = "/api/v1/openapi.json", tag = "Server",
+    responses((status = 200, description = "The same until the next release.", body = Object)),
+)]
+pub(super) async fn get_document() -> Response {
+    let headers = [
+        (CONTENT_TYPE, "application/json"),
+        (CACHE_CONTROL, "no-cache"),
+        // Tools in a browser read it from elsewhere; there is nothing in it to hide.
+        (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+    ];
+    (headers, DOCUMENT.clone()).into_response()
+}
