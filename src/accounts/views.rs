@@ -9,7 +9,7 @@ use askama::Template;
 use crate::http::form::{Choice, Field};
 use crate::http::moment::Moment;
 use crate::http::page::Shell;
-use crate::kernel::ids::{AuthSessionId, BrowserSessionId};
+use crate::kernel::ids::{AuthSessionId, BrowserSessionId, UserId};
 use crate::kernel::secret::{ExposeSecret, SecretString};
 use crate::kernel::{FieldError, Role};
 
@@ -153,6 +153,8 @@ const fn role_hint(role: Role) -> &'static str {
 /// One user of the table.
 #[derive(Debug, Clone)]
 pub struct UserRow {
+    /// Who.
+    pub id: UserId,
     /// The name they gave themselves.
     pub display_name: String,
     /// What they sign in with.

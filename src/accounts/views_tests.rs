@@ -10,6 +10,7 @@ const PASSWORD: &str = "initial-5eC2e7-password";
 fn user(display_name: &str, email: &str, role: Role, is_self: bool) -> UserRow {
     let (display_name, email) = (display_name.to_owned(), email.to_owned());
     UserRow {
+        id: UserId::generate(),
         display_name,
         email,
         role,

@@ -56,6 +56,7 @@ impl Composed {
         relay.reconcile_nodes().await?;
         // What was half done when the server stopped is finished or unwound before anybody asks.
         relay.sweep_provisioning().await?;
+        relay.recall_metering().await?;
         live.remember().await;
         live.look_up_carriers().await?;
         let live = live.clone();
@@ -104,11 +105,11 @@ pub(super) async fn compose(
     stop: &CancellationToken,
 ) -> anyhow::Result<Composed> {
     let engine = local.engine();
-    let sources = address_sources(config, addresses);
+    let sources = address_sources(config, addresses, local.is_embedded());
     let settings = Settings::load(opened.store.clone(), opened.clock.clone(), sources).await?;
     let figures = Figures::default();
     let nodes = nodes(opened, &engine).await?;
-    let relay = relay(config, opened, &settings, &nodes);
+    let relay = relay(config, opened, &settings, &nodes).await?;
     let live = LiveService::new(
         nodes,
         Arc::new(relay.clone()),
@@ -123,6 +124,7 @@ pub(super) async fn compose(
     let inputs = JobInputs {
         billing: billing.clone(),
         accounts: opened.accounts.clone(),
+        plans: opened.plans.clone(),
         plugin: plugin.clone(),
         relay: relay.clone(),
         live: live.clone(),
@@ -139,6 +141,7 @@ pub(super) async fn compose(
         accounts: opened.accounts.clone(),
         setup: setup.clone(),
         relay: Some(relay.clone()),
+        containers: local.containers(),
     };
     let app = App(Arc::new(Services {
         accounts: opened.accounts.clone(),
@@ -188,8 +191,15 @@ fn external_engine(api: &ExternalApi, own: NodeId) -> crate::kernel::Result<Arc<
     Ok(Arc::new(engine))
 }
 
-fn relay(config: &Config, opened: &Opened, settings: &Settings, nodes: &Nodes) -> RelayService {
-    RelayService::new(RelayDeps {
+/// The relay's sessions, which follow the plans as the slots do.
+async fn relay(
+    config: &Config,
+    opened: &Opened,
+    settings: &Settings,
+    nodes: &Nodes,
+) -> anyhow::Result<RelayService> {
+    opened.plans.load_rules().await?;
+    let relay = RelayService::new(RelayDeps {
         store: opened.store.clone(),
         clock: opened.clock.clone(),
         vault: Arc::clone(&opened.vault),
@@ -201,7 +211,10 @@ fn relay(config: &Config, opened: &Opened, settings: &Settings, nodes: &Nodes) -
             shared_key: config.relay_shared_key.clone(),
             ..RelayConfig::default()
         },
-    })
+    });
+    opened.plans.follow(opened.slots.clone());
+    opened.plans.follow(relay.follower());
+    Ok(relay)
 }
 
 fn plugin(config: &Config, opened: &Opened, settings: &Settings) -> PluginService {

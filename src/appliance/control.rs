@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::config::Config;
 use super::open::{self, Opened};
-use super::{compose, fleet, listen};
+use super::{compose, fleet, listen, relay};
 use crate::accounts::service::PluginSessions;
 use crate::accounts::{AccountsService, DisplayName, Email, NewUser, Password};
 use crate::db::{FolderLock, LockError};
@@ -25,6 +25,7 @@ use crate::http::{ApiError, Json};
 use crate::kernel::ids::UserId;
 use crate::kernel::{Error, Result, Role};
 use crate::relay::RelayService;
+use crate::relay::docker::Belongings;
 use crate::relay::nodes::NodeSpec;
 use crate::settings::Settings;
 use crate::system::setup::SetupService;
@@ -112,6 +113,8 @@ pub enum ControlRequest {
         /// Other names under which clients ask for it.
         aliases: Vec<String>,
     },
+    /// No containers of the relay any more.
+    RemoveContainers,
 }
 
 /// What the requests work on.
@@ -121,6 +124,42 @@ pub(super) struct Control {
     pub(super) setup: SetupService,
     /// Where the slots of a new user are made known at once; absent while no server runs.
     pub(super) relay: Option<RelayService>,
+    /// What this appliance has at a container engine, unless a running server looks after it.
+    pub(super) containers: Containers,
+}
+
+/// The relay's containers, as commands may treat them.
+#[derive(Debug, Clone)]
+pub(super) enum Containers {
+    /// There never were any.
+    None,
+    /// The running server would make them anew.
+    Supervised,
+    /// Nobody looks after them.
+    Left(Belongings),
+}
+
+impl Containers {
+    /// Of a server that runs no containers, or of none at all.
+    pub(super) fn left(belongings: Option<Belongings>) -> Self {
+        belongings.map_or(Self::None, Self::Left)
+    }
+
+    async fn remove(&self) -> Result<Value> {
+        let removed = match self {
+            Self::None => Vec::new(),
+            Self::Supervised => {
+                let why = "the running server looks after these containers and would make them anew: stop it \
+                           first, or give relay.engine another value and start it again";
+                return Err(Error::conflict(why));
+            }
+            Self::Left(belongings) => belongings
+                .remove()
+                .await
+                .map_err(|error| Error::conflict(format!("{error}: {}", error.remedy())))?,
+        };
+        Ok(json!({ "removed": removed }))
+    }
 }
 
 /// Carries a request out and answers what the command prints.
@@ -181,6 +220,7 @@ pub(super) async fn execute(control: &Control, request: ControlRequest) -> Resul
         | ControlRequest::NameRegion { .. }) => {
             execute_on_nodes(fleet::running(control.relay.as_ref())?, request).await
         }
+        ControlRequest::RemoveContainers => control.containers.remove().await,
     }
 }
 
@@ -197,7 +237,8 @@ async fn execute_on_nodes(relay: &RelayService, request: ControlRequest) -> Resu
         }
         ControlRequest::SetupToken
         | ControlRequest::CreateUser { .. }
-        | ControlRequest::ResetPassword { .. } => Err(Error::internal("no request about nodes")),
+        | ControlRequest::ResetPassword { .. }
+        | ControlRequest::RemoveContainers => Err(Error::internal("no request about nodes")),
     }
 }
 
@@ -249,7 +290,7 @@ async fn offline(
 ) -> anyhow::Result<Value> {
     let opened = open::open(&config, lock)?;
     let addresses = listen::offline_addresses(&config);
-    let sources = listen::address_sources(&config, &addresses);
+    let sources = listen::address_sources(&config, &addresses, relay::is_embedded_by(&config));
     let settings = Settings::load(opened.store.clone(), opened.clock.clone(), sources).await?;
     let setup = compose::setup(&config, &opened, &settings, &addresses);
     let Opened {
@@ -265,6 +306,7 @@ async fn offline(
         accounts,
         setup,
         relay: None,
+        containers: Containers::left(relay::belongings(&config)?),
     };
     let outcome = execute(&control, request).await;
     // A store closes when the last service that holds it is gone.

@@ -9,6 +9,7 @@ use crate::db::Store;
 use crate::jobs::{Job, job};
 use crate::live::{LiveService, Looked};
 use crate::plans::billing::{BillingService, jobs as billing};
+use crate::plans::{PlansService, jobs as plans_jobs};
 use crate::plugin::PluginService;
 use crate::plugin::jobs as plugin;
 use crate::relay::RelayService;
@@ -25,6 +26,7 @@ const HOUR: Duration = Duration::from_hours(1);
 pub(super) struct JobInputs {
     pub(super) accounts: AccountsService,
     pub(super) billing: BillingService,
+    pub(super) plans: PlansService,
     pub(super) plugin: PluginService,
     pub(super) relay: RelayService,
     pub(super) live: LiveService,
@@ -50,6 +52,7 @@ pub(super) fn table(config: &Config, inputs: &JobInputs) -> Vec<Job> {
         of_accounts(inputs),
         of_relay(inputs),
         of_billing(inputs),
+        of_usage(inputs),
         of_house(config, inputs),
     ]
     .concat()
@@ -101,12 +104,6 @@ fn of_relay(inputs: &JobInputs) -> Vec<Job> {
             MINUTE,
             limit,
             on!(relay, relay::write_leases),
-        ),
-        job(
-            "usage_metering",
-            10 * SECOND,
-            limit,
-            on!(relay, relay::write_usage),
         ),
         job(
             "provisioning_sweep",
@@ -171,6 +168,37 @@ fn of_billing(inputs: &JobInputs) -> Vec<Job> {
     ]
 }
 
+fn of_usage(inputs: &JobInputs) -> Vec<Job> {
+    let JobInputs { relay, plans, .. } = inputs;
+    let limit = MINUTE;
+    vec![
+        job(
+            "cycle_roll_over",
+            HOUR,
+            10 * MINUTE,
+            on!(plans, plans_jobs::roll_over),
+        ),
+        job(
+            "usage_metering",
+            MINUTE,
+            limit,
+            on!(relay, relay::write_usage),
+        ),
+        job(
+            "health_event_writing",
+            MINUTE,
+            limit,
+            on!(relay, relay::write_health),
+        ),
+        job(
+            "outage_reconciliation",
+            2 * MINUTE,
+            limit,
+            on!(relay, relay::reconcile_outages),
+        ),
+    ]
+}
+
 async fn act_on_billing_events(
     (events, relay): &(BillingService, RelayService),
 ) -> anyhow::Result<String> {
@@ -191,7 +219,11 @@ fn of_house(config: &Config, inputs: &JobInputs) -> Vec<Job> {
     let retention = config.sample_retention;
     let stores = [inputs.store.clone(), inputs.telemetry.clone()];
     let live = inputs.live.clone();
+    let (relay, health_retention) = (inputs.relay.clone(), config.health_event_retention);
     vec![
+        job("health_event_retention", HOUR, 10 * MINUTE, move || {
+            forget_health(relay.clone(), health_retention)
+        }),
         job(
             "public_host_lookup",
             5 * MINUTE,
@@ -237,6 +269,11 @@ async fn checkpoint(stores: [Store; 2]) -> anyhow::Result<String> {
         store.checkpoint().await?;
     }
     Ok("the write-ahead logs are cut back".to_owned())
+}
+
+async fn forget_health(relay: RelayService, retention: Duration) -> anyhow::Result<String> {
+    let deleted = relay.forget_old_health(retention).await?;
+    Ok(format!("{deleted} heartbeats deleted"))
 }
 
 async fn forget_samples(live: LiveService, retention: Duration) -> anyhow::Result<String> {

@@ -110,9 +110,15 @@ pub(super) fn addresses_of(ports: &Ports, media: [SocketAddr; 3]) -> Addresses {
     }
 }
 
-/// What is known of our public address.
-pub(super) fn address_sources(config: &Config, addresses: &Addresses) -> AddressSources {
+/// What is known of our public address. The ports of `[relay.embedded]` count for that relay alone.
+pub(super) fn address_sources(
+    config: &Config,
+    addresses: &Addresses,
+    is_embedded: bool,
+) -> AddressSources {
     let or_bound = |port: u16, bound: SocketAddr| if port == 0 { bound.port() } else { port };
+    let of_media =
+        |port: u16, bound: SocketAddr| or_bound(if is_embedded { port } else { 0 }, bound);
     let (http_port, detected) = (addresses.http.port(), detect::default_route_ipv4());
     let (mut host, mut url) = (config.public_host.clone(), config.public_url.clone());
     if config.engine == EngineKind::External {
@@ -127,9 +133,9 @@ pub(super) fn address_sources(config: &Config, addresses: &Addresses) -> Address
         detected,
         http_port,
         ports: AdvertisedPorts {
-            srtla: or_bound(config.embedded.srtla_port, addresses.srtla),
-            srt_publish: or_bound(config.embedded.publish_port, addresses.srt_publish),
-            srt_play: or_bound(config.embedded.play_port, addresses.srt_play),
+            srtla: of_media(config.embedded.srtla_port, addresses.srtla),
+            srt_publish: of_media(config.embedded.publish_port, addresses.srt_publish),
+            srt_play: of_media(config.embedded.play_port, addresses.srt_play),
             stats: addresses
                 .stats
                 .map_or(0, |bound| or_bound(config.stats_port, bound)),

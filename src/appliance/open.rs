@@ -12,7 +12,6 @@ use crate::accounts::{AccessTokens, AccountsConfig, AccountsService};
 use crate::db::{Durability, FolderLock, LockError, Schema, Store, migrate};
 use crate::kernel::Clock;
 use crate::kernel::seal::Vault;
-use crate::plans::model::PlanRules;
 use crate::plans::service::PlansService;
 use crate::slots::SlotsService;
 
@@ -80,10 +79,7 @@ pub(super) fn open(config: &Config, lock: FolderLock) -> anyhow::Result<Opened> 
         tokens,
         accounts_config,
     );
-    let rules = PlanRules {
-        is_billing_configured: config.billing.is_configured(),
-        ..PlanRules::default()
-    };
+    let rules = config.plans.rules(config.billing.is_configured());
     let plans = PlansService::new(main.clone(), clock.clone(), rules);
     let slots = SlotsService::new(main.clone(), clock.clone(), Arc::clone(&vault));
     Ok(Opened {

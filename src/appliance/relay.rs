@@ -12,11 +12,14 @@ use anyhow::Context;
 use url::Url;
 
 use super::config::{Config, EngineKind};
+use super::control::Containers;
 use super::listen;
 use super::ports::{self, Transport};
 use crate::jobs::Tasks;
 use crate::kernel::Clock;
-use crate::relay::docker::{self, DockerRelay, Identity, Layout, Supervision, SupervisorDeps};
+use crate::relay::docker::{
+    self, Belongings, DockerRelay, Identity, Layout, Supervision, SupervisorDeps,
+};
 use crate::relay::embedded::EmbeddedRelay;
 use crate::relay::engine::Engine;
 use crate::relay::sls::{SlsConfig, SlsEngine};
@@ -34,6 +37,8 @@ pub(super) struct LocalRelay {
     why: String,
     latency: RangeInclusive<Duration>,
     media: [SocketAddr; 3],
+    /// Containers of an earlier time.
+    earlier: Option<Belongings>,
 }
 
 #[derive(Debug, Clone)]
@@ -68,6 +73,7 @@ impl LocalRelay {
         let bound = engine.addresses();
         Ok(Self {
             why,
+            earlier: belongings(config)?,
             latency: config.embedded.latency_min..=config.embedded.latency_max,
             media: [bound.srtla, bound.publish, bound.play],
             engine: Running::Embedded(Arc::new(engine)),
@@ -98,6 +104,7 @@ impl LocalRelay {
         let media = |port: u16| SocketAddr::from((keys.media_address, port));
         Ok(Self {
             why,
+            earlier: None,
             latency: keys.latency_min..=keys.latency_max,
             media: [keys.ports.srtla, keys.ports.publish, keys.ports.play].map(media),
             engine: Running::Docker(relay),
@@ -110,6 +117,7 @@ impl LocalRelay {
         let sls = sls.context("relay.external.url and relay.external.key are not set")?;
         Ok(Self {
             why,
+            earlier: belongings(config)?,
             latency: SLS_LATENCY,
             media: config.external.media(),
             engine: Running::External(Arc::new(SlsEngine::new(&sls)?)),
@@ -131,7 +139,28 @@ impl LocalRelay {
             Running::Embedded(_) | Running::External(_) => None,
             Running::Docker(relay) => Some(relay.clone()),
         };
-        Supervision::new(self.engine().name(), self.why.clone(), docker)
+        Supervision::new(
+            self.engine().name(),
+            self.why.clone(),
+            docker,
+            self.earlier.clone(),
+        )
+    }
+
+    /// As commands may treat its containers.
+    pub(super) fn containers(&self) -> Containers {
+        match &self.engine {
+            Running::Docker(_) => Containers::Supervised,
+            Running::Embedded(_) | Running::External(_) => Containers::left(self.earlier.clone()),
+        }
+    }
+
+    /// Whether it runs inside this process.
+    pub(super) const fn is_embedded(&self) -> bool {
+        match self.engine {
+            Running::Embedded(_) => true,
+            Running::Docker(_) | Running::External(_) => false,
+        }
     }
 
     /// Bounds of the negotiated latency.
@@ -174,6 +203,26 @@ impl LocalRelay {
 
 fn identity(folder: &Path) -> anyhow::Result<Identity> {
     Identity::load(folder).with_context(|| format!("reading {}", folder.join("instance").display()))
+}
+
+/// What this appliance may have at a container engine.
+///
+/// # Errors
+/// When its identity cannot be read.
+pub(super) fn belongings(config: &Config) -> anyhow::Result<Option<Belongings>> {
+    let data_dir = std::path::absolute(&config.data_dir)?;
+    let docker_config = config.docker.config(&data_dir);
+    Belongings::of(&docker_config)
+        .with_context(|| format!("reading the identity in {}", docker_config.folder.display()))
+}
+
+/// Whether a server with this configuration would run the embedded relay, as far as the configuration tells.
+pub(super) fn is_embedded_by(config: &Config) -> bool {
+    match config.engine {
+        EngineKind::Embedded => true,
+        EngineKind::Docker | EngineKind::External => false,
+        EngineKind::Auto => matches!(config.docker.layout, Layout::Unset(_)),
+    }
 }
 
 /// Why `auto` does not take Docker, or `None` when it does.

@@ -13,6 +13,7 @@ use crate::accounts::{api as accounts_api, pages as accounts};
 use crate::http::{self, Around};
 use crate::live::{api as live_api, pages as live, sse};
 use crate::plans::billing::{api as billing_api, pages as billing};
+use crate::plans::{api as plans_api, pages as plans};
 use crate::plugin::{api as plugin_api, pages as plugin};
 use crate::relay::api as relay;
 use crate::relay::docker::{api as containers_api, pages as containers};
@@ -25,6 +26,7 @@ use crate::system::setup::{self, pages as setup_pages};
 pub(super) fn main(config: &Config, app: &App, around: &Around) -> Router {
     let router = Router::new()
         .merge(api())
+        .merge(plans_routes())
         .merge(pages())
         .merge(assets())
         .route("/healthz", get(health::get_liveness))
@@ -124,6 +126,25 @@ fn api() -> Router<App> {
         .route("/stats/{key}", get(live_api::get_stats))
 }
 
+/// Plans and usage.
+fn plans_routes() -> Router<App> {
+    Router::new()
+        .route("/api/v1/usage/records", get(plans_api::list_records))
+        .route("/api/v1/usage/statements", get(plans_api::list_statements))
+        .route(
+            "/api/v1/plans",
+            get(plans_api::get_plans).put(plans_api::put_plans),
+        )
+        .route(
+            "/api/v1/users/{user_id}/plan",
+            get(plans_api::get_plan).put(plans_api::put_plan),
+        )
+        .route(
+            "/api/v1/users/{user_id}/adjustments",
+            get(plans_api::list_adjustments).post(plans_api::add_adjustment),
+        )
+}
+
 /// What people open in a browser.
 fn pages() -> Router<App> {
     Router::new()
@@ -152,6 +173,11 @@ fn pages() -> Router<App> {
         .route("/relay/apply", post(containers::apply_changes))
         // People.
         .route("/users", get(accounts::show_users).post(accounts::add_user))
+        .route("/users/{user_id}", get(plans::show_user))
+        .route("/users/{user_id}/plan", post(plans::change_plan))
+        .route("/users/{user_id}/adjustments", post(plans::adjust_usage))
+        .route("/plans", get(plans::show_plans).post(plans::change_plans))
+        .route("/account/usage", get(plans::show_usage))
         .route("/account", get(accounts::show_account))
         .route("/account/password", post(accounts::change_password))
         .route(

@@ -8,6 +8,7 @@ use crate::accounts::AccountsService;
 use crate::jobs::Jobs;
 use crate::live::LiveService;
 use crate::plans::billing::BillingService;
+use crate::plans::pages::UserParts;
 use crate::plans::service::PlansService;
 use crate::plugin::PluginService;
 use crate::plugin::snapshot::Snapshots;
@@ -49,6 +50,16 @@ macro_rules! offer {
             }
         })*
     };
+}
+
+impl FromRef<App> for UserParts {
+    fn from_ref(app: &App) -> Self {
+        Self {
+            accounts: app.0.accounts.clone(),
+            plans: app.0.plans.clone(),
+            relay: app.0.relay.clone(),
+        }
+    }
 }
 
 offer! {

@@ -8,6 +8,7 @@ mod healthcheck;
 mod logging;
 mod node;
 mod output;
+mod relay;
 mod serve;
 mod setup_token;
 
@@ -40,6 +41,8 @@ enum Command {
     Node(node::NodeArgs),
     /// Name a region of relay nodes.
     Region(node::RegionArgs),
+    /// Manage what the relay leaves on this machine.
+    Relay(relay::RelayArgs),
     /// Ask the running server whether it is alive; exit 1 when nothing answers.
     Healthcheck(ConfigArgs),
 }
@@ -75,6 +78,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Admin(args) => admin::run(args),
         Command::Node(args) => node::run(args),
         Command::Region(args) => node::name_region(args),
+        Command::Relay(args) => relay::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),
     };
     match outcome {

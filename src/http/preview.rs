@@ -33,6 +33,7 @@ fn render_all(folder: &Path) -> HashMap<String, String> {
         live::views::tests::pages(),
         accounts::views::tests::pages(),
         plans::billing::views::tests::pages(),
+        plans::views::tests::pages(),
         plugin::views::tests::pages(),
         system::views::tests::pages(),
         page_error::tests::pages(),

@@ -149,6 +149,10 @@ id!(
     /// One event that was observed and stored.
     EventId, "evt_"
 );
+id!(
+    /// One correction of a user's usage.
+    AdjustmentId, "adj_"
+);
 
 #[cfg(test)]
 mod tests {

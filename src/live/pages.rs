@@ -264,15 +264,18 @@ impl Done {
             Self::NobodyConnected => "Nobody was sending, so nobody was cut off.",
             Self::SenderStays => {
                 "This relay cannot cut anybody off. For up to a minute nobody new gets in; who is sending stays \
-                 until they stop. To keep them out afterwards, replace the publish key."
+                 until they stop, or for half a minute where the relay runs in containers and nobody else is \
+                 live. To keep them out afterwards, replace the publish key."
             }
             Self::RotatedUnderSender => {
                 "The publish key is replaced. Copy the new address into the phone or encoder. This relay cannot \
-                 cut anybody off: who is sending with the old key stays until they stop."
+                 cut anybody off: who is sending with the old key stays until they stop, or for half a minute \
+                 where the relay runs in containers and nobody else is live."
             }
             Self::RotatedUnderPlayers => {
                 "The play key is replaced. Copy the new address into the Media Source of OBS. This relay cannot \
-                 cut anybody off: who is watching with the old key stays until they stop."
+                 cut anybody off: who is watching with the old key stays until they stop, and nobody new gets in \
+                 with it."
             }
         }
     }

@@ -27,6 +27,8 @@ use crate::relay::nodes::{MediaEvent, NodeFigures};
 use crate::relay::{Nodes, RelayService};
 
 const TICK: Duration = Duration::from_secs(1);
+/// When figures were not read for longer, bytes that came meanwhile prove one second and no more.
+const BLIND_AFTER: Duration = Duration::from_secs(10);
 
 /// Whom the poller tells of media: the relay's sessions.
 #[async_trait]
@@ -37,6 +39,8 @@ pub trait MediaListener: Send + Sync + std::fmt::Debug {
     async fn media_lost(&self, slot_id: SlotId);
     /// Bytes flowed during the last `seconds` before `ended_at`.
     async fn media_seconds(&self, slot_id: SlotId, seconds: u64, ended_at: UnixMillis);
+    /// Bytes flowed sometime between `from` and `until`, when figures could not be read.
+    async fn media_unseen(&self, slot_id: SlotId, from: UnixMillis, until: UnixMillis);
 }
 
 #[async_trait]
@@ -55,6 +59,10 @@ impl MediaListener for RelayService {
 
     async fn media_seconds(&self, slot_id: SlotId, seconds: u64, ended_at: UnixMillis) {
         Self::media_seconds(self, slot_id, seconds, ended_at);
+    }
+
+    async fn media_unseen(&self, slot_id: SlotId, from: UnixMillis, until: UnixMillis) {
+        Self::media_unseen(self, slot_id, from, until);
     }
 }
 
@@ -76,6 +84,31 @@ struct Previous {
     /// When nodes were asked last, those included that did not answer.
     last_tick_at: Duration,
     nodes: HashMap<NodeId, NodeReadings>,
+}
+
+/// How long bytes of a slot flowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Flowed {
+    /// Seconds that count.
+    seconds: u64,
+    /// What nobody saw before them.
+    unseen: Duration,
+}
+
+impl Flowed {
+    /// When bytes came since the reading `elapsed` ago.
+    fn within(elapsed: Duration) -> Self {
+        if elapsed > BLIND_AFTER {
+            return Self {
+                seconds: 1,
+                unseen: elapsed.saturating_sub(TICK),
+            };
+        }
+        Self {
+            seconds: (elapsed + TICK / 2).as_secs(),
+            unseen: Duration::ZERO,
+        }
+    }
 }
 
 /// What was read of one node.
@@ -218,7 +251,13 @@ impl Poller {
             }
         }
         previous.last_tick_at = now;
-        for (slot_id, seconds) in metered {
+        for (slot_id, flowed) in metered {
+            if !flowed.unseen.is_zero() {
+                let until = wall - Duration::from_secs(flowed.seconds);
+                let from = until - flowed.unseen;
+                self.listener.media_unseen(slot_id, from, until).await;
+            }
+            let seconds = flowed.seconds;
             self.listener.media_seconds(slot_id, seconds, wall).await;
         }
         let streams = merged.finish(sources);
@@ -236,7 +275,9 @@ impl Poller {
             .iter_mut()
             .filter_map(|stream| stream.publisher.as_mut());
         for link in publishers.flat_map(|publisher| &mut publisher.links) {
-            link.carrier = self.carriers.name_of(link.address.ip());
+            // Ours comes first; a node may have a database of its own.
+            let named = self.carriers.name_of(link.address.ip());
+            link.carrier = named.or_else(|| link.carrier.take());
         }
     }
 
@@ -262,15 +303,18 @@ impl Poller {
         streams: &[StreamStats],
         readings: &mut Readings,
         elapsed: Duration,
-        metered: &mut HashMap<SlotId, u64>,
+        metered: &mut HashMap<SlotId, Flowed>,
     ) {
-        let seconds = (elapsed + TICK / 2).as_secs();
+        let flowed = Flowed::within(elapsed);
         for stream in streams {
             let grown = readings.grown(stream);
             self.metrics.count(grown.received, grown.sent);
-            if grown.received.bytes > 0 && seconds > 0 {
-                let counted = metered.entry(stream.slot_id).or_insert(seconds);
-                *counted = seconds.max(*counted);
+            if grown.received.bytes > 0 && flowed.seconds > 0 {
+                let counted = metered.entry(stream.slot_id).or_insert(flowed);
+                // Of two nodes the one that saw more knows better.
+                if (flowed.unseen, counted.seconds) < (counted.unseen, flowed.seconds) {
+                    *counted = flowed;
+                }
             }
         }
     }

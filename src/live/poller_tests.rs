@@ -12,6 +12,7 @@ const NOON: UnixMillis = UnixMillis(1_774_300_000_000);
 #[derive(Debug, Default)]
 struct Recorder {
     seconds: Mutex<Vec<u64>>,
+    unseen: Mutex<Vec<Duration>>,
     told: Mutex<Vec<&'static str>>,
 }
 
@@ -27,6 +28,10 @@ impl MediaListener for Recorder {
 
     async fn media_seconds(&self, _slot_id: SlotId, seconds: u64, _ended_at: UnixMillis) {
         self.seconds.lock().unwrap().push(seconds);
+    }
+
+    async fn media_unseen(&self, _slot_id: SlotId, from: UnixMillis, until: UnixMillis) {
+        self.unseen.lock().unwrap().push(until.since(from));
     }
 }
 
@@ -86,6 +91,22 @@ impl World {
     fn seconds(&self) -> Vec<u64> {
         self.recorder.seconds.lock().unwrap().clone()
     }
+}
+
+/// G-63: what flowed in the dark is not guessed; heartbeats may tell.
+#[tokio::test]
+async fn a_long_time_without_figures_counts_one_second_and_is_told_as_unseen() {
+    let mut world = World::new();
+    world.second(Some(1000)).await;
+    world.engine.set_mood(Mood::Unavailable);
+    for _ in 0..30 {
+        world.second(Some(2000)).await;
+    }
+    world.engine.set_mood(Mood::Well);
+    world.second(Some(3000)).await;
+    assert_eq!(world.seconds(), [1, 1]);
+    let unseen = world.recorder.unseen.lock().unwrap().clone();
+    assert_eq!(unseen, [Duration::from_secs(30)]);
 }
 
 #[tokio::test]

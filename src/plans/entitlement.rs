@@ -33,6 +33,8 @@ pub enum Reason {
     SubscriptionInactive,
     /// All connections of the plan are in use.
     ConnectionLimitReached,
+    /// The slot has a higher number than the plan has slots.
+    SlotNotInPlan,
     /// There is no such user.
     UserNotFound,
 }
@@ -46,6 +48,7 @@ impl Reason {
             Self::SubscriptionRequired => "subscription_required",
             Self::SubscriptionInactive => "subscription_inactive",
             Self::ConnectionLimitReached => "connection_limit_reached",
+            Self::SlotNotInPlan => "slot_not_in_plan",
             Self::UserNotFound => "user_not_found",
         }
     }
@@ -81,6 +84,24 @@ impl Entitlement {
         self.relay_access_status == Access::Enabled
     }
 
+    /// Whether the slot with this number admits anybody.
+    #[must_use]
+    pub fn covers_slot(&self, slot_number: u32) -> bool {
+        self.is_enabled() && slot_number <= self.max_slots
+    }
+
+    /// Refuses the slot with this number when the plan does not cover it.
+    ///
+    /// # Errors
+    /// 403 `entitlement_denied` with the reason.
+    pub fn require_slot(&self, slot_number: u32) -> Result<(), Error> {
+        if slot_number <= self.max_slots {
+            Ok(())
+        } else {
+            Err(denied(Reason::SlotNotInPlan))
+        }
+    }
+
     /// Refuses one more connection beside `open` ones when the plan does not cover it.
     ///
     /// # Errors
@@ -103,6 +124,10 @@ pub fn denied(reason: Reason) -> Error {
         Reason::ConnectionLimitReached => (
             Code::ConnectionLimitReached,
             "all connections of your plan are in use: remove one, or extend the plan",
+        ),
+        Reason::SlotNotInPlan => (
+            Code::EntitlementDenied,
+            "your plan has fewer slots than this one's number: use a slot with a lower one, or extend the plan",
         ),
         Reason::UserNotFound => (Code::EntitlementDenied, "there is no such user"),
         Reason::SubscriptionInactive => (

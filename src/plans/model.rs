@@ -2,6 +2,8 @@
 //!
 //! Invariant: pure; the same row, rules and moment always give the same answer.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -18,6 +20,8 @@ pub struct PlanRules {
     pub is_billing_configured: bool,
     /// Ingest seconds per cycle that tier standard includes.
     pub standard_included_seconds: u64,
+    /// Whether the configuration sets them, so that operators cannot.
+    pub is_standard_included_fixed: bool,
 }
 
 impl Default for PlanRules {
@@ -26,8 +30,14 @@ impl Default for PlanRules {
             is_billing_configured: false,
             // 15 hours.
             standard_included_seconds: 54_000,
+            is_standard_included_fixed: false,
         }
     }
+}
+
+impl PlanRules {
+    /// How long a user whose payment failed keeps access.
+    pub const PAYMENT_GRACE: Duration = Duration::from_hours(48);
 }
 
 /// A user's plan as stored.
@@ -47,6 +57,8 @@ pub struct Plan {
     pub is_operator_set: bool,
     /// Until when access goes on after a failed payment.
     pub grace_deadline_at: Option<UnixMillis>,
+    /// Slots beyond those of the tier that an operator gave; they count for tier internal only.
+    pub extra_slot_count: u32,
     /// Where the billing cycles are counted from.
     pub cycle_anchor_at: UnixMillis,
 }
@@ -80,8 +92,25 @@ impl Plan {
             plan_tier: tier,
             plan_status: self.status,
             max_concurrent_conns: tier.max_connections(self.addon_relay_count),
-            max_slots: tier.slots(self.addon_relay_count),
+            max_slots: self.max_slots(tier),
             grace_deadline: self.grace_deadline_at,
+        }
+    }
+
+    fn max_slots(&self, tier: Tier) -> u32 {
+        let extra = match tier {
+            Tier::Internal => self.extra_slot_count,
+            Tier::Free | Tier::Standard => 0,
+        };
+        tier.slots(self.addon_relay_count).saturating_add(extra)
+    }
+
+    /// Ingest seconds that a cycle includes; 0 for the tiers that have none or no limit.
+    #[must_use]
+    pub fn included_seconds(&self, rules: &PlanRules) -> u64 {
+        match self.effective_tier(rules) {
+            Tier::Free | Tier::Internal => 0,
+            Tier::Standard => rules.standard_included_seconds,
         }
     }
 
@@ -107,7 +136,7 @@ pub struct Usage {
     pub cycle_end: UnixMillis,
     /// Seconds the plan includes.
     pub included_seconds: u64,
-    /// Seconds in which ingest bytes flowed.
+    /// Seconds in which ingest bytes flowed, and what corrections added or took away.
     pub consumed_seconds: u64,
     /// What is left; 0 for a tier without a limit.
     pub remaining_seconds: u64,
@@ -120,14 +149,8 @@ impl Usage {
     #[must_use]
     pub fn of(plan: &Plan, rules: &PlanRules, cycle: Cycle, consumed_seconds: u64) -> Self {
         let plan_tier = plan.effective_tier(rules);
-        let included_seconds = match plan_tier {
-            Tier::Free | Tier::Internal => 0,
-            Tier::Standard => rules.standard_included_seconds,
-        };
-        let overage_seconds = match plan_tier {
-            Tier::Internal => 0,
-            Tier::Free | Tier::Standard => consumed_seconds.saturating_sub(included_seconds),
-        };
+        let included_seconds = plan.included_seconds(rules);
+        let overage_seconds = plan_tier.overage(included_seconds, consumed_seconds);
         Self {
             plan_tier,
             plan_status: plan.status,
@@ -157,6 +180,7 @@ mod tests {
             addon_relay_count: 0,
             is_operator_set: false,
             grace_deadline_at: None,
+            extra_slot_count: 0,
             cycle_anchor_at: NOW,
         }
     }
@@ -219,6 +243,16 @@ mod tests {
         assert_eq!(Tier::Standard.slots(2), 4);
         assert_eq!(Tier::Free.max_connections(2), 0);
         assert_eq!(Tier::Free.slots(2), 1);
+    }
+
+    #[test]
+    fn slots_that_an_operator_gave_count_for_internal_only() {
+        let plan = Plan {
+            extra_slot_count: 3,
+            ..plan(Tier::Standard, PlanStatus::Active)
+        };
+        let slots = |is_billing| plan.entitlement(&rules(is_billing), NOW).max_slots;
+        assert_eq!((slots(false), slots(true)), (7, 2));
     }
 
     #[test]

@@ -52,6 +52,9 @@ pub enum Tier {
 }
 
 impl Tier {
+    /// All of them, the smallest first.
+    pub const ALL: [Self; 3] = [Self::Free, Self::Standard, Self::Internal];
+
     /// The word in tables and on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -69,6 +72,15 @@ impl Tier {
             Self::Free => 0,
             Self::Standard => 1_u32.saturating_add(addons),
             Self::Internal => 99,
+        }
+    }
+
+    /// What of `consumed` seconds went beyond the `included` ones; nothing ever does without a limit.
+    #[must_use]
+    pub const fn overage(self, included: u64, consumed: u64) -> u64 {
+        match self {
+            Self::Internal => 0,
+            Self::Free | Self::Standard => consumed.saturating_sub(included),
         }
     }
 
@@ -116,6 +128,9 @@ pub enum PlanStatus {
 }
 
 impl PlanStatus {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Active, Self::Trial, Self::PastDue, Self::Canceled];
+
     /// The word in tables and on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -132,7 +147,7 @@ impl FromStr for PlanStatus {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        [Self::Active, Self::Trial, Self::PastDue, Self::Canceled]
+        Self::ALL
             .into_iter()
             .find(|status| status.as_str() == text)
             .ok_or_else(|| UnknownWord {

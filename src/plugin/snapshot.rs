@@ -63,7 +63,11 @@ impl Snapshots {
                 active_managed_conns: open,
             },
             usage,
-            stream_slots: slots.iter().map(|slot| SlotPart::of(slot)).collect(),
+            stream_slots: slots
+                .iter()
+                .filter(|slot| slot.slot_number <= entitlement.max_slots)
+                .map(|slot| SlotPart::of(slot))
+                .collect(),
             active_relay: sessions.first().map(|session| ActiveRelay {
                 session_id: session.session_id,
                 status: session.status,

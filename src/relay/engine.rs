@@ -221,7 +221,7 @@ pub struct LinkStats {
     pub uptime: Duration,
     /// What the sender itself says of the link, when it says anything.
     pub sender: Option<SenderLinkFigures>,
-    /// The network's name, where a database tells it; an engine leaves it out.
+    /// The network's name, where a database tells it.
     pub carrier: Option<String>,
 }
 
@@ -281,6 +281,11 @@ pub trait Engine: Send + Sync + fmt::Debug {
 
     /// A receiver of everything that happens from now on. A receiver that lags must read [`Engine::stats`].
     fn events(&self) -> broadcast::Receiver<EngineEvent>;
+
+    /// Whether it carries media on while this process is down.
+    fn outlives_us(&self) -> bool {
+        true
+    }
 
     /// Whether new sessions may be given to it now; one that cannot carry media is like a full one.
     fn takes_sessions(&self) -> bool {

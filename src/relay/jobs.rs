@@ -35,13 +35,31 @@ pub async fn register_slots(relay: &RelayService) -> anyhow::Result<String> {
     ))
 }
 
-/// Writes counted seconds of ingest. Every ten seconds.
+/// Writes counted seconds of ingest. Every minute; what ends a session or a broadcast writes its own at once.
 ///
 /// # Errors
 /// The store's.
 pub async fn write_usage(relay: &RelayService) -> anyhow::Result<String> {
     let slots = relay.flush().await?;
     Ok(format!("{slots} slots had seconds"))
+}
+
+/// Makes good what was not counted in outages. Every two minutes.
+///
+/// # Errors
+/// The store's.
+pub async fn reconcile_outages(relay: &RelayService) -> anyhow::Result<String> {
+    let seconds = relay.reconcile_outages().await?;
+    Ok(format!("{seconds} seconds made good"))
+}
+
+/// Writes what heartbeats told. Every minute.
+///
+/// # Errors
+/// The store's.
+pub async fn write_health(relay: &RelayService) -> anyhow::Result<String> {
+    let events = relay.write_health().await?;
+    Ok(format!("{events} heartbeats written"))
 }
 
 /// Writes when leases end. Every minute.

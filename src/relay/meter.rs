@@ -3,7 +3,8 @@
 //! A second is *waiting*, then *in flight* while a transaction writes it, then gone; when the transaction
 //! comes to nothing it waits again. So none is lost or written twice, whoever else settles meanwhile.
 //!
-//! Invariant: what [`Meter::shown`] answers for a session never decreases.
+//! Invariant: what [`Meter::shown`] answers for a session never decreases; what [`Meter::waiting_since`] answers
+//! is neither in the store nor on its way there.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -31,6 +32,10 @@ pub(super) struct Meter(Arc<Mutex<Inner>>);
 #[derive(Debug, Default)]
 struct Inner {
     waiting: HashMap<SlotId, Vec<Stretch>>,
+    /// How many transactions write seconds of a slot now.
+    in_flight: HashMap<SlotId, u32>,
+    /// How often seconds were taken or landed.
+    moves: u64,
     shown: HashMap<RelaySessionId, u64>,
 }
 
@@ -64,12 +69,42 @@ impl Meter {
 
     /// Takes the waiting seconds of a slot to write them.
     pub(super) fn take(&self, slot_id: SlotId) -> Option<InFlight> {
-        let stretches = self.inner().waiting.remove(&slot_id)?;
+        let mut inner = self.inner();
+        let stretches = inner.waiting.remove(&slot_id)?;
+        *inner.in_flight.entry(slot_id).or_default() += 1;
+        inner.moves += 1;
+        drop(inner);
         Some(InFlight {
             meter: self.clone(),
             slot_id,
             stretches,
         })
+    }
+
+    /// A mark of what is in the store now, for [`Self::waiting_since`]; take it before the store is read.
+    pub(super) fn mark(&self) -> Mark {
+        Mark(self.inner().moves)
+    }
+
+    /// The waiting seconds of `slots`, when the store has not got any since `mark` and none are on their way;
+    /// else what was read of the store may have them too.
+    pub(super) fn waiting_since(
+        &self,
+        mark: Mark,
+        slots: impl Iterator<Item = SlotId>,
+    ) -> Option<Vec<Stretch>> {
+        let inner = self.inner();
+        if inner.moves != mark.0 {
+            return None;
+        }
+        let mut stretches = Vec::new();
+        for slot_id in slots {
+            if inner.in_flight.contains_key(&slot_id) {
+                return None;
+            }
+            stretches.extend(inner.waiting.get(&slot_id).into_iter().flatten().copied());
+        }
+        Some(stretches)
     }
 
     /// What to show for a session of which `written` seconds are in the store.
@@ -94,6 +129,10 @@ impl Meter {
     }
 }
 
+/// See [`Meter::mark`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark(u64);
+
 /// Seconds that a transaction writes. Dropped without [`InFlight::written`], they wait again.
 #[derive(Debug)]
 pub(super) struct InFlight {
@@ -115,10 +154,17 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
+        let mut inner = self.meter.inner();
+        if let Some(flights) = inner.in_flight.get_mut(&self.slot_id) {
+            *flights -= 1;
+            if *flights == 0 {
+                inner.in_flight.remove(&self.slot_id);
+            }
+        }
+        inner.moves += 1;
         if self.stretches.is_empty() {
             return;
         }
-        let mut inner = self.meter.inner();
         let waiting = inner.waiting.entry(self.slot_id).or_default();
         let newer = std::mem::replace(waiting, std::mem::take(&mut self.stretches));
         waiting.extend(newer);
@@ -145,6 +191,25 @@ mod tests {
         assert_eq!(total(&second), 2);
         second.written();
         assert!(meter.take(slot).is_none());
+    }
+
+    #[test]
+    fn what_waits_is_told_only_while_the_store_stands_still() {
+        let (meter, slot) = (Meter::default(), SlotId::generate());
+        meter.add(slot, 2, UnixMillis(2_000));
+        let waiting = |mark| {
+            let stretches = meter.waiting_since(mark, [slot].into_iter())?;
+            Some(stretches.iter().map(|it| it.seconds).sum::<u64>())
+        };
+        let before = meter.mark();
+        assert_eq!(waiting(before), Some(2));
+        let in_flight = meter.take(slot).unwrap();
+        assert_eq!(waiting(before), None);
+        assert_eq!(waiting(meter.mark()), None, "on their way");
+        let during = meter.mark();
+        in_flight.written();
+        assert_eq!(waiting(during), None, "landed meanwhile");
+        assert_eq!(waiting(meter.mark()), Some(0));
     }
 
     #[test]

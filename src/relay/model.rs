@@ -335,6 +335,28 @@ impl fmt::Display for Status {
     }
 }
 
+/// What a heartbeat tells of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HealthReport {
+    /// When the sender looked.
+    pub observed_at: UnixMillis,
+    /// Whether media reached the relay.
+    pub ingest_active: bool,
+    /// Whether media left it.
+    pub egress_active: bool,
+    /// How long the session is up, 0 to 604800.
+    pub session_uptime_seconds: u64,
+}
+
+/// A heartbeat that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HealthEvent {
+    /// When.
+    pub received_at: UnixMillis,
+    /// What it told.
+    pub report: HealthReport,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! A relay engine in memory that obeys the port, and can be told to fail or to hang.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -11,6 +11,7 @@ use super::engine::{
     Capabilities, Ended, Engine, EngineCounters, EngineError, EngineEvent, EngineHealth,
     StreamSpec, StreamStats, Target,
 };
+use super::inside::{Caller, Inside, Lingering};
 use super::nodes::{
     EngineFactory, LocalNode, Node, NodeFacts, NodeKind, NodeStatus, Nodes, Pool, load,
 };
@@ -68,6 +69,9 @@ pub(crate) struct FakeEngine {
     events: broadcast::Sender<EngineEvent>,
     can_encrypt: AtomicBool,
     can_cut_off: AtomicBool,
+    /// Callers of an SLS who were told gone.
+    gone: AtomicUsize,
+    lingering: Mutex<Lingering>,
     state: Mutex<State>,
 }
 
@@ -87,6 +91,8 @@ impl FakeEngine {
             events: broadcast::Sender::new(64),
             can_encrypt: AtomicBool::new(true),
             can_cut_off: AtomicBool::new(true),
+            gone: AtomicUsize::new(0),
+            lingering: Mutex::default(),
             state: Mutex::default(),
         })
     }
@@ -97,6 +103,16 @@ impl FakeEngine {
 
     pub(crate) fn set_mood(&self, mood: Mood) {
         self.mood.send_replace(mood);
+    }
+
+    /// How many callers of an SLS were told gone.
+    pub(crate) fn gone(&self) -> usize {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    /// Who stays although his key is no longer good.
+    pub(crate) fn set_lingering(&self, lingering: Lingering) {
+        *self.lingering.lock().unwrap() = lingering;
     }
 
     /// What operators should know of.
@@ -272,5 +288,28 @@ impl Engine for FakeEngine {
 
     async fn counters(&self) -> Result<EngineCounters, EngineError> {
         self.answer().await.map(|()| Vec::new())
+    }
+}
+
+impl Inside for FakeEngine {
+    fn admits(&self, caller: &Caller) -> bool {
+        let state = self.state();
+        let mut streams = state.streams.values();
+        streams.any(|stream| {
+            let key = if caller.is_player {
+                &stream.play_key
+            } else {
+                &stream.publish_key
+            };
+            key.expose_secret() == caller.key
+        })
+    }
+
+    fn note_gone(&self, _: &Caller) {
+        self.gone.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn lingering(&self) -> Lingering {
+        *self.lingering.lock().unwrap()
     }
 }

@@ -12,6 +12,7 @@ use super::{Slot, SlotsService};
 use crate::accounts::extract::LenientPluginActor;
 use crate::http::{ApiError, Json, Path};
 use crate::kernel::Error;
+use crate::plans::PlansService;
 
 /// A slot in the plugin's words; also part of the account snapshot.
 #[derive(Serialize, ToSchema)]
@@ -51,7 +52,7 @@ struct SlotsAnswer {
     stream_slots: Vec<SlotView>,
 }
 
-/// The caller's slots.
+/// The caller's slots that the plan covers.
 ///
 /// # Errors
 /// When the store fails.
@@ -61,10 +62,16 @@ struct SlotsAnswer {
 )]
 pub async fn list(
     State(slots): State<SlotsService>,
+    State(plans): State<PlansService>,
     LenientPluginActor(actor): LenientPluginActor,
 ) -> Result<impl IntoResponse, ApiError> {
+    let count = plans.entitlement(actor.user_id).await?.max_slots;
     let slots = slots.list(actor.user_id).await?;
-    let stream_slots = slots.iter().map(|slot| SlotView::from(&**slot)).collect();
+    let stream_slots = slots
+        .iter()
+        .filter(|slot| slot.slot_number <= count)
+        .map(|slot| SlotView::from(&**slot))
+        .collect();
     Ok(axum::Json(SlotsAnswer { stream_slots }))
 }
 
@@ -78,9 +85,10 @@ pub async fn list(
 )]
 pub async fn list_by_old_path(
     slots: State<SlotsService>,
+    plans: State<PlansService>,
     actor: LenientPluginActor,
 ) -> Result<impl IntoResponse, ApiError> {
-    list(slots, actor).await
+    list(slots, plans, actor).await
 }
 
 /// A slot's new name.

@@ -4,6 +4,8 @@
 //! Invariant: a key or passphrase is stored sealed, a key found by its keyed hash; it leaves this capability only as a
 //! [`SecretString`](crate::kernel::secret::SecretString) inside [`SlotKeys`].
 
+mod plan;
+
 pub mod api;
 pub mod jobs;
 pub mod model;
@@ -14,5 +16,6 @@ pub mod urls;
 
 pub use model::{KeyKind, Slot, SlotKeys, StreamToken};
 pub use passphrase::{Passphrase, PassphraseChange};
+pub use plan::SLOTS_OF_NEW_USERS;
 pub use service::SlotsService;
 pub use urls::ClientUrls;

@@ -68,6 +68,18 @@ impl SlotsService {
         }))
     }
 
+    pub(super) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(super) fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    pub(super) fn now(&self) -> crate::kernel::UnixMillis {
+        self.0.clock.now()
+    }
+
     /// What later capabilities must clear when they write slot rows.
     #[must_use]
     pub fn caches(&self) -> SlotCaches {

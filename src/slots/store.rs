@@ -36,6 +36,26 @@ pub fn slot_insert_defaults(
     Ok(())
 }
 
+/// Gives a user slots up to `count`, where numbers are missing; answers how many were made.
+///
+/// # Errors
+/// When a statement fails.
+pub fn slot_insert_missing(
+    connection: &Connection,
+    vault: &Vault,
+    user_id: UserId,
+    count: u32,
+    now: UnixMillis,
+) -> rusqlite::Result<u32> {
+    let highest: u32 = connection
+        .prepare_cached("SELECT COALESCE(MAX(slot_number), 0) FROM stream_slot WHERE user_id = ?1")?
+        .query_row([user_id], |row| row.get(0))?;
+    for slot_number in highest + 1..=count {
+        slot_insert(connection, vault, user_id, slot_number, now)?;
+    }
+    Ok(count.saturating_sub(highest))
+}
+
 fn slot_insert(
     connection: &Connection,
     vault: &Vault,
@@ -232,15 +252,33 @@ pub fn slot_owner(connection: &Connection, id: SlotId) -> rusqlite::Result<Optio
         .optional()
 }
 
-/// Every slot of `user_id` by number, identities only.
+/// The first `count` slots of `user_id` by number, identities only.
 ///
 /// # Errors
 /// When the statement fails.
-pub fn slot_ids(connection: &Connection, user_id: UserId) -> rusqlite::Result<Vec<SlotId>> {
+pub fn slot_ids(
+    connection: &Connection,
+    user_id: UserId,
+    count: u32,
+) -> rusqlite::Result<Vec<SlotId>> {
     connection
-        .prepare_cached("SELECT id FROM stream_slot WHERE user_id = ?1 ORDER BY slot_number")?
-        .query_map([user_id], |row| row.get(0))?
+        .prepare_cached(
+            "SELECT id FROM stream_slot WHERE user_id = ?1 AND slot_number <= ?2
+             ORDER BY slot_number",
+        )?
+        .query_map((user_id, count), |row| row.get(0))?
         .collect()
+}
+
+/// The number of a slot.
+///
+/// # Errors
+/// When the statement fails.
+pub fn slot_number(connection: &Connection, id: SlotId) -> rusqlite::Result<Option<u32>> {
+    connection
+        .prepare_cached("SELECT slot_number FROM stream_slot WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))
+        .optional()
 }
 
 /// Names a slot; answers whether it exists.

@@ -212,10 +212,10 @@ fn show_starts(table: &mut Table, alone: Cost, crowd: Cost, mut times: Vec<Durat
     );
 }
 
-fn micros(time: Duration) -> f64 {
+pub(crate) fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-fn count(number: usize) -> f64 {
+pub(crate) fn count(number: usize) -> f64 {
     f64::from(u32::try_from(number).expect("it is small"))
 }

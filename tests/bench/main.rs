@@ -13,6 +13,7 @@ mod calls;
 mod encrypted;
 mod http;
 mod load;
+mod pool;
 mod process;
 mod relayed;
 mod relaying;
@@ -65,7 +66,7 @@ const fn scene(name: &'static str, measure: fn(&mut Table)) -> Scene {
     }
 }
 
-const SCENES: [Scene; 14] = [
+const SCENES: [Scene; 16] = [
     scene("start", start::measure),
     scene("calls", calls::measure),
     scene("webhook", webhook::measure),
@@ -80,6 +81,8 @@ const SCENES: [Scene; 14] = [
     scene("resends", resends::measure),
     scene("uneven", bonded::uneven),
     long_scene("soak", bonded::soak),
+    long_scene("registration", pool::registration),
+    long_scene("crowd", pool::crowd),
 ];
 
 fn main() {

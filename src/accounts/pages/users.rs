@@ -39,6 +39,7 @@ async fn users_page(
 ) -> Result<Response, ApiError> {
     let users = accounts.list_users(&owner.actor).await?;
     let row = |user: &User| UserRow {
+        id: user.id,
         display_name: user.display_name.clone(),
         email: user.email.clone(),
         role: user.role,

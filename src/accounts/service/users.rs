@@ -16,9 +16,6 @@ use crate::kernel::{Actor, Error, Result, Role, UnixMillis, Via};
 use crate::plans::model::Tier;
 use crate::{plans, slots};
 
-/// Slots of a new user: what the tier `internal` has, which without billing is everybody's.
-const FIRST_SLOTS: u32 = 4;
-
 /// What a new password means for the user's signed-in plugins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PluginSessions {
@@ -42,7 +39,7 @@ pub fn create_user_in(
 ) -> Result<User> {
     let id = store::user_insert(tx, new, hash, now).map_err(taken)?;
     plans::store::plan_insert(tx, id, Tier::Free, now)?;
-    slots::store::slot_insert_defaults(tx, vault, id, FIRST_SLOTS, now)?;
+    slots::store::slot_insert_defaults(tx, vault, id, slots::SLOTS_OF_NEW_USERS, now)?;
     Ok(User {
         id,
         email: new.email.to_string(),

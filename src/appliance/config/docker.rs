@@ -36,6 +36,7 @@ pub struct DockerKeys {
     pub latency_min: Duration,
     /// See `latency_min`.
     pub latency_max: Duration,
+    admission_port: Option<u16>,
     memory_mib: u32,
     cpu_percent: u32,
     crashes_max: usize,
@@ -55,6 +56,7 @@ impl DockerKeys {
             ports: self.ports,
             latency_min: self.latency_min,
             latency_max: self.latency_max,
+            admission_port: self.admission_port,
             memory_mib: self.memory_mib,
             cpu_millis: self.cpu_percent * 10,
             crashes_max: self.crashes_max,
@@ -89,6 +91,10 @@ pub(super) fn docker(layers: &Layers) -> Result<DockerKeys, ConfigError> {
         ports: ports(layers)?,
         latency_min: millis("relay.docker.latency_min_ms")?,
         latency_max: millis("relay.docker.latency_max_ms")?,
+        admission_port: match layers.choice("relay.docker.admission_hook")?.as_str() {
+            "on" => Some(layers.unsigned("relay.docker.admission_port")?),
+            _ => None,
+        },
         memory_mib: layers.unsigned("relay.docker.memory_mib")?,
         cpu_percent: layers.unsigned("relay.docker.cpu_percent")?,
         crashes_max: layers.unsigned("relay.docker.crashes_max")?,

@@ -76,6 +76,11 @@ pub(super) const KEYS: &[Key] = &[
     key("relay.docker.link_stats_port", PORT),
     key("relay.docker.latency_min_ms", KeyKind::Number(0, 5_000)),
     key("relay.docker.latency_max_ms", KeyKind::Number(100, 10_000)),
+    key(
+        "relay.docker.admission_hook",
+        KeyKind::Choice(&["off", "on"]),
+    ),
+    key("relay.docker.admission_port", KeyKind::Number(1, 65_535)),
     key("relay.docker.memory_mib", KeyKind::Number(32, 65_536)),
     key("relay.docker.cpu_percent", KeyKind::Number(10, 6_400)),
     key("relay.docker.crashes_max", KeyKind::Number(2, 100)),
@@ -161,6 +166,11 @@ pub(super) const KEYS: &[Key] = &[
     key("billing.stripe.api_base", KeyKind::Text),
     key("billing.stripe.standard_prices", KeyKind::List),
     key("billing.stripe.addon_prices", KeyKind::List),
+    key("telemetry.health_event_days", KeyKind::Number(1, 3_650)),
+    key(
+        "plans.standard_included_seconds",
+        KeyKind::Number(0, 2_678_400),
+    ),
 ];
 
 /// The environment variable of a key.

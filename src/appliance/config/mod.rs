@@ -7,6 +7,7 @@ mod docker;
 mod external;
 mod keys;
 mod layers;
+mod plans;
 mod secrets;
 mod values;
 
@@ -20,6 +21,7 @@ pub use docker::{DockerKeys, EngineKind};
 pub use external::ExternalKeys;
 use layers::Layers;
 pub use layers::{ConfigError, DEFAULTS, Origin};
+pub use plans::PlansKeys;
 use secrecy::SecretString;
 pub use secrets::KeyFileError;
 
@@ -170,6 +172,10 @@ pub struct Config {
     pub sample_retention: Duration,
     /// Who takes money, and what for.
     pub billing: BillingKeys,
+    /// How long heartbeats are kept.
+    pub health_event_retention: Duration,
+    /// What holds for all plans.
+    pub plans: PlansKeys,
 }
 
 const MINUTE: u64 = 60;
@@ -226,6 +232,8 @@ impl Config {
             embedded: embedded(layers)?,
             sample_retention: seconds("telemetry.sample_days", DAY)?,
             billing: billing::billing(layers)?,
+            health_event_retention: seconds("telemetry.health_event_days", DAY)?,
+            plans: plans::plans(layers)?,
         })
     }
 

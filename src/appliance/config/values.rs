@@ -113,6 +113,16 @@ impl Layers {
         T::try_from(number).map_err(|_| self.refuse(path, "give a smaller number"))
     }
 
+    pub(super) fn optional_unsigned<T: TryFrom<i64>>(
+        &self,
+        path: &str,
+    ) -> Result<Option<T>, ConfigError> {
+        if self.get(path).is_none() {
+            return Ok(None);
+        }
+        self.unsigned(path).map(Some)
+    }
+
     pub(super) fn list(&self, path: &str) -> Result<Vec<String>, ConfigError> {
         let given = self.required(path);
         let texts = given.value.as_array().map(|entries| {

@@ -24,6 +24,7 @@ pub(super) use page::{show_docs, to_docs};
 use crate::accounts::api as accounts;
 use crate::http::ErrorBody;
 use crate::plans::billing::api as billing;
+use crate::plans::api as plans;
 use crate::plugin::api as plugin;
 use crate::relay::api as relay;
 use crate::relay::docker::api as containers;
@@ -76,6 +77,14 @@ use crate::slots::api as slots;
         billing::get_status,
         billing::get_events,
         billing::redo_event,
+        plans::list_records,
+        plans::list_statements,
+        plans::get_plans,
+        plans::put_plans,
+        plans::get_plan,
+        plans::put_plan,
+        plans::list_adjustments,
+        plans::add_adjustment,
         // The appliance.
         relay::pool::capacity,
         relay::pool::ip,

@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::extract::State;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::catalog::Product;
 use super::event::{BillingEvent, EventState};
@@ -128,12 +128,10 @@ pub async fn post_webhook(
 }
 
 /// Which events.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Debug, Default, Deserialize)]
 pub struct EventsQuery {
     /// In this state only.
     #[serde(default)]
-    #[param(example = "flagged")]
     pub(super) state: Option<String>,
     /// Older than this one.
     #[serde(default)]
@@ -180,7 +178,10 @@ pub struct EventsAnswer {
 /// 400 for a bad filter; 403 for who is no operator; 503 `billing_not_configured`.
 #[utoipa::path(
     get, path = "/api/v1/billing/events", tag = "Billing", security(("plugin" = [])),
-    params(EventsQuery),
+    params(
+        ("state" = Option<String>, Query, description = "Events in this state only.", example = "flagged"),
+        ("before" = Option<String>, Query, description = "Events older than this one."),
+    ),
     responses((status = 200, description = "The newest first.", body = EventsAnswer)),
     extensions(("x-errors" = json!(["forbidden", "billing_not_configured"]))),
 )]

@@ -10,10 +10,10 @@ use std::time::Duration;
 use super::catalog::{Catalog, Product};
 use super::fact::{Action, Change, Fact, Item, SubscriptionStatus};
 use crate::kernel::UnixMillis;
-use crate::plans::model::{PlanStatus, Tier};
+use crate::plans::model::{Plan, PlanRules, PlanStatus, Tier};
 
 /// How long access goes on after the first failed payment.
-pub(super) const GRACE: Duration = Duration::from_hours(48);
+pub(super) const GRACE: Duration = PlanRules::PAYMENT_GRACE;
 
 /// A subscription as all facts together tell it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,6 +65,14 @@ impl Wanted {
         renews_at: None,
         next_change_at: None,
     };
+
+    /// Writes what billing decides into a plan.
+    pub(super) fn write_to(&self, plan: &mut Plan) {
+        plan.tier = self.tier;
+        plan.status = self.status;
+        plan.addon_relay_count = self.addon_relay_count;
+        plan.grace_deadline_at = self.grace_deadline_at;
+    }
 }
 
 /// Reads all facts of a user.

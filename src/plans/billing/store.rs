@@ -7,7 +7,7 @@ mod events;
 
 pub(super) use accounts::{
     Account, account_get, account_put, buyer_get, due_users, next_users, open_subscriptions,
-    plan_put, subscription_put, user_by_email, user_exists,
+    subscription_put, user_by_email, user_exists,
 };
 pub(super) use events::{
     Acted, Stored, adopt, event_acted, event_failed, event_get, event_insert, event_list,

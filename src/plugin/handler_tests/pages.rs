@@ -199,7 +199,7 @@ async fn an_owner_adds_a_user_whose_password_is_shown_once_and_works() {
     let slots = app
         .world
         .store
-        .read(move |conn| Ok::<_, crate::kernel::Error>(slots(conn, id)?))
+        .read(move |conn| Ok::<_, crate::kernel::Error>(slots(conn, id, 4)?))
         .await;
     assert!(
         slots

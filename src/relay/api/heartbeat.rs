@@ -10,8 +10,9 @@ use super::sessions::session_id;
 use crate::accounts::AccountsService;
 use crate::accounts::extract::LenientPluginActor;
 use crate::http::{ApiError, Json};
-use crate::kernel::Error;
+use crate::kernel::{Error, UnixMillis};
 use crate::relay::RelayService;
+use crate::relay::model::HealthReport;
 use crate::relay::service::HeartbeatFrom;
 
 /// A week; more is a broken clock.
@@ -49,11 +50,16 @@ where
     }
 }
 
-/// A sign of life. Only `session_id` is needed; what else is known is checked for sense and not kept.
+/// A sign of life. Only `session_id` is needed; what else is known is checked for sense, and kept when the sender
+/// says how long its session is up.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct HeartbeatBody {
     #[schema(min_length = 1, example = "ses_0197f3a2b4c87d10a1b2c3d4e5f60718")]
     session_id: String,
+    /// Whether media reach the relay; no when it is left out.
+    ingest_active: Option<bool>,
+    /// Whether media leave it; no when it is left out.
+    egress_active: Option<bool>,
     #[schema(maximum = 604_800, example = 3600)]
     session_uptime_seconds: Option<u64>,
     /// RFC 3339; empty means now.
@@ -83,6 +89,18 @@ impl HeartbeatBody {
         }
         Ok(())
     }
+
+    /// What it tells of the session; `None` when it only says that it lives.
+    fn report(&self, now: UnixMillis) -> Option<HealthReport> {
+        let observed_at = self.observed_at.as_deref().unwrap_or_default();
+        let observed_at = observed_at.parse::<jiff::Timestamp>().ok();
+        Some(HealthReport {
+            observed_at: observed_at.map_or(now, |at| UnixMillis(at.as_millisecond())),
+            ingest_active: self.ingest_active.unwrap_or(false),
+            egress_active: self.egress_active.unwrap_or(false),
+            session_uptime_seconds: self.session_uptime_seconds?,
+        })
+    }
 }
 
 /// Always says yes.
@@ -111,5 +129,8 @@ pub async fn heartbeat(
     body.check()?;
     let id = session_id(Some(&body.session_id))?;
     relay.heartbeat(from, id).await?;
+    if let Some(report) = body.report(relay.now()) {
+        relay.note_health(id, report);
+    }
     Ok(axum::Json(HeartbeatAnswer { ok: true }))
 }

@@ -411,7 +411,8 @@ async fn slots_are_listed_and_named() {
     let api = Api::new().await;
     let list = async || {
         let (slots, actor) = (State(api.slots.clone()), LenientPluginActor(api.actor));
-        answered(crate::slots::api::list(slots, actor).await)
+        let plans = State(api.fixture.relay.plans().clone());
+        answered(crate::slots::api::list(slots, plans, actor).await)
             .await
             .1
     };

@@ -10,6 +10,7 @@ use super::seed;
 use super::supervisor::{News, Supervisor};
 use super::template::{Part, network_name};
 use super::watch::Watch;
+use crate::kernel::secret::SecretString;
 
 impl Supervisor {
     /// # Errors
@@ -83,7 +84,8 @@ impl Supervisor {
             .breaker
             .note_attempt(self.deps.clock.monotonic());
         if part.has_sls() {
-            self.prepare_folder(part).await?;
+            let hook = self.open_hook(client, watch).await?;
+            self.prepare_folder(part, hook).await?;
         }
         let id = client.create(spec).await?;
         tracing::info!(
@@ -94,10 +96,14 @@ impl Supervisor {
         client.start(&id).await
     }
 
-    async fn prepare_folder(&self, part: Part) -> Result<(), DockerError> {
+    async fn prepare_folder(
+        &self,
+        part: Part,
+        hook: Option<SecretString>,
+    ) -> Result<(), DockerError> {
         let (config, identity) = (self.deps.config.clone(), self.deps.identity.clone());
         let key = self.deps.key.clone();
-        let work = move || seed::prepare(&config, &identity, part, &key);
+        let work = move || seed::prepare(&config, &identity, part, &key, hook.as_ref());
         tokio::task::spawn_blocking(work)
             .await
             .unwrap_or_else(|error| Err(DockerError::Folder(error.to_string())))

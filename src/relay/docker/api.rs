@@ -20,6 +20,8 @@ pub struct SupervisorView {
     why: String,
     /// `null` for an engine without containers.
     supervisor: Option<SupervisorStatus>,
+    /// Names of containers that nobody looks after since the relay runs elsewhere.
+    left_containers: Vec<String>,
 }
 
 /// The relay engine and its containers, for operators.
@@ -36,10 +38,12 @@ pub async fn get_supervisor(
     PluginActor(actor): PluginActor,
 ) -> Result<JsonBody<SupervisorView>, ApiError> {
     let overview = supervision.overview(&actor)?;
+    let left_containers = supervision.left_containers(&actor).await?;
     Ok(JsonBody(SupervisorView {
         engine: overview.engine,
         why: overview.why,
         supervisor: overview.containers,
+        left_containers,
     }))
 }
 

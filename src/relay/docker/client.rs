@@ -10,6 +10,7 @@
 mod read;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bollard::container::LogOutput;
@@ -20,6 +21,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use super::error::DockerError;
+use super::origins::Line;
 use super::template::{ContainerSpec, INSTANCE_LABEL, Part};
 use read::{parse_api, pull_step, read_container, read_usage, redact};
 
@@ -31,6 +33,9 @@ const GREETING_PATIENCE: Duration = Duration::from_secs(3);
 const STOP_SECONDS: i32 = 5;
 /// The oldest API with all that the template uses. Source: docs.docker.com/reference/api/engine/version/v1.40.
 const OLDEST_API: (u32, u32) = (1, 40);
+
+/// Lines of one look at a container's output.
+const RAW_LINES: &str = "5000";
 
 type Result<T> = std::result::Result<T, DockerError>;
 
@@ -247,6 +252,27 @@ impl DockerClient {
         Ok(last)
     }
 
+    /// Lines of a container's output from a moment on, keys and all: for nobody's eyes.
+    pub(super) async fn raw_lines(&self, id: &str, since: Option<Timestamp>) -> Result<Vec<Line>> {
+        let since = since.map_or(0, Timestamp::as_second);
+        let options = query::LogsOptions {
+            stdout: true,
+            stderr: true,
+            timestamps: true,
+            since: i32::try_from(since).unwrap_or(0),
+            tail: RAW_LINES.to_owned(),
+            ..query::LogsOptions::default()
+        };
+        let pieces = self.docker.logs(id, Some(options));
+        let pieces: Vec<LogOutput> = pieces
+            .try_collect()
+            .await
+            .map_err(|error| DockerError::of(error, id))?;
+        let text: Vec<u8> = pieces.into_iter().flat_map(LogOutput::into_bytes).collect();
+        let text = String::from_utf8_lossy(&text);
+        Ok(text.lines().filter_map(Line::parse).collect())
+    }
+
     /// What a running container uses.
     pub(super) async fn usage(&self, id: &str) -> Result<Usage> {
         let options = query::StatsOptions {
@@ -313,6 +339,18 @@ impl DockerClient {
             .into_iter()
             .find(|one| one.name.as_deref() == Some(name));
         Ok(ours.and_then(|one| one.id))
+    }
+
+    /// This machine's address on our network, when it is there.
+    pub(super) async fn gateway(&self, name: &str) -> Result<Option<IpAddr>> {
+        let Some(id) = self.network(name).await? else {
+            return Ok(None);
+        };
+        let inspected = self.docker.inspect_network(&id, None).await;
+        let inspected = inspected.map_err(|error| DockerError::of(error, name))?;
+        let pools = inspected.ipam.and_then(|ipam| ipam.config);
+        let mut gateways = pools.into_iter().flatten().filter_map(|pool| pool.gateway);
+        Ok(gateways.find_map(|gateway| gateway.parse().ok()))
     }
 
     /// Makes our network, a bridge.

@@ -59,6 +59,8 @@ pub struct DockerConfig {
     pub latency_min: Duration,
     /// See `latency_min`.
     pub latency_max: Duration,
+    /// The port of the listener that SLS asks at every connection; `None` without the hook.
+    pub admission_port: Option<u16>,
     /// Memory of a container, in MiB.
     pub memory_mib: u32,
     /// Processors of a container, in thousandths.

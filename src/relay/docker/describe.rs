@@ -26,7 +26,9 @@ impl Supervisor {
             .map(|spec| describe_container(spec, actual, watch, now))
             .collect();
         let problem = looked.as_ref().err().map(Problem::from);
-        let problem = problem.or_else(|| pull_problem(watch));
+        let problem = problem
+            .or_else(|| watch.hook_problem.as_ref().map(Problem::from))
+            .or_else(|| pull_problem(watch));
         let mut reasons = Vec::new();
         if let Layout::Unset(keys) = self.deps.config.layout {
             reasons.push(format!("Docker has no images for the relay: set {keys}"));
@@ -39,6 +41,7 @@ impl Supervisor {
         if looked.is_ok() {
             reasons.extend(containers.iter().filter_map(why_not));
         }
+        reasons.extend(watch.hook_problem.iter().map(ToString::to_string));
         reasons.extend_from_slice(silent);
         let pulls = pulls_of(watch);
         let floating = self.specs.iter().filter(|spec| is_floating(&spec.image));
@@ -51,6 +54,7 @@ impl Supervisor {
             pulls,
             warnings: floating
                 .map(|spec| format!("{} is not pinned: what it names may change", spec.image))
+                .chain(self.lingering_warning())
                 .collect(),
         }
     }
@@ -95,7 +99,11 @@ fn describe_container(
         image_id: found.map_or_else(String::new, |found| found.image_id.clone()),
         id: found.map_or_else(String::new, |found| found.id.clone()),
         state,
-        problem: seen.problem.as_ref().map(Problem::from),
+        problem: seen
+            .problem
+            .as_ref()
+            .or(seen.silence.as_ref())
+            .map(Problem::from),
         crashes: seen.crashes,
         exit_code: found.map_or(0, |found| found.exit_code),
         cpu_percent: seen.cpu_percent,

@@ -3,6 +3,8 @@
 //! Invariant: each variant has a sentence that says what is wrong and a remedy; no type of the client's
 //! crate leaves the room.
 
+use std::borrow::Cow;
+
 use bollard::errors::Error as ClientError;
 
 /// Why a call to the container engine failed.
@@ -59,6 +61,25 @@ pub enum DockerError {
     /// A folder of ours cannot be prepared.
     #[error("the relay's folder cannot be prepared: {0}")]
     Folder(String),
+    /// A port of a container that runs does not answer in its own protocol.
+    #[error("{0}")]
+    Silent(String),
+    /// SLS's API does not answer, or another program does in its place.
+    #[error("{0}")]
+    NoApi(String),
+    /// SLS runs on another database than the one that we gave it.
+    #[error(
+        "SLS does not know our key: it cannot write to its volume and runs on a database of its own"
+    )]
+    KeyLost {
+        /// The volume's folder.
+        folder: String,
+        /// Who must be able to write to it: user and group.
+        owner: (u32, u32),
+    },
+    /// The listener that SLS asks cannot be opened.
+    #[error("the listener for SLS's admission hook cannot be opened: {0}")]
+    Hook(String),
     /// The engine refused for another reason.
     #[error("Docker refused: {0}")]
     Refused(String),
@@ -67,7 +88,15 @@ pub enum DockerError {
 impl DockerError {
     /// What an operator does about it.
     #[must_use]
-    pub fn remedy(&self) -> &'static str {
+    pub fn remedy(&self) -> Cow<'static, str> {
+        if let Self::KeyLost { folder, owner } = self {
+            let (uid, gid) = owner;
+            return format!("let {uid}:{gid} write to {folder} and restart the container").into();
+        }
+        Cow::Borrowed(self.plain_remedy())
+    }
+
+    fn plain_remedy(&self) -> &'static str {
         match self {
             Self::NoSocket(_) => {
                 "install Docker and start it, or set relay.docker.socket to its socket"
@@ -93,6 +122,19 @@ impl DockerError {
             }
             Self::Architecture { .. } => "choose an image that is built for this machine",
             Self::Folder(_) => "give this server's user the folder <data>/relay",
+            Self::Silent(_) => {
+                "wait half a minute, after which the container is restarted; if that does not help, read its \
+                 last lines and check that the image is the right one"
+            }
+            Self::NoApi(_) => {
+                "read the container's last lines; when another program has the port, choose another \
+                 relay.docker.api_port"
+            }
+            Self::Hook(_) => {
+                "choose another relay.docker.admission_port or set relay.docker.admission_hook to off: SLS \
+                 refuses everybody until it can ask"
+            }
+            Self::KeyLost { .. } => "let the container's user write to its folder and restart it",
             Self::Refused(_) => "read Docker's own log: journalctl -u docker",
         }
     }
@@ -110,6 +152,10 @@ impl DockerError {
             | Self::Image { .. }
             | Self::Architecture { .. }
             | Self::Folder(_)
+            | Self::Silent(_)
+            | Self::NoApi(_)
+            | Self::KeyLost { .. }
+            | Self::Hook(_)
             | Self::Refused(_) => false,
         }
     }

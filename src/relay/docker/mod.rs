@@ -9,11 +9,15 @@
 
 mod act;
 pub mod api;
+mod belongings;
 mod breaker;
 mod client;
 mod config;
 mod describe;
 mod error;
+mod hook;
+mod linger;
+mod origins;
 pub mod pages;
 mod plan;
 mod probe;
@@ -34,6 +38,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 
+pub use belongings::Belongings;
 pub use config::{DockerConfig, HostPorts, Identity, Layout};
 pub use error::DockerError;
 pub use status::{ContainerStatus, Problem, PullStatus, SupervisorStatus};
@@ -142,15 +147,11 @@ impl DockerRelay {
     /// # Errors
     /// [`DockerError`].
     pub async fn remove_all(&self) -> Result<(), DockerError> {
-        let client = self.client().await?;
-        for container in client.containers().await? {
-            client.remove(&container.id).await?;
-        }
-        let name = template::network_name(&self.0.deps.identity);
-        if let Some(network) = client.network(&name).await? {
-            client.remove_network(&network).await?;
-        }
-        Ok(())
+        let deps = &self.0.deps;
+        Belongings::new(&deps.config.socket, deps.identity.clone())
+            .remove()
+            .await
+            .map(drop)
     }
 
     async fn client(&self) -> Result<DockerClient, DockerError> {
@@ -205,6 +206,10 @@ impl Engine for DockerRelay {
         self.inner().disconnect(slot_id, target).await
     }
 
+    async fn admitted(&self) -> Result<Option<Vec<SlotId>>, EngineError> {
+        self.inner().admitted().await
+    }
+
     fn all_registered(&self) {
         self.inner().all_registered();
     }
@@ -213,7 +218,15 @@ impl Engine for DockerRelay {
         self.inner().stats().await
     }
 
+    async fn notices(&self) -> Vec<String> {
+        self.inner().notices().await
+    }
+
     async fn counters(&self) -> Result<EngineCounters, EngineError> {
         self.inner().counters().await
     }
 }
+
+#[cfg(test)]
+#[path = "forward_tests.rs"]
+mod tests;

@@ -23,10 +23,11 @@ pub async fn show_relay(
 ) -> Result<Response, ApiError> {
     let overview = supervision.overview(&user.actor)?;
     let logs = supervision.logs(&user.actor).await?;
+    let left = supervision.left_containers(&user.actor).await?;
     let shell = frame.signed_in("Relay", &user);
     Ok(render(
         StatusCode::OK,
-        &RelayPage::new(shell, overview, &logs),
+        &RelayPage::new(shell, overview, left, &logs),
     ))
 }
 

@@ -15,6 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
+use crate::kernel::secret::{ExposeSecret, SecretString};
+
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_millis(600);
 /// Questions before a port counts as silent: a datagram may be lost.
@@ -47,17 +49,37 @@ pub(super) async fn ask(port: Port, number: u16) -> Result<(), String> {
     }
 }
 
+/// Whether SLS knows a key, as far as it says: it may be asked too often.
+pub(super) async fn knows_key(number: u16, key: &SecretString) -> Option<bool> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, number));
+    let question = format!(
+        "GET /api/stream-ids HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n",
+        key.expose_secret()
+    );
+    let answer = timeout(PATIENCE * ATTEMPTS, converse(address, &question)).await;
+    let answer = answer.ok()?.ok()?;
+    let text = String::from_utf8_lossy(&answer);
+    match text.split_whitespace().nth(1)? {
+        "200" => Some(true),
+        "401" => Some(false),
+        _ => None,
+    }
+}
+
+/// What is answered to a question, up to the bound.
+async fn converse(address: SocketAddr, question: &str) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(question.as_bytes()).await?;
+    let mut answer = Vec::new();
+    let mut bounded = stream.take(ANSWER_BYTES as u64);
+    bounded.read_to_end(&mut answer).await?;
+    Ok(answer)
+}
+
 async fn health(address: SocketAddr) -> Result<(), String> {
-    let read = async {
-        let mut stream = TcpStream::connect(address).await?;
-        // The end of the answer is the end of the connection, so nothing has to be taken apart.
-        let question = "GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n";
-        stream.write_all(question.as_bytes()).await?;
-        let mut answer = Vec::new();
-        let mut bounded = stream.take(ANSWER_BYTES as u64);
-        bounded.read_to_end(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer)
-    };
+    // The end of the answer is the end of the connection, so nothing has to be taken apart.
+    let question = "GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    let read = converse(address, question);
     let port = address.port();
     match timeout(PATIENCE * ATTEMPTS, read).await {
         Ok(Ok(answer)) => is_healthy(&answer)

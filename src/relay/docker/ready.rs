@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::client::Activity;
+use super::error::DockerError;
 use super::plan::Actual;
 use super::probe::{self, Port};
 use super::supervisor::{Supervisor, lock, of_part};
-use super::template::Part;
+use super::template::{Part, files_owner};
 use super::watch::Watch;
 
 impl Supervisor {
@@ -37,7 +38,17 @@ impl Supervisor {
                 .iter()
                 .zip(&answers)
                 .all(|((port, _), answer)| *port == Port::Api || answer.is_ok());
+            let has_api = ports
+                .iter()
+                .zip(&answers)
+                .any(|((port, _), answer)| *port == Port::Api && answer.is_ok());
+            let mut silence = first_silence(&ports, &answers);
             silent.extend(answers.into_iter().filter_map(Result::err));
+            if has_api && let Err(lost) = self.prove_key(watch, spec.part, actual).await {
+                silent.push(lost.to_string());
+                silence = silence.or(Some(lost));
+            }
+            watch.part(spec.part).silence = silence;
             // SLS without its API still carries media, which a restart would end.
             if watch.part(spec.part).note_answers(now, media_answer) && actual.is_some() {
                 tracing::warn!(
@@ -50,6 +61,39 @@ impl Supervisor {
             }
         }
         silent
+    }
+
+    /// Asks once after each start whether SLS has the database that we gave it.
+    async fn prove_key(
+        &self,
+        watch: &mut Watch,
+        part: Part,
+        actual: Option<&Actual>,
+    ) -> Result<(), DockerError> {
+        let started_at = actual
+            .and_then(|actual| of_part(actual, part))
+            .and_then(|found| found.started_at);
+        let Some(started_at) = started_at else {
+            return Ok(());
+        };
+        if watch.part(part).key_proved_at == Some(started_at) {
+            return Ok(());
+        }
+        let knows = probe::knows_key(self.deps.config.ports.api, &self.deps.key).await;
+        match knows {
+            Some(true) => {
+                watch.part(part).key_proved_at = Some(started_at);
+                Ok(())
+            }
+            Some(false) => {
+                let folder = self.deps.config.folder.join(part.as_str()).join("data");
+                Err(DockerError::KeyLost {
+                    folder: folder.display().to_string(),
+                    owner: files_owner(&self.deps.identity),
+                })
+            }
+            None => Ok(()),
+        }
     }
 
     fn ports_of(&self, part: Part) -> Vec<(Port, u16)> {
@@ -66,4 +110,16 @@ impl Supervisor {
             Part::Receiver => [&sls[..], &[(Port::Srtla, ports.srtla)]].concat(),
         }
     }
+}
+
+/// What is told with the container: that of its media ports first.
+fn first_silence(ports: &[(Port, u16)], answers: &[Result<(), String>]) -> Option<DockerError> {
+    let silent = ports.iter().zip(answers).filter_map(|((port, _), answer)| {
+        let reason = answer.as_ref().err()?.clone();
+        Some(match port {
+            Port::Api => DockerError::NoApi(reason),
+            Port::Srt(_) | Port::Srtla => DockerError::Silent(reason),
+        })
+    });
+    silent.min_by_key(|error| matches!(error, DockerError::NoApi(_)))
 }

@@ -21,7 +21,7 @@ use crate::kernel::secret::{ExposeSecret, SecretString, hex};
 
 /// The most that SLS accepts. Source: its `rate_limit_*` directives.
 const RATE_LIMIT: u32 = 1000;
-const DIRECTIVES: [&str; 17] = [
+const DIRECTIVES: [&str; 18] = [
     "worker_threads",
     "worker_connections",
     "http_port",
@@ -37,22 +37,24 @@ const DIRECTIVES: [&str; 17] = [
     "latency_max",
     "backlog",
     "idle_streams_timeout",
+    "on_event_url",
     "srt",
     "server",
 ];
 
-/// The configuration file of SLS.
-pub(super) fn render(config: &DockerConfig) -> String {
+/// The configuration file of SLS; with a hook, SLS asks there at every connection.
+pub(super) fn render(config: &DockerConfig, hook: Option<&str>) -> String {
     // Above these SLS ends at its start, again and again.
     let latency_min_ms = config.latency_min.as_millis().min(5_000);
     let latency_max_ms = config.latency_max.as_millis().min(10_000);
+    let hook = hook.map_or_else(String::new, |url| format!("        on_event_url {url};\n"));
     format!(
         "srt {{\n    worker_threads 1;\n    worker_connections 1024;\n    http_port 8080;\n    \
          database_path /var/lib/sls/streams.db;\n    log_level info;\n    rate_limit_api {RATE_LIMIT};\n    \
          rate_limit_stats {RATE_LIMIT};\n    rate_limit_config {RATE_LIMIT};\n    server {{\n        \
          listen_player 4000;\n        listen_publisher 4001;\n        listen_publisher_srtla 4002;\n        \
          latency_min {latency_min_ms};\n        latency_max {latency_max_ms};\n        backlog 100;\n        \
-         idle_streams_timeout 15;\n    }}\n}}\n"
+         idle_streams_timeout 15;\n{hook}    }}\n}}\n"
     )
 }
 
@@ -113,10 +115,11 @@ pub(super) fn prepare(
     identity: &Identity,
     part: Part,
     key: &SecretString,
+    hook: Option<&SecretString>,
 ) -> Result<(), DockerError> {
     let folder = config.folder.join(part.as_str());
     let failed = |error: io::Error| DockerError::Folder(format!("{}: {error}", folder.display()));
-    let text = render(config);
+    let text = render(config, hook.map(ExposeSecret::expose_secret));
     check(&text).map_err(|reason| DockerError::Folder(format!("its sls.conf: {reason}")))?;
     let (data, etc) = (folder.join("data"), folder.join("etc"));
     for made in [&data, &etc] {
@@ -124,7 +127,7 @@ pub(super) fn prepare(
     }
     let conf = etc.join("sls.conf");
     write_private(&conf, text.as_bytes()).map_err(failed)?;
-    // Holds no secret, and the container's user must read it.
+    // The container's user must read it; the folder above is private.
     std::fs::set_permissions(&conf, PermissionsExt::from_mode(0o644)).map_err(failed)?;
     seed_database(&data.join("streams.db"), key)
         .map_err(|error| DockerError::Folder(format!("{}: {error}", data.display())))?;
@@ -195,14 +198,14 @@ mod tests {
         for seconds in [0, 1, 5, 30, 9_999] {
             config.latency_min = Duration::from_secs(seconds);
             config.latency_max = Duration::from_secs(seconds);
-            assert_eq!(check(&render(&config)), Ok(()));
+            assert_eq!(check(&render(&config, None)), Ok(()));
         }
-        assert!(render(&config).contains("rate_limit_stats 1000;"));
+        assert!(render(&config, None).contains("rate_limit_stats 1000;"));
     }
 
     #[test]
     fn what_would_crash_or_end_sls_is_refused_with_its_line() {
-        let good = render(&config("/x"));
+        let good = render(&config("/x"), Some("http://172.18.0.1:18081/x"));
         let bad = |from: &str, to: &str| check(&good.replacen(from, to, 1)).unwrap_err();
         assert!(bad("http_port 8080;", "http_port 8080").contains("line 4"));
         assert!(bad("backlog", "back_log").contains("back_log"));
@@ -224,7 +227,7 @@ mod tests {
             ..identity()
         };
         for _ in 0..2 {
-            prepare(&config, &me, Part::Sls, &key).unwrap();
+            prepare(&config, &me, Part::Sls, &key, None).unwrap();
         }
         let data = folder.path().join("sls/data");
         let path = data.join("streams.db");
@@ -253,7 +256,7 @@ mod tests {
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
         let config = config(file.to_str().unwrap());
-        let error = prepare(&config, &identity(), Part::Sls, &"k".into()).unwrap_err();
+        let error = prepare(&config, &identity(), Part::Sls, &"k".into(), None).unwrap_err();
         assert!(matches!(error, DockerError::Folder(text) if text.contains("file")));
     }
 }

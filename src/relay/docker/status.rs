@@ -21,7 +21,7 @@ impl From<&DockerError> for Problem {
     fn from(error: &DockerError) -> Self {
         Self {
             reason: error.to_string(),
-            remedy: error.remedy().to_owned(),
+            remedy: error.remedy().into_owned(),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{DockerRelay, Part, RestartError, SupervisorStatus};
+use super::{Belongings, DockerRelay, Part, RestartError, SupervisorStatus};
 use crate::kernel::{Actor, Error, Result};
 
 /// The engine that runs and why, with the containers when there are some. Cheap to clone.
@@ -16,6 +16,8 @@ struct Inner {
     engine: &'static str,
     why: String,
     docker: Option<DockerRelay>,
+    /// Containers of a time when the relay ran in some.
+    earlier: Option<Belongings>,
 }
 
 /// What an operator is shown.
@@ -32,11 +34,33 @@ pub struct Overview {
 impl Supervision {
     /// Of the engine with this name.
     #[must_use]
-    pub fn new(engine: &'static str, why: String, docker: Option<DockerRelay>) -> Self {
+    pub fn new(
+        engine: &'static str,
+        why: String,
+        docker: Option<DockerRelay>,
+        earlier: Option<Belongings>,
+    ) -> Self {
         Self(Arc::new(Inner {
             engine,
             why,
             docker,
+            earlier,
+        }))
+    }
+
+    /// Names of containers that nobody looks after since the relay runs elsewhere. Without a container engine
+    /// that answers there are none.
+    ///
+    /// # Errors
+    /// `Forbidden` for whoever is no operator.
+    pub async fn left_containers(&self, actor: &Actor) -> Result<Vec<String>> {
+        require_operator(actor)?;
+        let Some(earlier) = &self.0.earlier else {
+            return Ok(Vec::new());
+        };
+        Ok(earlier.names().await.unwrap_or_else(|error| {
+            tracing::debug!(error = %error, "earlier containers were not looked for");
+            Vec::new()
         }))
     }
 

@@ -20,7 +20,7 @@ use super::template::{ContainerSpec, Part, containers, network_name};
 use super::watch::Watch;
 use crate::kernel::secret::SecretString;
 use crate::kernel::{Clock, UnixMillis};
-use crate::relay::engine::Engine;
+use crate::relay::inside::Inside;
 
 /// How often it looks when nothing happens.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -44,7 +44,7 @@ pub struct SupervisorDeps {
     /// The key of SLS's API.
     pub key: SecretString,
     /// Speaks to SLS inside the containers.
-    pub inner: Arc<dyn Engine>,
+    pub inner: Arc<dyn Inside>,
     /// Time.
     pub clock: Clock,
     /// Names the program that holds a port.
@@ -105,6 +105,11 @@ impl Supervisor {
     /// Restarts a part, and gives it a new beginning when it was left alone.
     pub(super) fn order_restart(&self, part: Part) {
         lock(&self.orders).restarts.push(part);
+        self.wake.notify_one();
+    }
+
+    /// Looks at once.
+    pub(super) fn wake(&self) {
         self.wake.notify_one();
     }
 
@@ -191,6 +196,7 @@ impl Supervisor {
             tracing::debug!(error = %error, "the container engine could not be asked");
         }
         let now = self.deps.clock.monotonic();
+        self.tend_callers(watch, looked.as_ref().ok(), now).await;
         let silent = self.probe(watch, looked.as_ref().ok(), now).await;
         let status = self.describe(watch, &looked, &silent);
         let mut known = lock(&self.status);
@@ -270,6 +276,9 @@ impl Supervisor {
                 watch.part(spec.part).forget_container();
                 continue;
             };
+            if watch.part(spec.part).began_anew(found) && spec.part.has_sls() {
+                self.deps.inner.note_restarted();
+            }
             let has_moved = watch.part(spec.part).has_moved(found);
             if has_moved && spec.part == Part::Sls {
                 // The receiver holds on to the address that SLS had.

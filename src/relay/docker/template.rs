@@ -270,7 +270,13 @@ fn finish(
         (PART_LABEL.to_owned(), part.as_str().to_owned()),
     ]);
     body.labels = Some(labels.clone());
-    let settings = part.has_sls().then(|| seed::render(config));
+    let settings = part.has_sls().then(|| {
+        // The address follows from the network, which the containers do not outlive.
+        let hook = config
+            .admission_port
+            .map(|port| format!("http://gateway:{port}/"));
+        seed::render(config, hook.as_deref())
+    });
     let hash = hash_of(&body, settings.as_deref().unwrap_or_default());
     labels.insert(SPEC_LABEL.to_owned(), hash.clone());
     body.labels = Some(labels);

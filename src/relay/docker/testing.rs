@@ -22,6 +22,7 @@ pub(super) fn config(folder: &str) -> DockerConfig {
         },
         latency_min: Duration::from_millis(120),
         latency_max: Duration::from_secs(5),
+        admission_port: None,
         memory_mib: 512,
         cpu_millis: 2_000,
         crashes_max: 5,

@@ -23,6 +23,8 @@ pub struct RelayPage {
     pub status: Option<SupervisorStatus>,
     /// Each container.
     pub containers: Vec<ContainerCard>,
+    /// Containers that nobody looks after since the relay runs elsewhere.
+    pub left: Vec<String>,
     /// Whether a change waits for nobody to be live.
     pub has_waiting: bool,
 }
@@ -49,7 +51,12 @@ pub struct ContainerCard {
 impl RelayPage {
     /// The page of what is known.
     #[must_use]
-    pub fn new(shell: Shell, overview: Overview, logs: &[(Part, Vec<String>)]) -> Self {
+    pub fn new(
+        shell: Shell,
+        overview: Overview,
+        left: Vec<String>,
+        logs: &[(Part, Vec<String>)],
+    ) -> Self {
         let status = overview.containers;
         let each = status.iter().flat_map(|status| &status.containers);
         let containers: Vec<_> = each.map(|it| card(it.clone(), logs)).collect();
@@ -57,6 +64,7 @@ impl RelayPage {
             shell,
             engine: overview.engine,
             why: overview.why,
+            left,
             has_waiting: containers.iter().any(|it| it.status.waits_for_idle),
             status,
             containers,

@@ -41,7 +41,9 @@ fn page(status: Option<SupervisorStatus>) -> String {
         why: "the images are named".into(),
         containers: status,
     };
-    RelayPage::new(shell(), overview, &[]).render().unwrap()
+    RelayPage::new(shell(), overview, Vec::new(), &[])
+        .render()
+        .unwrap()
 }
 
 #[test]
@@ -94,4 +96,19 @@ fn an_engine_without_containers_says_why_it_was_chosen() {
     let html = page(None);
     assert_sound_page(&html);
     assert!(html.contains("the images are named") && !html.contains("/relay/restart"));
+}
+
+#[test]
+fn containers_of_an_earlier_relay_are_told_with_the_command_that_removes_them() {
+    let overview = Overview {
+        engine: "embedded",
+        why: "relay.engine says so".into(),
+        containers: None,
+    };
+    let left = vec!["glb-0a1b2c3d-sls".to_owned()];
+    let html = RelayPage::new(shell(), overview, left, &[])
+        .render()
+        .unwrap();
+    assert_sound_page(&html);
+    assert!(html.contains("glb-0a1b2c3d-sls") && html.contains("glb relay remove-containers"));
 }

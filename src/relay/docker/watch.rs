@@ -11,6 +11,8 @@ use super::breaker::{Breaker, Verdict};
 use super::client::{Activity, DockerClient, Found, Usage};
 use super::config::DockerConfig;
 use super::error::DockerError;
+use super::hook::Hook;
+use super::origins::Book;
 use super::template::Part;
 
 /// How long a port may be silent before its container is restarted.
@@ -22,6 +24,10 @@ pub(super) struct Seen {
     pub(super) breaker: Breaker,
     pub(super) crashes: u64,
     pub(super) problem: Option<DockerError>,
+    /// Which of its ports does not answer.
+    pub(super) silence: Option<DockerError>,
+    /// The start after which SLS was seen to know our key.
+    pub(super) key_proved_at: Option<jiff::Timestamp>,
     pub(super) last_lines: Vec<String>,
     pub(super) waits_for_idle: bool,
     pub(super) cpu_percent: Option<f64>,
@@ -49,6 +55,15 @@ pub(super) struct Watch {
     pub(super) pulls: BTreeMap<String, Pull>,
     /// Ends its tasks when the supervisor ends.
     pub(super) tasks: JoinSet<()>,
+    /// Answers SLS's questions.
+    pub(super) hook: Option<Hook>,
+    pub(super) hook_problem: Option<DockerError>,
+    /// Whose links are whose.
+    pub(super) origins: Book,
+    /// Since when somebody stays whose key is no longer good.
+    pub(super) lingering_since: Option<Duration>,
+    /// When SLS was restarted for his sake.
+    pub(super) ended_at: Option<Duration>,
     crashes_max: usize,
     window: Duration,
 }
@@ -61,6 +76,11 @@ impl Watch {
             parts: BTreeMap::new(),
             pulls: BTreeMap::new(),
             tasks: JoinSet::new(),
+            hook: None,
+            hook_problem: None,
+            origins: Book::default(),
+            lingering_since: None,
+            ended_at: None,
             crashes_max: config.crashes_max,
             window: config.crash_window,
         }
@@ -72,6 +92,8 @@ impl Watch {
             breaker,
             crashes: 0,
             problem: None,
+            silence: None,
+            key_proved_at: None,
             last_lines: Vec::new(),
             waits_for_idle: false,
             cpu_percent: None,
@@ -129,7 +151,14 @@ impl Seen {
     pub(super) fn forget_container(&mut self) {
         self.last = None;
         self.last_usage = None;
+        self.silence = None;
         self.silent_since = None;
+    }
+
+    /// Whether its program is another one than at the last look.
+    pub(super) fn began_anew(&self, found: &Found) -> bool {
+        let before = self.last.as_ref();
+        before.is_none_or(|last| (&last.id, last.started_at) != (&found.id, found.started_at))
     }
 
     /// The address that it had before, when it has another now.

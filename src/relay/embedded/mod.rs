@@ -270,6 +270,10 @@ impl Engine for EmbeddedRelay {
         "embedded"
     }
 
+    fn outlives_us(&self) -> bool {
+        false
+    }
+
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             can_disconnect: true,

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::RelayService;
 use crate::kernel::ids::{SlotId, UserId};
 use crate::kernel::{Actor, Error, Result};
-use crate::plans::{Entitlement, Usage};
+use crate::plans::cycle::split;
+use crate::plans::{Entitlement, Ledger, Usage, store as plans};
+use crate::relay::meter::Stretch;
 use crate::relay::model::{ConnectionId, SessionSnapshot, SlotSession, Status};
 use crate::relay::store;
 
@@ -29,6 +31,21 @@ impl UserSessions {
     pub(super) fn open(&self) -> &[SlotSession] {
         &self.open
     }
+}
+
+/// How often usage is read anew because seconds were written meanwhile.
+const USAGE_TRIES: u32 = 4;
+
+/// The seconds of `stretches` that lie in the ledger's cycle.
+fn seconds_in(ledger: &Ledger, stretches: &[Stretch]) -> u64 {
+    let anchor = ledger.plan.cycle_anchor_at;
+    let parts = stretches
+        .iter()
+        .flat_map(|stretch| split(anchor, stretch.ended_at, stretch.seconds));
+    parts
+        .filter(|(cycle, _)| *cycle == ledger.cycle)
+        .map(|(_, seconds)| seconds)
+        .sum()
 }
 
 impl RelayService {
@@ -81,15 +98,36 @@ impl RelayService {
         Ok((entitlement, u32::try_from(open).unwrap_or(u32::MAX)))
     }
 
-    /// The usage of the current cycle, to the second.
+    /// The usage of the present cycle, to the second: what is written, and what waits to be written.
     ///
     /// # Errors
     /// `NotFound` when there is no such user.
     pub async fn usage(&self, user_id: UserId) -> Result<Usage> {
+        let plans = &self.0.deps.plans;
+        for _ in 0..USAGE_TRIES {
+            let mark = self.0.meter.mark();
+            let ledger = plans.ledger(user_id).await?;
+            let slots = self.0.deps.slots.list(user_id).await?;
+            let ids = slots.iter().map(|slot| slot.id);
+            if let Some(stretches) = self.0.meter.waiting_since(mark, ids) {
+                let more = seconds_in(&ledger, &stretches);
+                return Ok(ledger.usage(&plans.rules(), more));
+            }
+        }
+        self.usage_settled(user_id).await
+    }
+
+    /// The same where seconds are written all the time: behind them in the queue.
+    async fn usage_settled(&self, user_id: UserId) -> Result<Usage> {
         let slots = self.0.deps.slots.list(user_id).await?;
-        self.settle(slots.iter().map(|slot| slot.id).collect())
-            .await?;
-        self.0.deps.plans.usage(user_id).await
+        let ids: Vec<_> = slots.iter().map(|slot| slot.id).collect();
+        self.write(move |relay, tx| {
+            ids.into_iter().try_for_each(|id| relay.settle_in(tx, id))?;
+            let rules = relay.0.deps.plans.rules();
+            plans::usage_get(tx, user_id, &rules, relay.now())?
+                .ok_or_else(|| Error::not_found("user"))
+        })
+        .await
     }
 
     /// Open sessions by status, for the metrics page.

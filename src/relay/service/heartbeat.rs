@@ -93,7 +93,7 @@ impl RelayService {
         }
         self.settle_in(tx, session.slot_id)?;
         let allowed = self
-            .require_entitlement(tx, session.user_id)
+            .require_entitlement(tx, session.user_id, session.slot_id)
             .and_then(|()| self.require_place(tx, &Wish::near(&session.region, session.slot_id)));
         let node = match allowed {
             Ok(node) => node,

@@ -15,15 +15,17 @@ use crate::db::Tx;
 use crate::kernel::ids::{SlotId, UserId};
 use crate::kernel::secret::SecretString;
 use crate::kernel::{Actor, Error, Result, error_chain};
-use crate::plans::store as plans;
+use crate::plans::{Entitlement, Plan, store as plans};
 use crate::relay::engine::{EngineError, Target};
-use crate::relay::model::StopReason;
 use crate::relay::nodes::Node;
 use crate::relay::store;
 use crate::slots::{KeyKind, store as slots};
 
 /// How long a person waits for the relay.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Users read in one step.
+const USERS_AT_ONCE: u32 = 500;
 
 /// What registering all slots came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -43,20 +45,24 @@ impl RelayService {
     /// # Errors
     /// When the users cannot be read; what fails for one of them is logged and tried again the next time.
     pub async fn register_all(&self) -> Result<Registered> {
-        let users = self
-            .0
-            .deps
-            .store
-            .read(move |connection| Ok::<_, Error>(plans::plan_list(connection)?))
-            .await?;
         let mut total = Registered::default();
-        for plan in users {
-            if let Err(error) = self.sync_into(plan.user_id, &mut total).await {
-                let cause = error_chain(&error);
-                tracing::error!(user.id = %plan.user_id, cause, "a user's slots were not registered");
+        let mut last = None;
+        loop {
+            let read = move |connection: &Connection| {
+                Ok::<_, Error>(plans::plan_list_after(connection, last, USERS_AT_ONCE)?)
+            };
+            let some = self.0.deps.store.read(read).await?;
+            let Some(newest) = some.last() else {
+                return Ok(total);
+            };
+            last = Some(newest.user_id);
+            for plan in some {
+                if let Err(error) = self.sync_into(plan.user_id, &mut total).await {
+                    let cause = error_chain(&error);
+                    tracing::error!(user.id = %plan.user_id, cause, "a user's slots were not registered");
+                }
             }
         }
-        Ok(total)
     }
 
     /// Tells the relay of a user's slots, after the user was made or the plan changed. Without entitlement
@@ -66,16 +72,31 @@ impl RelayService {
     /// When the store fails, or there is no such user.
     pub async fn sync_user(&self, user_id: UserId) -> Result<Registered> {
         self.0.sessions.invalidate(&user_id);
+        self.0.deps.plans.forget(user_id);
         let mut total = Registered::default();
         self.sync_into(user_id, &mut total).await?;
         Ok(total)
     }
 
     async fn sync_into(&self, user_id: UserId, total: &mut Registered) -> Result<()> {
-        let is_entitled = self.0.deps.plans.entitlement(user_id).await?.is_enabled();
-        self.sync_slots(user_id, is_entitled, total).await?;
-        if !is_entitled && !self.sessions_of(user_id).await?.open().is_empty() {
-            self.stop_all(user_id, StopReason::EntitlementEnded).await?;
+        let entitled = self.0.deps.plans.entitlement(user_id).await?;
+        if entitled.is_enabled() {
+            self.0
+                .deps
+                .slots
+                .ensure(user_id, entitled.max_slots)
+                .await?;
+        }
+        self.sync_slots(user_id, &entitled, total).await?;
+        let has_uncovered = self
+            .sessions_of(user_id)
+            .await?
+            .open()
+            .iter()
+            .any(|of| !entitled.covers_slot(of.slot.slot_number));
+        if has_uncovered {
+            self.write(move |relay, tx| relay.stop_uncovered_in(tx, user_id, &entitled))
+                .await?;
         }
         Ok(())
     }
@@ -83,18 +104,23 @@ impl RelayService {
     async fn sync_slots(
         &self,
         user_id: UserId,
-        is_entitled: bool,
+        entitled: &Entitlement,
         total: &mut Registered,
     ) -> Result<()> {
         let local = self.0.deps.nodes.local();
         for slot in self.0.deps.slots.list(user_id).await?.iter() {
-            let outcome = if is_entitled {
+            let is_covered = entitled.covers_slot(slot.slot_number);
+            // What is on air in a slot that the plan lost goes on to its end; after it the slot is dropped.
+            if !is_covered && entitled.is_enabled() && self.0.presence.is_live(slot.id) {
+                continue;
+            }
+            let outcome = if is_covered {
                 self.register_patiently(user_id, slot.id, &local).await
             } else {
                 self.drop_at(slot.id, &local).await
             };
             match outcome {
-                Ok(()) if is_entitled => total.registered += 1,
+                Ok(()) if is_covered => total.registered += 1,
                 Ok(()) => total.dropped += 1,
                 Err(error) => {
                     total.failed += 1;
@@ -105,11 +131,20 @@ impl RelayService {
         Ok(())
     }
 
-    /// Whether the user's plan admits their slots.
-    pub(super) fn is_entitled_in(&self, tx: &Tx<'_>, user_id: UserId) -> Result<bool> {
+    /// Whether the user's plan covers the slot with this number.
+    pub(super) fn is_covered_in(
+        &self,
+        tx: &Tx<'_>,
+        user_id: UserId,
+        slot_number: u32,
+    ) -> Result<bool> {
         let plan = plans::plan_get(tx, user_id)?;
         let rules = self.0.deps.plans.rules();
-        Ok(plan.is_some_and(|it| it.entitlement(&rules, self.now()).is_enabled()))
+        let covers = |plan: Plan| {
+            let entitled = plan.entitlement(&rules, self.now());
+            entitled.covers_slot(slot_number)
+        };
+        Ok(plan.is_some_and(covers))
     }
 
     /// Registers a slot at every node where its keys admit. Answers the first failure, in the order of nodes.
@@ -224,7 +259,7 @@ impl RelayService {
     ) -> Result<Vec<SecretString>> {
         let is_admitting = kinds.iter().any(|kind| *kind != KeyKind::Stats);
         let caches = self.0.deps.slots.caches();
-        let (keys, is_entitled) = self
+        let (keys, is_covered) = self
             .write(move |relay, tx| {
                 // Anew: another rotation may have come first.
                 let slot = slots::slot_get(tx, relay.vault(), slot_id)?
@@ -236,12 +271,15 @@ impl RelayService {
                 for kind in kinds {
                     keys.push(slots::key_replace(tx, relay.vault(), &slot, kind, now)?);
                 }
-                Ok((keys, relay.is_entitled_in(tx, user_id)?))
+                Ok((keys, relay.is_covered_in(tx, user_id, slot.slot_number)?))
             })
             .await?;
         tracing::info!(slot.id = %slot_id, user.id = %user_id, "slot keys rotated");
-        if is_admitting && is_entitled {
+        if is_admitting && is_covered {
             self.register_everywhere(user_id, slot_id).await?;
+        } else if is_admitting {
+            // It may still be on air with the old keys, in a slot that the plan lost.
+            self.drop_at(slot_id, &self.0.deps.nodes.local()).await?;
         }
         Ok(keys)
     }

@@ -109,11 +109,14 @@ impl RelayService {
     /// Memory only; [`Self::flush`] writes.
     pub fn media_seconds(&self, slot_id: SlotId, seconds: u64, ended_at: UnixMillis) {
         if seconds > 0 {
+            let from = ended_at - Duration::from_secs(seconds);
+            let was_live = self.0.presence.is_live(slot_id);
+            self.0.outages.media_seen(slot_id, from, was_live);
             self.0.meter.add(slot_id, seconds, ended_at);
         }
     }
 
-    /// Job, every ten seconds or so, and at the end: writes counted seconds in one transaction. Answers how
+    /// Job, once a minute, and at the end: writes counted seconds in one transaction. Answers how
     /// many slots had some.
     ///
     /// # Errors

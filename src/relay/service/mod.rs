@@ -7,6 +7,7 @@ mod active;
 mod capacity;
 mod expiry;
 mod fleet;
+mod follow;
 mod heartbeat;
 mod keys;
 mod media;
@@ -14,6 +15,7 @@ mod migrate;
 mod passphrase;
 mod place;
 mod provision;
+mod reconcile;
 mod start;
 mod stop;
 #[cfg(test)]
@@ -28,6 +30,7 @@ pub use active::UserSessions;
 pub use capacity::{NodeLoad, Places, RegionOffer};
 pub use expiry::Expired;
 pub use fleet::Operator;
+pub use follow::FollowingRelay;
 pub use heartbeat::HeartbeatFrom;
 pub use keys::Registered;
 pub use migrate::MigrateRequest;
@@ -40,6 +43,7 @@ pub use upkeep::{Probed, Reconciled};
 use super::meter::Meter;
 use super::model::{Session, SessionSnapshot, SlotSession, Status, StopReason};
 use super::nodes::Nodes;
+use super::outage::Outages;
 use super::presence::Presence;
 use super::store;
 use crate::db::{Cache, Store, Tx};
@@ -117,6 +121,7 @@ struct Inner {
     deps: RelayDeps,
     presence: Presence,
     meter: Meter,
+    outages: Outages,
     sessions: Cache<UserId, Arc<UserSessions>>,
     /// Sessions that this process is bringing up.
     provisioning: Mutex<HashSet<RelaySessionId>>,
@@ -124,6 +129,8 @@ struct Inner {
     confirmed: Mutex<HashSet<(NodeId, SlotId)>>,
     /// One registration of a slot at a node at a time, so that the newest keys win.
     registering: [tokio::sync::Mutex<()>; 16],
+    /// Users whose plan changed and of whose slots the relay was not told since.
+    changed_plans: Mutex<HashSet<UserId>>,
     /// Nodes have something to be told.
     upkeep: Notify,
     /// The free places, and when they were counted.
@@ -145,10 +152,12 @@ impl RelayService {
         Self(Arc::new(Inner {
             presence: Presence::new(deps.clock.clone()),
             meter: Meter::default(),
+            outages: Outages::new(deps.clock.clone()),
             sessions: Cache::with_capacity(CACHED_USERS),
             provisioning: Mutex::default(),
             confirmed: Mutex::default(),
             registering: Default::default(),
+            changed_plans: Mutex::default(),
             upkeep: Notify::new(),
             places: tokio::sync::Mutex::default(),
             background: Mutex::default(),
@@ -169,6 +178,7 @@ impl RelayService {
         tasks.shutdown().await;
         self.flush().await?;
         self.write_leases().await?;
+        self.write_health().await?;
         Ok(())
     }
 
@@ -196,11 +206,16 @@ impl RelayService {
     }
 
     #[cfg(test)]
+    pub(super) fn plans(&self) -> &PlansService {
+        &self.0.deps.plans
+    }
+
+    #[cfg(test)]
     pub(super) fn slots_service(&self) -> SlotsService {
         self.0.deps.slots.clone()
     }
 
-    fn now(&self) -> UnixMillis {
+    pub(super) fn now(&self) -> UnixMillis {
         self.0.deps.clock.now()
     }
 
@@ -210,6 +225,11 @@ impl RelayService {
 
     fn confirmed(&self) -> MutexGuard<'_, HashSet<(NodeId, SlotId)>> {
         let lock = self.0.confirmed.lock();
+        lock.expect("nothing panics while it holds the set")
+    }
+
+    fn changed_plans(&self) -> MutexGuard<'_, HashSet<UserId>> {
+        let lock = self.0.changed_plans.lock();
         lock.expect("nothing panics while it holds the set")
     }
 
@@ -305,9 +325,10 @@ impl RelayService {
                 let (ended_at, seconds) = (stretch.ended_at, stretch.seconds);
                 plans::usage_add_seconds(tx, &plan, session_id, ended_at, seconds)?;
                 if let Some(id) = session_id {
-                    store::session::add_ingest_seconds(tx, id, seconds)?;
+                    store::session::add_ingest_seconds(tx, id, seconds, ended_at)?;
                 }
             }
+            self.0.deps.plans.forget_after(tx, plan.user_id);
             self.changed_after(tx, plan.user_id);
         }
         // Also when the user is gone: nobody is left to account to.

@@ -54,7 +54,7 @@ impl RelayService {
     ) -> Result<()> {
         let caches = self.0.deps.slots.caches();
         let is_encrypted = passphrase.is_some();
-        let is_entitled = self
+        let is_covered = self
             .write(move |relay, tx| {
                 let (vault, now) = (relay.vault(), relay.now());
                 if !slots::passphrase_replace(tx, vault, slot_id, passphrase.as_ref(), now)? {
@@ -62,13 +62,14 @@ impl RelayService {
                 }
                 caches.forget_after(tx, user_id);
                 relay.changed_after(tx, user_id);
-                relay.is_entitled_in(tx, user_id)
+                let number = slots::slot_number(tx, slot_id)?.unwrap_or(u32::MAX);
+                relay.is_covered_in(tx, user_id, number)
             })
             .await?;
         tracing::info!(
             slot.id = %slot_id, user.id = %user_id, is_encrypted, "slot passphrase changed"
         );
-        if is_entitled {
+        if is_covered {
             self.register_everywhere(user_id, slot_id).await?;
         }
         Ok(())

@@ -12,7 +12,7 @@ use super::{Assignment, RelayService};
 use crate::db::Tx;
 use crate::kernel::ids::{RelaySessionId, SlotId, UserId};
 use crate::kernel::{Actor, Error, Result};
-use crate::plans::{Reason, model::denied, store as plans};
+use crate::plans::{Entitlement, Reason, model::denied, store as plans};
 use crate::relay::model::{
     IdempotencyKey, Session, SessionCredentials, SessionSnapshot, SlotChoice, SlotSession,
     StartRequest, Status, StopReason,
@@ -112,7 +112,7 @@ impl RelayService {
         }
         let slot_id = match named {
             Some(slot_id) => slot_id,
-            None => first_free_slot(tx, user_id)?,
+            None => self.first_free_slot(tx, user_id)?,
         };
         let session = self.take_slot(tx, user_id, slot_id, request, ready)?;
         store::idempotency::put(tx, user_id, key, session.id, now)?;
@@ -169,7 +169,7 @@ impl RelayService {
         if let Some(holder) = &holder {
             self.stop_in(tx, holder, StopReason::Moved, Assignment::PassOn)?;
         }
-        self.require_entitlement(tx, user_id)?;
+        self.require_entitlement(tx, user_id, slot_id)?;
         let (node, passed_on_by) = self.node_for(tx, slot_id, request, holder.as_ref())?;
         let session = self.new_session(user_id, slot_id, request, holder.as_ref(), &node, ready);
         let lease_expires_at = session.started_at + self.0.deps.config.lease;
@@ -210,10 +210,32 @@ impl RelayService {
         Ok((self.require_place(tx, &wish)?, None))
     }
 
-    pub(super) fn require_entitlement(&self, tx: &Tx<'_>, user_id: UserId) -> Result<()> {
+    pub(super) fn require_entitlement(
+        &self,
+        tx: &Tx<'_>,
+        user_id: UserId,
+        slot_id: SlotId,
+    ) -> Result<()> {
+        let entitlement = self.entitlement_in(tx, user_id)?;
+        entitlement.require_connection(store::session::count_open(tx, user_id)?)?;
+        entitlement.require_slot(slots::slot_number(tx, slot_id)?.unwrap_or(u32::MAX))
+    }
+
+    fn entitlement_in(&self, tx: &Tx<'_>, user_id: UserId) -> Result<Entitlement> {
         let plan = plans::plan_get(tx, user_id)?.ok_or_else(|| denied(Reason::UserNotFound))?;
-        let entitlement = plan.entitlement(&self.0.deps.plans.rules(), self.now());
-        entitlement.require_connection(store::session::count_open(tx, user_id)?)
+        Ok(plan.entitlement(&self.0.deps.plans.rules(), self.now()))
+    }
+
+    fn first_free_slot(&self, tx: &Tx<'_>, user_id: UserId) -> Result<SlotId> {
+        let count = self.entitlement_in(tx, user_id)?.max_slots;
+        let held = store::session::held_slots(tx, user_id)?;
+        slots::slot_ids(tx, user_id, count)?
+            .into_iter()
+            .find(|slot_id| !held.contains(slot_id))
+            .ok_or_else(|| {
+                Error::conflict("all stream slots are in use: name the one that shall move here")
+                    .reason("no_free_slot")
+            })
     }
 
     fn new_session(
@@ -251,17 +273,6 @@ impl RelayService {
             broadcast_seconds: goes_on.map_or(0, |holder| holder.broadcast_seconds),
         }
     }
-}
-
-fn first_free_slot(tx: &Tx<'_>, user_id: UserId) -> Result<SlotId> {
-    let held = store::session::held_slots(tx, user_id)?;
-    slots::slot_ids(tx, user_id)?
-        .into_iter()
-        .find(|slot_id| !held.contains(slot_id))
-        .ok_or_else(|| {
-            Error::conflict("all stream slots are in use: name the one that shall move here")
-                .reason("no_free_slot")
-        })
 }
 
 #[cfg(test)]

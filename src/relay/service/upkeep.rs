@@ -171,6 +171,7 @@ impl RelayService {
     pub async fn tend_nodes(&self) {
         loop {
             self.0.upkeep.notified().await;
+            self.sync_changed_plans().await;
             if let Err(error) = self.reconcile_nodes().await {
                 tracing::error!(
                     cause = error_chain(&error),

@@ -167,6 +167,18 @@ impl Board {
         }
     }
 
+    /// How many publish with keys that are no longer good, and whether anybody does with one that is.
+    pub(super) fn lingering(&self) -> (usize, bool) {
+        let slots = self.slots();
+        let is_there = |followed: &&Followed| followed.watch.is_connected();
+        let lingering = |tracked: &Tracked| tracked.lingering.iter().filter(is_there).count();
+        let is_live = |tracked: &Tracked| tracked.current.as_ref().is_some_and(|it| is_there(&it));
+        (
+            slots.values().map(lingering).sum(),
+            slots.values().any(is_live),
+        )
+    }
+
     /// Finds out whose links are whose.
     pub(super) fn join(&self, book: &mut LinkBook, now: Instant) {
         let slots = self.slots();

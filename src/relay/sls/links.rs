@@ -6,8 +6,9 @@
 //!
 //! Source: the receiver with `--stats_port` (November 2026).
 //!
-//! Invariant: a group is shown for a stream only when the receiver says so, or when it is the only group with
-//! media, the stream the only one with media that has no group, and their rates agree.
+//! Invariant: a group is shown for a stream only when the receiver says so, when the programs' output does for
+//! its links, or when it is the only group with media, the stream the only one with media that has no group, and
+//! their rates agree.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -18,6 +19,10 @@ use serde_json::{Map, Value};
 use super::figures::Garbage;
 use crate::kernel::ids::SlotId;
 use crate::relay::engine::LinkStats;
+use crate::relay::inside::Origin;
+
+/// Names of networks are shorter; what is longer is none.
+const CARRIER_CHARACTERS_MAX: usize = 100;
 
 /// A group and a stream are the same when neither rate is more than this many times the other.
 const RATES_AGREE_WITHIN: u32 = 2;
@@ -48,6 +53,8 @@ struct Link {
     packets: u64,
     silent: Duration,
     uptime: Duration,
+    /// The network's name, where the receiver has a database of its own.
+    carrier: Option<String>,
 }
 
 /// Reads the receiver's answer; it answers any path with 200, so only the content proves that it is its.
@@ -89,6 +96,11 @@ fn link(link: &Value) -> Option<Link> {
         packets: whole("pkts"),
         silent: Duration::from_millis(bounded(whole("last_ms_ago"))),
         uptime: Duration::from_secs(bounded(whole("uptime_s"))),
+        carrier: link
+            .get("asn_org")
+            .and_then(Value::as_str)
+            .map(|name| name.chars().take(CARRIER_CHARACTERS_MAX).collect())
+            .filter(|name: &String| !name.is_empty()),
     })
 }
 
@@ -106,6 +118,19 @@ pub(super) struct LinkBook {
     groups: Vec<Rated>,
     read_at: Option<Instant>,
     joined: HashMap<String, SlotId>,
+    /// Publish keys of links, where somebody else than the receiver told them.
+    origins: Origins,
+    has_unknown: bool,
+}
+
+/// Keys are not printed.
+#[derive(Default)]
+struct Origins(HashMap<SocketAddr, String>);
+
+impl std::fmt::Debug for Origins {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Origins(***)")
+    }
 }
 
 #[derive(Debug)]
@@ -137,26 +162,60 @@ impl LinkBook {
             .retain(|id, _| groups.iter().any(|rated| rated.group.id == *id));
     }
 
-    /// Nothing is known any more.
+    /// Nothing is known any more, but for what the programs' output told.
     pub(super) fn forget(&mut self) {
-        *self = Self::default();
+        let origins = std::mem::take(&mut self.origins);
+        *self = Self {
+            origins,
+            ..Self::default()
+        };
+    }
+
+    /// Everything that is known of links from elsewhere.
+    pub(super) fn note_origins(&mut self, origins: Vec<Origin>) {
+        let origins = origins.into_iter().map(|it| (it.link, it.publish_key));
+        self.origins = Origins(origins.collect());
+    }
+
+    /// Whether a group has media and nobody knows whose they are.
+    pub(super) fn has_unknown(&self) -> bool {
+        self.has_unknown
+    }
+
+    /// Whose a group is: as the receiver says, else as all of its links that were told of agree.
+    fn key_of<'a>(&'a self, group: &'a Group) -> Option<&'a str> {
+        if let Some(StreamId(key)) = &group.stream_id {
+            return Some(key);
+        }
+        let links = group.links.iter();
+        let mut told = links.filter_map(|link| self.origins.0.get(&link.address));
+        let first = told.next()?;
+        told.all(|key| key == first).then_some(first)
     }
 
     /// Finds out which group is which stream. `live` has every stream with media.
     pub(super) fn join(&mut self, live: &[Candidate<'_>]) {
         self.joined
             .retain(|_, slot_id| live.iter().any(|stream| stream.slot_id == *slot_id));
+        let mut told = Vec::new();
         for rated in &self.groups {
-            let Some(StreamId(key)) = &rated.group.stream_id else {
+            let Some(key) = self.key_of(&rated.group) else {
                 continue;
             };
-            if let Some(stream) = live.iter().find(|stream| stream.publish_key == key) {
-                self.joined.insert(rated.group.id.clone(), stream.slot_id);
+            let stream = live.iter().find(|stream| stream.publish_key == key);
+            told.push((rated.group.id.clone(), stream.map(|stream| stream.slot_id)));
+        }
+        for (id, slot_id) in told {
+            // What was guessed before counts no more.
+            self.joined.remove(&id);
+            if let Some(slot_id) = slot_id {
+                self.joined.retain(|_, other| *other != slot_id);
+                self.joined.insert(id, slot_id);
             }
         }
         let mut groups = self.groups.iter().filter(|rated| {
             rated.total_kbps() > 0
-                && rated.group.stream_id.is_none()
+                && self.key_of(&rated.group).is_none()
                 && !self.joined.contains_key(&rated.group.id)
         });
         let mut streams = live
@@ -168,6 +227,11 @@ impl LinkBook {
         {
             self.joined.insert(rated.group.id.clone(), stream.slot_id);
         }
+        self.has_unknown = self.groups.iter().any(|rated| {
+            rated.total_kbps() > 0
+                && self.key_of(&rated.group).is_none()
+                && !self.joined.contains_key(&rated.group.id)
+        });
     }
 
     /// The links of a slot's publisher; empty while they are not known.
@@ -201,7 +265,7 @@ impl Rated {
             since_last_packet: link.silent + age,
             uptime: link.uptime + age,
             sender: None,
-            carrier: None,
+            carrier: link.carrier.clone(),
         })
     }
 }

@@ -13,6 +13,7 @@ fn group(id: &str, stream_id: Option<&str>, bytes: &[u64]) -> Group {
         packets: bytes / 1000,
         silent: Duration::from_millis(500),
         uptime: Duration::from_secs(10),
+        carrier: None,
     });
     Group {
         id: id.to_owned(),
@@ -54,7 +55,11 @@ fn a_recorded_answer_is_understood() {
     assert_eq!((links[1].bytes, links[1].packets), (1_324_110, 1_263));
     assert_eq!(links[1].silent, Duration::from_millis(583));
     assert_eq!(links[1].uptime, Duration::from_secs(7));
+    assert_eq!(links[1].carrier, None);
     assert_eq!(parse(200, br#"{"groups":[]}"#), Ok(Vec::new()));
+    let named = THREE_LINKS.replacen("41102\"", "41102\",\"asn_org\":\"Example Mobile\"", 1);
+    let named = parse(200, named.as_bytes()).unwrap();
+    assert_eq!(named[0].links[0].carrier.as_deref(), Some("Example Mobile"));
 }
 
 #[test]
@@ -163,4 +168,49 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn several_groups_are_told_apart_by_what_the_programs_output_says_of_their_links() {
+    let groups = [("0xa", None, 2), ("0xb", None, 1)];
+    let (mut book, now) = (LinkBook::default(), Instant::now());
+    let reading = |bytes: u64| {
+        let made = groups.iter().zip([10, 20]).map(|((id, key, links), net)| {
+            let mut group = group(id, *key, &vec![bytes; *links]);
+            for link in &mut group.links {
+                link.address.set_ip([10, 0, 0, net].into());
+            }
+            group
+        });
+        made.collect::<Vec<_>>()
+    };
+    book.take(reading(1_000_000), now);
+    let later = now + Duration::from_secs(2);
+    book.take(reading(1_250_000), later);
+    let (first, second) = (SlotId::generate(), SlotId::generate());
+    let live = [
+        stream(first, "live_a", 2_000),
+        stream(second, "live_b", 1_000),
+    ];
+    book.join(&live);
+    assert!(book.has_unknown());
+    assert!(book.links(first, later).is_empty(), "nobody guesses");
+
+    let origin = |net: u8, port: u16, key: &str| Origin {
+        link: SocketAddr::from(([10, 0, 0, net], port)),
+        publish_key: key.to_owned(),
+    };
+    book.note_origins(vec![origin(10, 1, "live_a"), origin(20, 1, "live_b")]);
+    book.join(&live);
+    assert_eq!(book.links(first, later).len(), 2);
+    assert_eq!(book.links(second, later).len(), 1);
+    assert!(!book.has_unknown());
+
+    // Links of one group that are told to carry two streams prove nothing.
+    book.note_origins(vec![origin(10, 1, "live_a"), origin(10, 2, "live_b")]);
+    book.join(&[]);
+    book.join(&live);
+    assert!(book.links(first, later).is_empty());
+    let text = format!("{book:?}");
+    assert!(!text.contains("live_a"), "{text}");
 }

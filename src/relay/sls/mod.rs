@@ -17,6 +17,7 @@ mod budget;
 mod client;
 mod contact;
 mod figures;
+mod inside;
 mod links;
 mod pairs;
 mod poller;
@@ -34,6 +35,7 @@ use url::Url;
 
 use self::board::Board;
 use self::client::Client;
+use self::inside::Players;
 use self::pairs::{Mark, Pair};
 use self::poller::Shared;
 use self::roster::Roster;
@@ -94,6 +96,7 @@ pub struct SlsEngine {
     shared: Arc<Shared>,
     events: broadcast::Sender<EngineEvent>,
     has_links: bool,
+    players: Players,
     _loops: Mutex<JoinSet<()>>,
 }
 
@@ -123,6 +126,7 @@ impl SlsEngine {
             shared,
             events,
             has_links,
+            players: Players::default(),
         })
     }
 

@@ -9,6 +9,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use subtle::ConstantTimeEq;
+
 use super::board::Board;
 use super::client::{Added, CallError, Client, Patience};
 use super::pairs::{self, Entry, Mark, Pair, Step};
@@ -67,6 +69,19 @@ impl Roster {
         } else {
             Patience::Hurries
         }
+    }
+
+    /// Whether a publisher or player with this key is wanted; at first, before every slot was named, anybody is.
+    pub(super) fn is_welcome(&self, is_player: bool, key: &str) -> bool {
+        let is_his = |pair: &Pair| {
+            let own = if is_player {
+                pair.player()
+            } else {
+                pair.publisher()
+            };
+            own.as_bytes().ct_eq(key.as_bytes()).into()
+        };
+        !self.is_complete.load(Ordering::Relaxed) || self.wanted().values().any(is_his)
     }
 
     /// Wants `pair` for a slot from now on; what fails now is done by [`Self::reconcile`].

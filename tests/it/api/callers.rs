@@ -64,6 +64,8 @@ pub(super) struct House {
     pub(super) holder: Plugin,
     /// The holder's session.
     pub(super) session: Session,
+    /// The holder.
+    pub(super) user_id: String,
     /// The holder's first slot.
     pub(super) slot_id: String,
     /// Another sign-in of the holder's, in a browser.
@@ -113,6 +115,7 @@ impl House {
             http: Http::to(server.addresses().http),
             stranger,
             undecided: holder.begin_sign_in(),
+            user_id: holder.user_id(),
             holder,
             session,
             slot_id: between(&live_page, "data-slot=\"", "\""),

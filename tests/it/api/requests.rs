@@ -62,6 +62,7 @@ fn path(house: &House, route: &str) -> String {
     };
     let filled = route
         .replace("{slot_id}", &house.slot_id)
+        .replace("{user_id}", &house.user_id)
         .replace("{number}", "1")
         .replace("{key}", &house.session.play_key)
         .replace("{file}", static_file)
@@ -72,7 +73,7 @@ fn path(house: &House, route: &str) -> String {
 
 fn content(house: &House, caller: Caller, method: &str, route: &str) -> Content {
     if let Some(api_route) = route.strip_prefix("/api/v1") {
-        return api_content(house, api_route);
+        return api_content(house, method, api_route);
     }
     let form = |fields: &[(&'static str, &str)]| {
         let owned = fields
@@ -100,6 +101,14 @@ fn content(house: &House, caller: Caller, method: &str, route: &str) -> Content 
             ("current_password", "a wrong password"),
             ("new_password", "another long password"),
         ]),
+        ("POST", "/users/{user_id}/plan") => form(&[
+            ("tier", "standard"),
+            ("status", "active"),
+            ("addon_relay_count", "1"),
+            ("extra_slot_count", "0"),
+        ]),
+        ("POST", "/users/{user_id}/adjustments") => form(&[("minutes", "-5"), ("note", "a test")]),
+        ("POST", "/plans") => form(&[("included_hours", "15")]),
         ("POST", "/slots/{slot_id}/label") => form(&[("label", "Backpack")]),
         ("POST", "/slots/{slot_id}/rotate") => form(&[("key", "stats")]),
         ("POST", "/slots/{slot_id}/passphrase") => form(&[("action", "remove")]),
@@ -108,7 +117,10 @@ fn content(house: &House, caller: Caller, method: &str, route: &str) -> Content 
     }
 }
 
-fn api_content(house: &House, route: &str) -> Content {
+fn api_content(house: &House, method: &str, route: &str) -> Content {
+    if method == "GET" && route != "/relay/active" {
+        return Content::Nothing;
+    }
     let session_id = &house.session.id;
     Content::Json(match route {
         "/auth/plugin/login/start" => json!({"client": {"platform": "windows"}}),
@@ -130,6 +142,11 @@ fn api_content(house: &House, route: &str) -> Content {
         "/relay/active" => return Content::Query(format!("connection_id={CONNECTION}")),
         "/relay/migrate" => json!({"connection_id": CONNECTION, "new_region": "local"}),
         "/relay/stop" | "/relay/health" => json!({"session_id": session_id, "instance_id": ""}),
+        "/plans" => json!({"standard_included_seconds": 54_000}),
+        "/users/{user_id}/plan" => json!({"tier": "standard"}),
+        "/users/{user_id}/adjustments" => json!({
+            "adjustment_seconds": -300, "reason": "manual_correction", "note": "a test",
+        }),
         "/relay/supervisor/restart" => json!({"part": "sls"}),
         "/auth/logout" | "/user/regenerate-token" => json!({}),
         _ => return Content::Nothing,

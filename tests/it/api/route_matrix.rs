@@ -117,6 +117,28 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         [303, 303, 403, 403, 403, 200, 403, 303, 303],
     ),
     ("POST", "/users", browsers(403, 403, 403, 200, 403)),
+    (
+        "GET",
+        "/users/{user_id}",
+        [303, 303, 403, 403, 200, 200, 403, 303, 303],
+    ),
+    (
+        "POST",
+        "/users/{user_id}/plan",
+        browsers(403, 403, 303, 303, 403),
+    ),
+    (
+        "POST",
+        "/users/{user_id}/adjustments",
+        browsers(403, 403, 303, 303, 403),
+    ),
+    (
+        "GET",
+        "/plans",
+        [303, 303, 403, 403, 200, 200, 403, 303, 303],
+    ),
+    ("POST", "/plans", browsers(403, 403, 303, 303, 403)),
+    ("GET", "/account/usage", page(200)),
     ("GET", "/account", page(200)),
     (
         "POST",
@@ -193,6 +215,22 @@ const TABLE: &[(&str, &str, Statuses)] = &[
     ("GET", "/api/v1/capacity/status", everybody(200)),
     ("GET", "/api/v1/ip", plugins(200, 200)),
     ("GET", "/api/v1/usage/current", plugins(200, 200)),
+    ("GET", "/api/v1/usage/records", plugins(200, 200)),
+    ("GET", "/api/v1/usage/statements", plugins(200, 200)),
+    ("GET", "/api/v1/plans", plugins(403, 403)),
+    ("PUT", "/api/v1/plans", plugins(403, 403)),
+    ("GET", "/api/v1/users/{user_id}/plan", plugins(403, 403)),
+    ("PUT", "/api/v1/users/{user_id}/plan", plugins(403, 403)),
+    (
+        "GET",
+        "/api/v1/users/{user_id}/adjustments",
+        plugins(403, 403),
+    ),
+    (
+        "POST",
+        "/api/v1/users/{user_id}/adjustments",
+        plugins(403, 403),
+    ),
     ("POST", "/api/v1/relay/stop", plugins(404, 200)),
     ("POST", "/api/v1/user/regenerate-token", plugins(200, 200)),
     ("POST", "/api/v1/auth/logout", plugins(204, 204)),
@@ -328,18 +366,17 @@ fn an_id_that_names_nothing_is_404(house: &House) {
         "none".to_owned(),
         unknown.to_owned(),
         like(&house.slot_id),
+        like(&house.user_id),
         like(&house.browser_session_id),
         like(&house.plugin_session_id),
     ];
-    for (method, route, _) in TABLE.iter().filter(|(_, route, _)| route.contains("id}")) {
+    // A browser proves nothing to the API.
+    let is_page = |route: &str| route.contains("id}") && !route.starts_with("/api/");
+    for (method, route, _) in TABLE.iter().filter(|(_, route, _)| is_page(route)) {
         for id in &ids {
             let path = route.replace("{slot_id}", id).replace("{id}", id);
-            let caller = if route.starts_with("/api/") {
-                Caller::HolderPlugin
-            } else {
-                Caller::Owner
-            };
-            let request = request_to(house, caller, method, route, &path);
+            let path = path.replace("{user_id}", id);
+            let request = request_to(house, Caller::Owner, method, route, &path);
             let answer = house.http.send(request).expect(404);
             assert_eq!(answer.error_code(), "not_found", "{method} {path}");
         }

@@ -1,7 +1,13 @@
 //! The supervisor on the machine's real container engine, with stand-ins of our own in the containers.
 
+mod bad_input;
+mod callers;
+mod contract;
+mod daemon;
+mod images;
 mod server;
 mod stage;
+mod whole;
 
 use std::net::UdpSocket;
 use std::time::Duration;

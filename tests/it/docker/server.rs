@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::stage::{Stage, UP, docker, images};
 use crate::harness::client::{Browser, Http, Plugin};
 use crate::harness::eventually::eventually_blocking;
+use crate::harness::glb as commands;
 use crate::harness::server::{Server, ServerConfig};
 
 #[test]
@@ -58,7 +59,22 @@ fn auto_takes_the_embedded_relay_where_docker_does_not_answer_and_says_why() {
     Http::to(server.addresses().http).get("/readyz").expect(200);
 }
 
-fn variables(config: ServerConfig, stage: &Stage) -> ServerConfig {
+#[test]
+fn ports_of_the_embedded_relay_are_not_told_for_containers() {
+    let server = Server::start_with(|config| {
+        config
+            .with("GLB_RELAY_ENGINE", "docker")
+            .with("GLB_RELAY_DOCKER_SOCKET", "/nowhere/docker.sock")
+            .with("GLB_RELAY_DOCKER_SRTLA_PORT", 5100)
+            .with("GLB_RELAY_EMBEDDED_SRTLA_PORT", 5999)
+    });
+    let account = server.admin_create("owner@example.org", "owner");
+    let mut browser = Browser::signed_in(&server, &account);
+    let page = browser.get("/live").expect(200).text();
+    assert!(page.contains(":5100") && !page.contains(":5999"), "{page}");
+}
+
+pub(super) fn variables(config: ServerConfig, stage: &Stage) -> ServerConfig {
     let (docker, ports) = (&stage.config, stage.config.ports);
     let name = |key: &str| format!("GLB_RELAY_DOCKER_{key}");
     config
@@ -75,7 +91,36 @@ fn variables(config: ServerConfig, stage: &Stage) -> ServerConfig {
         .with(&name("LINK_STATS_PORT"), ports.link_stats)
 }
 
-fn identity_of(data_dir: &Path) -> String {
+/// The server goes on with the embedded relay.
+fn left_behind_are_told_and_removed(mut server: Server, socket: &str, label: &str) {
+    let remove = ["relay", "remove-containers"];
+    let refused = commands::run(server.data_dir(), &remove);
+    let complaint = refused.complaint();
+    assert!(
+        complaint.contains("looks after these containers"),
+        "{complaint}"
+    );
+    server.terminate();
+    let config = ServerConfig::on(server.data_dir())
+        .with("GLB_RELAY_ENGINE", "embedded")
+        .with("GLB_RELAY_DOCKER_SOCKET", socket);
+    let server = Server::start_from(&config);
+    let account = server.admin_create("other@example.org", "owner");
+    let mut browser = Browser::signed_in(&server, &account);
+    let page = browser.get("/relay").expect(200).text();
+    assert!(page.contains("glb relay remove-containers"), "{page}");
+    let removed = commands::run(server.data_dir(), &remove).json_line();
+    assert_eq!(removed["removed"].as_array().unwrap().len(), 2, "{removed}");
+    assert_eq!(docker(&["ps", "-aq", "--filter", label]), "");
+    let page = browser.get("/relay").expect(200).text();
+    assert!(!page.contains("remove-containers"), "{page}");
+    assert_eq!(
+        commands::run(server.data_dir(), &remove).json_line()["removed"],
+        serde_json::json!([])
+    );
+}
+
+pub(super) fn identity_of(data_dir: &Path) -> String {
     std::fs::read_to_string(data_dir.join("relay/instance")).unwrap()
 }
 
@@ -115,6 +160,7 @@ async fn the_server_s_own_containers_outlive_its_kill_and_serve_a_plugin() {
         assert_eq!(status["supervisor"]["containers"][0]["state"], "running");
         let label = format!("label=io.glb.instance={}", stage.identity.instance);
         assert_eq!(docker(&["ps", "-q", "--filter", &label]).lines().count(), 2);
+        left_behind_are_told_and_removed(server, &stage.config.socket, &label);
     })
     .await
     .unwrap();

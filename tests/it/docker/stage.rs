@@ -3,9 +3,9 @@
 //! Invariant: a machine without the engine fails the test with the package to install; what a stage made
 //! carries its own label and goes with it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,111 +18,21 @@ use glb::relay::engine::{
     Capabilities, Engine, EngineCounters, EngineError, EngineEvent, EngineHealth, PublisherStats,
     StreamSpec, StreamStats, Target, Traffic,
 };
+use glb::relay::inside::Inside;
+use glb::relay::sls::{SlsConfig, SlsEngine};
 use tempfile::TempDir;
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
+pub(super) use super::images::{docker, docker_at, images, socket};
 use crate::harness::eventually::eventually;
 use crate::net::ports::free_udp_port;
-use crate::net::program::require;
+
+/// The key of SLS's API.
+const KEY: &str = "a-key-of-the-tests-that-is-long-enough";
 
 /// Within this, containers are up on a busy machine.
 pub(super) const UP: Duration = Duration::from_secs(60);
-
-/// The socket of the engine, as `docker` itself finds it.
-pub(super) fn socket() -> String {
-    let given = std::env::var_os("DOCKER_HOST").and_then(|it| it.into_string().ok());
-    given.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned())
-}
-
-/// Runs `docker` and answers what it printed.
-///
-/// # Panics
-/// When it is missing or fails.
-#[track_caller]
-pub(super) fn docker(arguments: &[&str]) -> String {
-    require("docker");
-    let output = Command::new("docker")
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .expect("it was found above");
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "docker {arguments:?}: {complaint}\nThese tests need Docker's engine: apt-get install docker.io, \
-         and dockerd running"
-    );
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
-
-/// Images of our own program, made once in a run of the tests.
-#[derive(Debug)]
-pub(super) struct Images {
-    pub(super) sls: &'static str,
-    pub(super) srtla: &'static str,
-    /// Runs, and says nothing on UDP.
-    pub(super) mute_srtla: &'static str,
-}
-
-/// The images, built FROM scratch.
-pub(super) fn images() -> &'static Images {
-    static MADE: OnceLock<Images> = OnceLock::new();
-    MADE.get_or_init(|| {
-        let folder = tempfile::tempdir().expect("there is room for a folder");
-        let program = build(folder.path());
-        let images = Images {
-            sls: "glb-standin/sls:test",
-            srtla: "glb-standin/srtla:test",
-            mute_srtla: "glb-standin/srtla:mute",
-        };
-        let srtla = r#"ENTRYPOINT ["/standin","srtla"]"#;
-        import(&program, &[r#"CMD ["/standin","sls"]"#], images.sls);
-        import(&program, &[srtla], images.srtla);
-        import(&program, &[srtla, "ENV FAULT=mute"], images.mute_srtla);
-        images
-    })
-}
-
-fn build(folder: &Path) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/standins/relay.rs");
-    let program = folder.join("standin");
-    let status = Command::new("rustc")
-        .args(["--edition", "2024", "--target", "x86_64-unknown-linux-gnu"])
-        .args([
-            "-C",
-            "target-feature=+crt-static",
-            "-C",
-            "panic=abort",
-            "-o",
-        ])
-        .arg(&program)
-        .arg(source)
-        .status()
-        .expect("rustc runs");
-    assert!(status.success(), "the stand-in compiles");
-    program
-}
-
-fn import(program: &Path, changes: &[&str], name: &str) {
-    let folder = program.parent().expect("it is in a folder");
-    let archive = folder.join("image.tar");
-    let status = Command::new("tar")
-        .args(["-cf"])
-        .arg(&archive)
-        .arg("-C")
-        .arg(folder)
-        .arg("standin")
-        .status();
-    assert!(status.expect("tar runs").success());
-    let mut arguments = vec!["import"];
-    for change in changes {
-        arguments.extend(["-c", change]);
-    }
-    let archive = archive.to_str().expect("a plain path");
-    arguments.extend([archive, name]);
-    docker(&arguments);
-}
 
 /// An engine that carries nothing, and says that somebody publishes when it is told to.
 #[derive(Debug, Default)]
@@ -179,12 +89,18 @@ impl Engine for Quiet {
     }
 }
 
+impl Inside for Quiet {}
+
 /// A data folder, an instance, and at times a supervisor for it.
 #[derive(Debug)]
 pub(super) struct Stage {
     pub(super) config: DockerConfig,
     pub(super) identity: Identity,
     pub(super) inner: Arc<Quiet>,
+    /// Takes the place of `inner`.
+    sls: Option<Arc<SlsEngine>>,
+    /// Where `docker` finds the engine, whatever way the supervisor takes.
+    host: String,
     folder: TempDir,
     running: Option<(DockerRelay, JoinHandle<()>)>,
 }
@@ -212,6 +128,7 @@ impl Stage {
             },
             latency_min: Duration::from_millis(120),
             latency_max: Duration::from_secs(5),
+            admission_port: None,
             memory_mib: 128,
             cpu_millis: 1_000,
             crashes_max: 5,
@@ -223,6 +140,8 @@ impl Stage {
             identity: Identity::load(&relay).expect("the folder is ours"),
             config,
             inner: Arc::default(),
+            sls: None,
+            host: socket(),
             folder,
             running: None,
         }
@@ -233,13 +152,59 @@ impl Stage {
         self.folder.path()
     }
 
+    /// The same on another engine than the machine's.
+    pub(super) fn at(host: &str) -> Self {
+        let mut stage = Self::new();
+        host.clone_into(&mut stage.config.socket);
+        host.clone_into(&mut stage.host);
+        stage
+    }
+
+    /// Both programs in one container.
+    pub(super) fn combine(&mut self) {
+        self.config.layout = Layout::Combined {
+            image: images().receiver.to_owned(),
+        };
+    }
+
+    /// Speaks to the SLS in the container from now on, as the server does.
+    pub(super) fn speak_to_sls(&mut self) {
+        let ports = self.config.ports;
+        let url = |port: u16, path: &str| {
+            let url = format!("http://127.0.0.1:{port}{path}");
+            url.parse().expect("it is a URL")
+        };
+        let config = SlsConfig {
+            api_per_minute: 1000,
+            stats_per_minute: 1000,
+            link_stats_url: Some(url(ports.link_stats, "/stats")),
+            ..SlsConfig::new(url(ports.api, ""), KEY.into(), "here")
+        };
+        let engine = SlsEngine::new(&config).expect("there is an HTTP client");
+        engine.open();
+        self.sls = Some(Arc::new(engine));
+    }
+
+    fn engine(&self) -> Arc<dyn Inside> {
+        match &self.sls {
+            Some(sls) => Arc::clone(sls) as _,
+            None => Arc::clone(&self.inner) as _,
+        }
+    }
+
+    /// Makes something wrong with a stand-in while it runs; nothing heals it.
+    pub(super) fn set_fault(&self, part: &str, fault: &str) {
+        let name = format!("{}-{part}", self.identity.prefix());
+        docker_at(&self.host, &["exec", &name, "/standin", "fault", fault]);
+    }
+
     /// Begins to supervise, as a start of the server does.
     pub(super) fn supervise(&mut self) {
         let relay = DockerRelay::new(SupervisorDeps {
             config: self.config.clone(),
             identity: self.identity.clone(),
-            key: "a-key-of-the-tests-that-is-long-enough".into(),
-            inner: Arc::clone(&self.inner) as _,
+            key: KEY.into(),
+            inner: self.engine(),
             clock: Clock::system(),
             port_holder: |_, port| Some(format!("the program of {port}")),
         });
@@ -282,14 +247,19 @@ impl Stage {
     /// A field of a container as the engine tells it.
     pub(super) fn inspect(&self, part: &str, field: &str) -> String {
         let name = format!("{}-{part}", self.identity.prefix());
-        docker(&["inspect", "--type=container", "-f", field, &name])
+        docker_at(
+            &self.host,
+            &["inspect", "--type=container", "-f", field, &name],
+        )
     }
 
     /// Ids of all containers and networks with this stage's label.
     pub(super) fn everything(&self) -> Vec<String> {
         let label = format!("label=io.glb.instance={}", self.identity.instance);
-        let containers = docker(&["ps", "-aq", "--no-trunc", "--filter", &label]);
-        let networks = docker(&["network", "ls", "-q", "--no-trunc", "--filter", &label]);
+        let containers = ["ps", "-aq", "--no-trunc", "--filter", &label];
+        let networks = ["network", "ls", "-q", "--no-trunc", "--filter", &label];
+        let [containers, networks] =
+            [&containers[..], &networks].map(|arguments| docker_at(&self.host, arguments));
         [containers, networks]
             .iter()
             .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
@@ -307,6 +277,7 @@ impl Drop for Stage {
             for arguments in [&["rm", "-f", &id][..], &["network", "rm", &id]] {
                 drop(
                     Command::new("docker")
+                        .args(["--host", &self.host])
                         .args(arguments)
                         .stdout(Stdio::null())
                         .stderr(Stdio::null())
@@ -317,7 +288,7 @@ impl Drop for Stage {
     }
 }
 
-fn free_tcp_port() -> u16 {
+pub(super) fn free_tcp_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let address = listener.local_addr();
     address.expect("a bound socket has an address").port()

@@ -21,11 +21,11 @@ use super::srt_probe::{self, Call, Outcome};
 use super::srt_publisher::Publisher;
 use crate::harness::eventually::eventually;
 
-const PATIENCE: Duration = Duration::from_secs(20);
-const LATENCY: Duration = Duration::from_millis(300);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const LATENCY: Duration = Duration::from_millis(300);
 
 /// An engine with encoders before it.
-trait Stand {
+pub(crate) trait Stand {
     fn engine(&self) -> Arc<dyn Engine>;
     /// An encoder calls with this key and begins to send. Answers whether it is let in.
     fn publish(&mut self, key: &str) -> bool;
@@ -181,7 +181,7 @@ async fn received(engine: &dyn Engine, slot_id: SlotId) -> Option<u64> {
     Some(stream.received.bytes)
 }
 
-async fn obeys_the_contract(mut stand: impl Stand) {
+pub(crate) async fn obeys_the_contract(mut stand: impl Stand) {
     let engine = stand.engine();
     is_ready(&*engine).await;
     let slot_id = SlotId::generate();

@@ -6,7 +6,7 @@
 
 pub(crate) mod background;
 #[cfg(test)]
-mod engine_contract;
+pub(crate) mod engine_contract;
 pub(crate) mod fake_sls;
 pub(crate) mod hostile;
 pub(crate) mod hostile_peer;

@@ -3,7 +3,6 @@
 use rusqlite::Connection;
 
 use super::BillingService;
-use crate::audit::{self, AuditEvent};
 use crate::db::Tx;
 use crate::kernel::ids::{EventId, UserId};
 use crate::kernel::{Result, Role, UnixMillis};
@@ -11,7 +10,7 @@ use crate::plans::billing::event::EventState;
 use crate::plans::billing::fact::{Action, Fact};
 use crate::plans::billing::fold::{self, Subscriptions, Wanted};
 use crate::plans::billing::store::{self, Account};
-use crate::plans::{Plan, store as plans};
+use crate::plans::{ChangedBy, Plan, store as plans};
 
 /// What a look at a user's facts came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +67,7 @@ impl BillingService {
         let Some(wanted) = wanted else {
             return Ok(self.not_sold(&after));
         };
-        let applied = self.put_plan(tx, &plan, &wanted, action, now)?;
+        let applied = self.put_plan(tx, &plan, &wanted, action)?;
         Ok(self.flag_unmapped(applied, &after))
     }
 
@@ -78,7 +77,6 @@ impl BillingService {
         plan: &Plan,
         wanted: &Wanted,
         action: Option<Told>,
-        now: UnixMillis,
     ) -> Result<Applied> {
         let word = match action {
             None => "time",
@@ -99,15 +97,14 @@ impl BillingService {
             let result = format!("{word}: the plan stays {}", of_plan(plan));
             return Ok(Applied::unchanged(EventState::Done, result));
         }
-        store::plan_put(tx, plan.user_id, wanted, now)?;
-        let detail = format!("{} -> {}", of_plan(plan), of_wanted(wanted));
-        let event = AuditEvent {
+        let reason = format!("billing.{word}");
+        let by = ChangedBy {
             actor: None,
-            action: &format!("billing.{word}"),
-            subject: &plan.user_id.to_string(),
-            detail: &detail,
+            reason: &reason,
         };
-        audit::append(tx, &event, now)?;
+        let plans = &self.0.deps.plans;
+        plans.change_in(tx, plan.user_id, by, |plan| wanted.write_to(plan))?;
+        let detail = format!("{} -> {}", of_plan(plan), of_wanted(wanted));
         tracing::info!(user.id = %plan.user_id, action = word, detail, "billing changed a plan");
         Ok(Applied {
             state: EventState::Done,

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::db::Tx;
 use crate::kernel::UnixMillis;
 use crate::kernel::ids::UserId;
-use crate::plans::billing::fold::{Subscription, Wanted};
+use crate::plans::billing::fold::Subscription;
 use crate::plans::billing::provider::ProviderName;
 
 /// What a plan has from billing beside its tier and status.
@@ -167,27 +167,4 @@ pub(in super::super) fn user_by_email(
         .prepare_cached("SELECT id FROM user WHERE email = ?1")?
         .query_row([email.trim().to_lowercase()], |row| row.get(0))
         .optional()
-}
-
-/// Sets what billing decides of a plan.
-pub(in super::super) fn plan_put(
-    tx: &Tx<'_>,
-    user_id: UserId,
-    wanted: &Wanted,
-    now: UnixMillis,
-) -> rusqlite::Result<()> {
-    tx.prepare_cached(
-        "UPDATE plan SET tier = ?2, status = ?3, addon_relay_count = ?4,
-                grace_deadline_at_ms = ?5, updated_at_ms = ?6
-         WHERE user_id = ?1",
-    )?
-    .execute((
-        user_id,
-        wanted.tier,
-        wanted.status,
-        wanted.addon_relay_count,
-        wanted.grace_deadline_at,
-        now,
-    ))?;
-    Ok(())
 }

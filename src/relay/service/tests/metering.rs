@@ -78,6 +78,9 @@ async fn time_across_a_cycles_end_is_split_there() {
     stream(&fixture, &session, 10);
     let usage = fixture.relay.usage(actor.user_id).await.unwrap();
     assert_eq!((usage.cycle_start, usage.consumed_seconds), (end, 6));
+    fixture.relay.flush().await.unwrap();
+    let written = fixture.relay.usage(actor.user_id).await.unwrap();
+    assert_eq!(written, usage);
     assert_eq!(
         fixture.count("SELECT SUM(seconds) FROM usage_record").await,
         10

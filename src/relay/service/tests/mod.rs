@@ -1,10 +1,12 @@
 //! The use cases against a real store, a relay in memory and a clock that stands still.
 
+mod entitled;
 mod keys;
 mod life;
 mod metering;
 mod migrating;
 mod model;
+mod outages;
 mod passphrase;
 mod pool;
 mod property;
@@ -228,14 +230,19 @@ async fn service(
     };
     let settings = Settings::load(store.clone(), clock.clone(), sources).await;
     let nodes = load(store, &clock, &vault, local, fleet.factory()).await;
-    RelayService::new(RelayDeps {
+    let plans = PlansService::new(store.clone(), clock.clone(), rules);
+    let slots = SlotsService::new(store.clone(), clock.clone(), Arc::clone(&vault));
+    let relay = RelayService::new(RelayDeps {
         store: store.clone(),
-        plans: PlansService::new(store.clone(), clock.clone(), rules),
-        slots: SlotsService::new(store.clone(), clock.clone(), Arc::clone(&vault)),
+        plans: plans.clone(),
+        slots: slots.clone(),
         settings: settings.unwrap(),
         nodes: nodes.unwrap(),
         config: config.clone(),
         clock,
         vault,
-    })
+    });
+    plans.follow(slots);
+    plans.follow(relay.follower());
+    relay
 }

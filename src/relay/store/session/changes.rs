@@ -174,18 +174,19 @@ pub(in crate::relay) fn revive(
     Ok(changed == 1)
 }
 
-/// Adds seconds of ingest.
+/// Adds seconds of ingest that ended at `ended_at`.
 pub(in crate::relay) fn add_ingest_seconds(
     connection: &Connection,
     id: RelaySessionId,
     seconds: u64,
+    ended_at: UnixMillis,
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "UPDATE relay_session SET ingest_seconds = ingest_seconds + ?2,
-                 broadcast_seconds = broadcast_seconds + ?2 WHERE id = ?1",
+                 broadcast_seconds = broadcast_seconds + ?2, metered_until_ms = ?3 WHERE id = ?1",
         )?
-        .execute((id, i64::try_from(seconds).unwrap_or(i64::MAX)))?;
+        .execute((id, i64::try_from(seconds).unwrap_or(i64::MAX), ended_at))?;
     Ok(())
 }
 

@@ -175,10 +175,46 @@ pub(in crate::relay) fn all_open(connection: &Connection) -> Result<Vec<Session>
     Ok(sessions)
 }
 
+/// Until when seconds of the open sessions' slots are written.
+pub(in crate::relay) fn all_metered_until(
+    connection: &Connection,
+) -> rusqlite::Result<Vec<(SlotId, UnixMillis)>> {
+    connection
+        .prepare_cached(concat!(
+            "SELECT slot_id, metered_until_ms FROM relay_session INDEXED BY relay_session_open_slot
+             WHERE metered_until_ms IS NOT NULL AND ",
+            open!()
+        ))?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+/// The session that held a slot at `at` and holds it still.
+pub(in crate::relay) fn newest_of_slot_until(
+    connection: &Connection,
+    slot_id: SlotId,
+    at: UnixMillis,
+) -> Result<Option<Session>> {
+    let session = open_of_slot(connection, slot_id)?;
+    Ok(session.filter(|session| session.started_at <= at))
+}
+
 /// The old halves of migrations that go on.
 pub(in crate::relay) fn all_draining(connection: &Connection) -> Result<Vec<Session>> {
     let sql = select!("INDEXED BY relay_session_draining WHERE status = 'draining'");
     list(connection, sql, &[])
+}
+
+/// The old halves of a user's migrations that go on.
+pub(in crate::relay) fn draining_of_user(
+    connection: &Connection,
+    user_id: UserId,
+) -> Result<Vec<Session>> {
+    let sql = select!(
+        "INDEXED BY relay_session_draining WHERE status = 'draining'
+             AND slot_id IN (SELECT id FROM stream_slot WHERE stream_slot.user_id = ?1)"
+    );
+    list(connection, sql, &[&user_id])
 }
 
 /// The open sessions of a user, newest first.

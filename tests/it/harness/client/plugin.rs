@@ -111,6 +111,14 @@ impl Plugin {
         self.snapshot = answer.clone();
     }
 
+    /// Who is signed in.
+    pub(crate) fn user_id(&self) -> String {
+        self.snapshot["user"]["id"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
     /// `auth/refresh` with the stored token.
     #[track_caller]
     pub(crate) fn refresh(&mut self) -> Answer {

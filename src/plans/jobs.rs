@@ -1,0 +1,12 @@
+//! Upkeep of plans, for the table of jobs.
+
+use super::PlansService;
+
+/// Writes down the terms of billing cycles that are over. Hourly.
+///
+/// # Errors
+/// The store's.
+pub async fn roll_over(plans: &PlansService) -> anyhow::Result<String> {
+    let users = plans.roll_over().await?;
+    Ok(format!("{users} users began a new cycle"))
+}
