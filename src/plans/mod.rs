@@ -3,9 +3,9 @@
 //! Invariant: without a billing provider nobody is limited, whatever a plan row says; and a plan row is
 //! never changed only because no provider is configured.
 
-pub mod billing;
 pub mod adjustment;
 pub mod api;
+pub mod billing;
 mod change;
 pub mod cycle;
 mod entitlement;

@@ -23,8 +23,8 @@ pub(super) use page::{show_docs, to_docs};
 
 use crate::accounts::api as accounts;
 use crate::http::ErrorBody;
-use crate::plans::billing::api as billing;
 use crate::plans::api as plans;
+use crate::plans::billing::api as billing;
 use crate::plugin::api as plugin;
 use crate::relay::api as relay;
 use crate::relay::docker::api as containers;
