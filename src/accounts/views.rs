@@ -270,6 +270,8 @@ pub struct AccountPage {
     pub current_password: Field,
     /// `new_password`
     pub new_password: Field,
+    /// Whether plans are paid for here, so that there is a page of the own one.
+    pub has_billing: bool,
 }
 
 impl AccountPage {
@@ -287,6 +289,7 @@ impl AccountPage {
             email,
             browsers,
             plugins,
+            has_billing: false,
             current_password: Field::current_password("current_password", "Current password")
                 .with_error_among(errors),
             new_password: Field::new_password("new_password", "New password")

@@ -7,6 +7,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use super::addresses::Addresses;
+use super::billing::billing;
 use super::config::Config;
 use super::control::Control;
 use super::figures::Figures;
@@ -26,6 +27,7 @@ use crate::jobs::{Jobs, Tasks};
 use crate::kernel::ids::NodeId;
 use crate::kernel::{self, Clock, Error};
 use crate::live::{Carriers, LiveService};
+use crate::plans::billing::jobs as billing_jobs;
 use crate::plugin::snapshot::Snapshots;
 use crate::plugin::{PluginConfig, PluginService};
 use crate::relay::dns::cloudflare::{Cloudflare, CloudflareConfig};
@@ -84,6 +86,7 @@ impl Composed {
             async move { relay.tend_nodes().await }
         };
         tasks.spawn("node_upkeep", tend).await;
+        self.tend_billing(tasks).await;
         // A name that does not resolve must not hold the start.
         let settings = self.app.0.settings.clone();
         let look_up = async move { settings.resolve_public_host().await };
@@ -92,6 +95,16 @@ impl Composed {
             tasks.run("jobs", ticker).await;
         }
         Ok(())
+    }
+
+    async fn tend_billing(&self, tasks: &Tasks) {
+        let Services { billing, relay, .. } = &*self.app.0;
+        let (billing, relay) = (billing.clone(), relay.clone());
+        let act = move || {
+            let (billing, relay) = (billing.clone(), relay.clone());
+            async move { billing_jobs::tend(&billing, &relay).await }
+        };
+        tasks.spawn("billing", act).await;
     }
 }
 
@@ -149,7 +162,9 @@ pub(super) async fn compose(
     let plugin = plugin(config, opened, &settings);
     let people = People::new(config, opened, &settings, &relay, &live)?;
     let oauth = oauth(config, opened, &settings);
+    let billing = billing(config, opened, &settings, figures.billing.clone())?;
     let inputs = JobInputs {
+        billing: billing.clone(),
         oauth: oauth.clone(),
         accounts: opened.accounts.clone(),
         people: people.clone(),
@@ -171,6 +186,7 @@ pub(super) async fn compose(
     let app = App(Arc::new(Services {
         accounts: opened.accounts.clone(),
         anonymous: anonymous.clone(),
+        billing,
         health: health(config, opened, &relay, &engine, &figures),
         jobs: JobControl::new(jobs, opened.store.clone(), opened.clock.clone()),
         live,

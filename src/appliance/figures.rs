@@ -13,6 +13,7 @@ use super::stores::Stores;
 use crate::http::HttpMetrics;
 use crate::jobs::JobMetrics;
 use crate::live::RelayMetrics;
+use crate::plans::billing::BillingMetrics;
 use crate::relay::engine::Engine;
 use crate::relay::nodes::NodeHealth;
 use crate::relay::service::NodeLoad;
@@ -49,6 +50,7 @@ struct BuildLabel {
 pub(super) struct Figures {
     pub(super) http: HttpMetrics,
     pub(super) jobs: JobMetrics,
+    pub(super) billing: BillingMetrics,
     pub(super) relay: RelayMetrics,
     pub(super) provision: ProvisionMetrics,
     looked_up: LookedUp,
@@ -74,6 +76,7 @@ impl Figures {
         self.http.register(&mut registry);
         self.jobs.register(&mut registry);
         self.relay.register(&mut registry);
+        self.billing.register(&mut registry);
         self.provision.register(&mut registry);
         stores.main.metrics().register(&mut registry);
         self.looked_up.register(&mut registry);

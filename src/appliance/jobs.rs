@@ -12,6 +12,7 @@ use crate::audit::jobs as audit_jobs;
 use crate::db::Store;
 use crate::jobs::{Job, job};
 use crate::live::{LiveService, Looked};
+use crate::plans::billing::{BillingService, jobs as billing};
 use crate::plans::{PlansService, jobs as plans_jobs};
 use crate::plugin::PluginService;
 use crate::plugin::jobs as plugin;
@@ -30,6 +31,7 @@ const DAY: Duration = Duration::from_hours(24);
 #[derive(Debug, Clone)]
 pub(super) struct JobInputs {
     pub(super) accounts: AccountsService,
+    pub(super) billing: BillingService,
     pub(super) people: People,
     pub(super) plans: PlansService,
     pub(super) oauth: OAuthService,
@@ -58,6 +60,7 @@ pub(super) fn table(config: &Config, inputs: &JobInputs) -> Vec<Job> {
         of_accounts(inputs),
         of_people(&inputs.people),
         of_relay(inputs),
+        of_billing(inputs),
         of_usage(inputs),
         of_house(config, inputs),
     ]
@@ -185,6 +188,38 @@ fn of_relay(inputs: &JobInputs) -> Vec<Job> {
     ]
 }
 
+fn of_billing(inputs: &JobInputs) -> Vec<Job> {
+    let both = (inputs.billing.clone(), inputs.relay.clone());
+    vec![
+        job(
+            "billing_events",
+            MINUTE,
+            5 * MINUTE,
+            on!(both, act_on_billing_events),
+        )
+        .kept_on("who paid is not admitted, and who left is not cut off"),
+        job(
+            "grace_enforcement",
+            5 * MINUTE,
+            5 * MINUTE,
+            on!(both, enforce_grace),
+        )
+        .kept_on("plans that nobody pays go on for ever"),
+        job(
+            "subscription_reconciliation",
+            HOUR,
+            30 * MINUTE,
+            on!(both, reconcile_subscriptions),
+        ),
+        job(
+            "billing_event_retention",
+            24 * HOUR,
+            MINUTE,
+            on!(inputs.billing, billing::forget_bodies),
+        ),
+    ]
+}
+
 fn of_usage(inputs: &JobInputs) -> Vec<Job> {
     let JobInputs { relay, plans, .. } = inputs;
     let limit = MINUTE;
@@ -215,6 +250,22 @@ fn of_usage(inputs: &JobInputs) -> Vec<Job> {
             on!(relay, relay::reconcile_outages),
         ),
     ]
+}
+
+async fn act_on_billing_events(
+    (events, relay): &(BillingService, RelayService),
+) -> anyhow::Result<String> {
+    billing::act(events, relay).await
+}
+
+async fn enforce_grace((plans, relay): &(BillingService, RelayService)) -> anyhow::Result<String> {
+    billing::enforce_grace(plans, relay).await
+}
+
+async fn reconcile_subscriptions(
+    (plans, relay): &(BillingService, RelayService),
+) -> anyhow::Result<String> {
+    billing::reconcile(plans, relay).await
 }
 
 fn of_house(config: &Config, inputs: &JobInputs) -> Vec<Job> {

@@ -3,6 +3,7 @@
 //! Invariant: only this room names adapters, reads the environment and opens listeners.
 
 mod addresses;
+mod billing;
 mod compose;
 pub mod config;
 mod control;

@@ -81,7 +81,8 @@ pub(super) fn open(config: &Config, lock: FolderLock) -> anyhow::Result<Opened> 
         tokens,
         accounts_config,
     );
-    let plans = PlansService::new(main.clone(), clock.clone(), config.plans.rules(false));
+    let rules = config.plans.rules(config.billing.is_configured());
+    let plans = PlansService::new(main.clone(), clock.clone(), rules);
     let slots = SlotsService::new(main.clone(), clock.clone(), Arc::clone(&vault));
     Ok(Opened {
         store: main,

@@ -15,6 +15,7 @@ use crate::accounts::{api as accounts_api, pages as accounts};
 use crate::audit::{api as audit_api, pages as audit};
 use crate::http::{self, Around};
 use crate::live::{api as live_api, pages as live, sse};
+use crate::plans::billing::{api as billing_api, pages as billing};
 use crate::plans::{api as plans_api, pages as plans};
 use crate::plugin::{api as plugin_api, pages as plugin};
 use crate::relay::api as relay;
@@ -127,6 +128,15 @@ fn api() -> Router<App> {
         .route("/api/v1/jobs", get(jobs_api::list_jobs))
         .route("/api/v1/jobs/{name}", put(jobs_api::switch_job))
         .route("/api/v1/jobs/{name}/run", post(jobs_api::run_job))
+        // Billing.
+        .route("/api/v1/billing/checkout", post(billing_api::post_checkout))
+        .route("/api/v1/billing/webhook", post(billing_api::post_webhook))
+        .route("/api/v1/billing/status", get(billing_api::get_status))
+        .route("/api/v1/billing/events", get(billing_api::get_events))
+        .route(
+            "/api/v1/billing/events/{id}/redo",
+            post(billing_api::redo_event),
+        )
         .route("/api/v1/openapi.json", get(openapi::get_document))
         .route("/stats/{key}", get(live_api::get_stats))
 }
@@ -326,6 +336,11 @@ fn own_ways_in() -> Router<App> {
             "/account/plugins/{id}/revoke",
             post(accounts::revoke_plugin),
         )
+        // Billing.
+        .route("/account/plan", get(billing::show_plan))
+        .route("/account/plan/upgrade", post(billing::upgrade))
+        .route("/billing", get(billing::show_billing))
+        .route("/billing/events/{id}/redo", post(billing::redo_event))
 }
 
 /// The same for programs.

@@ -11,6 +11,7 @@ use crate::accounts::service::{Outbox, SignUps};
 use crate::audit::AuditLog;
 use crate::http::AnonymousLimit;
 use crate::live::LiveService;
+use crate::plans::billing::BillingService;
 use crate::plans::pages::UserParts;
 use crate::plans::service::PlansService;
 use crate::plugin::PluginService;
@@ -29,6 +30,7 @@ use crate::system::setup::SetupService;
 pub(super) struct Services {
     pub(super) accounts: AccountsService,
     pub(super) anonymous: AnonymousLimit,
+    pub(super) billing: BillingService,
     pub(super) health: HealthService,
     pub(super) jobs: JobControl,
     pub(super) live: LiveService,
@@ -72,6 +74,7 @@ impl FromRef<App> for UserParts {
 offer! {
     accounts: AccountsService,
     anonymous: AnonymousLimit,
+    billing: BillingService,
     health: HealthService,
     jobs: JobControl,
     live: LiveService,

@@ -32,6 +32,7 @@ fn render_all(folder: &Path) -> HashMap<String, String> {
     let pages = [
         live::views::tests::pages(),
         accounts::views::tests::pages(),
+        plans::billing::views::tests::pages(),
         plans::views::tests::pages(),
         accounts::second_factor::views::tests::pages(),
         accounts::oauth::views::tests::pages(),

@@ -108,6 +108,8 @@ codes! {
     CapacityFull = "capacity_full",
     /// Nobody has claimed this appliance yet.
     SetupRequired = "setup_required",
+    /// No payment provider is set up.
+    BillingNotConfigured = "billing_not_configured",
     /// An outside system failed.
     UpstreamFailed = "upstream_failed",
     /// Overloaded or starting.

@@ -19,6 +19,7 @@ use crate::http::page::{Flash, FlashKind, Shell, render};
 use crate::http::{ApiError, Form, Path, Query};
 use crate::kernel::ids::SlotId;
 use crate::kernel::{Error, Kind};
+use crate::plans::billing::BillingService;
 use crate::relay::RelayService;
 use crate::relay::engine::Target;
 use crate::slots::{KeyKind, SlotsService};
@@ -44,15 +45,18 @@ pub struct LiveQuery {
 /// The store's.
 pub async fn show_live(
     cards: Cards,
+    State(billing): State<BillingService>,
     BrowserActor(user): BrowserActor,
     frame: Frame,
     Query(query): Query<LiveQuery>,
 ) -> Result<Response, ApiError> {
     let board = cards.board(&user.actor).await?;
     let flash = Done::parse(&query.done).map(Done::flash);
+    let mut notices = cards.notices(&user.actor).await;
+    notices.extend(billing.past_due_notice(user.actor.user_id).await?);
     let page = LivePage {
         shell: frame.signed_in(TITLE, &user).with_flash(flash),
-        notices: cards.notices(&user.actor).await,
+        notices,
         cards: cards.all(&board, query.reveal.parse().ok()),
         is_welcome: query.welcome.is_some(),
         is_still: query.still.is_some(),

@@ -5,6 +5,7 @@
 
 pub mod adjustment;
 pub mod api;
+pub mod billing;
 mod change;
 pub mod cycle;
 mod entitlement;

@@ -24,6 +24,8 @@ use crate::accounts::{self, AccountsService, api as accounts_api, pages as accou
 use crate::http::Peer;
 use crate::kernel::secret::SecretString;
 use crate::kernel::{Clock, Role};
+use crate::plans::billing::BillingService;
+use crate::plans::billing::testing::unconfigured;
 use crate::plans::model::PlanRules;
 use crate::plans::service::PlansService;
 use crate::relay::testing::{FakeEngine, stored};
@@ -36,6 +38,7 @@ const KEY: &str = "a key of the operator's other page";
 #[derive(Clone, FromRef)]
 struct State {
     accounts: AccountsService,
+    billing: BillingService,
     plugin: PluginService,
     snapshots: Snapshots,
     relay: RelayService,
@@ -153,6 +156,7 @@ impl App {
             config: RelayConfig::default(),
         });
         let accounts = world.accounts.clone();
+        let billing = unconfigured(&store, &clock, &settings);
         let config = PluginConfig {
             complete_key: Some(SecretString::from(KEY)),
             ..PluginConfig::default()
@@ -162,6 +166,7 @@ impl App {
         let snapshots = Snapshots::new(accounts.clone(), slots, relay.clone());
         let router = routes().with_state(State {
             accounts,
+            billing,
             plugin,
             snapshots,
             relay,

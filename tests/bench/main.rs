@@ -24,6 +24,7 @@ mod scene;
 mod start;
 mod streams;
 mod table;
+mod webhook;
 
 #[expect(
     dead_code,
@@ -67,11 +68,12 @@ const fn scene(name: &'static str, measure: fn(&mut Table)) -> Scene {
     }
 }
 
-const SCENES: [Scene; 17] = [
+const SCENES: [Scene; 18] = [
     scene("start", start::measure),
     scene("calls", calls::measure),
     scene("starts-one-key", one_key::measure),
     scene("sse", pushed::measure),
+    scene("webhook", webhook::measure),
     scene("direct", streams::measure_direct),
     scene("bonded", streams::measure_bonded),
     scene("many", relayed::many),

@@ -15,6 +15,7 @@ use crate::http::{ApiError, Form, Path, Query};
 use crate::kernel::ids::{AuthSessionId, BrowserSessionId};
 use crate::kernel::secret::SecretString;
 use crate::kernel::{Error, FieldError, Kind, Via};
+use crate::plans::billing::BillingService;
 
 /// What a redirect to the account page tells.
 #[derive(Debug, Deserialize)]
@@ -45,15 +46,26 @@ impl DoneQuery {
 /// The store's.
 pub async fn show_account(
     State(accounts): State<AccountsService>,
+    State(billing): State<BillingService>,
     BrowserActor(user): BrowserActor,
     frame: Frame,
     Query(query): Query<DoneQuery>,
 ) -> Result<Response, ApiError> {
-    account_page(&accounts, &user, &frame, query.flash(), StatusCode::OK, &[]).await
+    account_page(
+        &accounts,
+        &billing,
+        &user,
+        &frame,
+        query.flash(),
+        StatusCode::OK,
+        &[],
+    )
+    .await
 }
 
 async fn account_page(
     accounts: &AccountsService,
+    billing: &BillingService,
     user: &SignedIn,
     frame: &Frame,
     flash: Option<Flash>,
@@ -80,7 +92,10 @@ async fn account_page(
     let plugins = plugins.iter().map(plugin_row).collect();
     let frame = frame.at("/account");
     let shell = frame.signed_in("Account", user).with_flash(flash);
-    let page = AccountPage::new(shell, user.email.clone(), browsers, plugins, errors);
+    let page = AccountPage {
+        has_billing: billing.is_configured(),
+        ..AccountPage::new(shell, user.email.clone(), browsers, plugins, errors)
+    };
     Ok(render(status, &page))
 }
 
@@ -105,6 +120,7 @@ impl std::fmt::Debug for PasswordForm {
 /// The store's.
 pub async fn change_password(
     State(accounts): State<AccountsService>,
+    State(billing): State<BillingService>,
     BrowserActor(user): BrowserActor,
     frame: Frame,
     Form(form): Form<PasswordForm>,
@@ -125,7 +141,16 @@ pub async fn change_password(
         Ok(()) => Ok(Redirect::to("/account?done=password").into_response()),
         Err(error) if error.kind() == Kind::Invalid => {
             let status = StatusCode::UNPROCESSABLE_ENTITY;
-            account_page(&accounts, &user, &frame, None, status, error.fields()).await
+            account_page(
+                &accounts,
+                &billing,
+                &user,
+                &frame,
+                None,
+                status,
+                error.fields(),
+            )
+            .await
         }
         Err(error) if error.kind() == Kind::LimitReached => {
             let text = error.message().to_owned();
@@ -134,7 +159,7 @@ pub async fn change_password(
                 text,
             });
             let status = StatusCode::TOO_MANY_REQUESTS;
-            account_page(&accounts, &user, &frame, flash, status, &[]).await
+            account_page(&accounts, &billing, &user, &frame, flash, status, &[]).await
         }
         Err(error) => Err(error.into()),
     }

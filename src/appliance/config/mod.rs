@@ -2,6 +2,7 @@
 //!
 //! `appliance.toml` at the top of the repository is documentation and defaults in one; it is embedded.
 
+mod billing;
 mod dns;
 mod docker;
 mod external;
@@ -19,6 +20,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use billing::{BillingKeys, ProviderKeys};
 pub use dns::DnsKeys;
 pub use docker::{DockerKeys, EngineKind};
 pub use external::ExternalKeys;
@@ -191,6 +193,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// How long samples are kept.
     pub sample_retention: Duration,
+    /// Who takes money, and what for.
+    pub billing: BillingKeys,
     /// How long heartbeats are kept.
     pub health_event_retention: Duration,
     /// What holds for all plans.
@@ -257,6 +261,7 @@ impl Config {
             embedded: embedded(layers)?,
             limits: limits::limits(layers)?,
             sample_retention: seconds("telemetry.sample_days", DAY)?,
+            billing: billing::billing(layers)?,
             health_event_retention: seconds("telemetry.health_event_days", DAY)?,
             plans: plans::plans(layers)?,
         })

@@ -223,3 +223,38 @@ fn who_may_sign_up_can_be_configured() {
     assert!(with(&[]).unwrap().words.is_empty());
     assert!(with(&[("GLB_AUTH_SIGN_UP", "everybody")]).is_err());
 }
+
+#[test]
+fn a_payment_provider_needs_its_secret_and_shows_none() {
+    assert!(!with(&[]).unwrap().billing.is_configured());
+    let provider = ("GLB_BILLING_PROVIDER", "lemonsqueezy");
+    let complaint = |pairs: &[(&str, &str)]| with(pairs).unwrap_err().to_string();
+    assert!(complaint(&[provider]).contains("billing.lemonsqueezy.webhook_secret"));
+    let stripe = ("GLB_BILLING_PROVIDER", "stripe");
+    assert!(complaint(&[stripe]).contains("billing.stripe.webhook_secret"));
+    assert!(complaint(&[("GLB_BILLING_PROVIDER", "x")]).contains("one of lemonsqueezy, stripe"));
+    // A provider's secret is what the provider gave.
+    let secret = ("GLB_BILLING_LEMONSQUEEZY_WEBHOOK_SECRET", "planted");
+    let next = ("GLB_BILLING_LEMONSQUEEZY_WEBHOOK_SECRET_NEXT", "planted2");
+    let variants = ("GLB_BILLING_LEMONSQUEEZY_STANDARD_VARIANTS", "501, 503");
+    let config = with(&[provider, secret, next, variants]).unwrap();
+    assert!(config.billing.is_configured());
+    assert_eq!(config.billing.catalog.standard, ["501", "503"]);
+    assert!(
+        config
+            .billing
+            .unset
+            .contains(&"billing.lemonsqueezy.api_key")
+    );
+    assert!(!format!("{config:?}").contains("planted"));
+    for base in [
+        "http://api.example.org",
+        "api.example.org",
+        "https://u:p@x/",
+    ] {
+        let base = ("GLB_BILLING_LEMONSQUEEZY_API_BASE", base);
+        assert!(complaint(&[provider, secret, base]).contains("https address"));
+    }
+    let base = ("GLB_BILLING_LEMONSQUEEZY_API_BASE", "http://127.0.0.1:9");
+    assert!(with(&[provider, secret, base]).is_ok());
+}

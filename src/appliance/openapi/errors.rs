@@ -24,9 +24,10 @@ pub(super) const fn status_of(code: Code) -> StatusCode {
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
         Code::UpstreamFailed => StatusCode::BAD_GATEWAY,
-        Code::CapacityFull | Code::SetupRequired | Code::Unavailable => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        Code::BillingNotConfigured
+        | Code::CapacityFull
+        | Code::SetupRequired
+        | Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
     }
 }

@@ -31,6 +31,7 @@ use crate::accounts::oauth::api as oauth;
 use crate::audit::api as audit;
 use crate::http::ErrorBody;
 use crate::plans::api as plans;
+use crate::plans::billing::api as billing;
 use crate::plugin::api as plugin;
 use crate::relay::api as relay;
 use crate::relay::docker::api as containers;
@@ -51,6 +52,7 @@ use crate::system::jobs::api as jobs;
         (name = "Slots", description = "Stream slots and their keys."),
         (name = "Relay", description = "Relay sessions."),
         (name = "Usage", description = "What was used of the plan."),
+        (name = "Billing", description = "Payment of plans, where a provider is set up."),
         (name = "Server", description = "The appliance itself."),
     ),
     paths(
@@ -85,6 +87,12 @@ use crate::system::jobs::api as jobs;
         relay::self_hosted::register_home,
         relay::self_hosted::probe_home,
         relay::self_hosted::deregister_home,
+        // Billing.
+        billing::post_checkout,
+        billing::post_webhook,
+        billing::get_status,
+        billing::get_events,
+        billing::redo_event,
         plans::list_records,
         plans::list_statements,
         plans::get_plans,

@@ -21,6 +21,7 @@ use crate::http::StopSignal;
 use crate::kernel::secret::ExposeSecret;
 use crate::kernel::{Clock, Role};
 use crate::live::{LiveService, RelayMetrics, State as SlotState, sse};
+use crate::plans::billing::testing::unconfigured;
 use crate::plans::{PlanRules, PlansService};
 use crate::relay::testing::{FakeEngine, stored};
 use crate::relay::{RelayConfig, RelayDeps};
@@ -32,6 +33,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 #[derive(Clone, FromRef)]
 struct App {
     accounts: AccountsService,
+    billing: BillingService,
     live: LiveService,
     relay: RelayService,
     settings: Settings,
@@ -82,6 +84,7 @@ impl World {
             nodes: nodes.clone(),
             config: RelayConfig::default(),
         });
+        let billing = unconfigured(&world.store, &clock, &settings);
         let (folder, telemetry) = telemetry_store();
         let live = LiveService::new(
             nodes,
@@ -94,6 +97,7 @@ impl World {
         Self {
             app: App {
                 accounts: world.accounts.clone(),
+                billing,
                 live,
                 relay,
                 settings,

@@ -3,6 +3,7 @@
 //! Invariant: the expectations are written down here and not taken from the product's types, so
 //! that a change of the wire fails a test.
 
+mod billing;
 mod callers;
 mod compatibility;
 mod contract;

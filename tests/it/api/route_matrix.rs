@@ -313,6 +313,32 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         "/account/second-factor/policy",
         browsers(403, 403, 403, 303, 403),
     ),
+    // Billing; this server has none.
+    ("GET", "/account/plan", page(503)),
+    (
+        "POST",
+        "/account/plan/upgrade",
+        browsers(503, 503, 503, 503, 503),
+    ),
+    (
+        "GET",
+        "/billing",
+        [303, 303, 403, 403, 503, 503, 403, 303, 303],
+    ),
+    (
+        "POST",
+        "/billing/events/{id}/redo",
+        browsers(404, 404, 404, 404, 404),
+    ),
+    ("POST", "/api/v1/billing/checkout", plugins(503, 503)),
+    ("POST", "/api/v1/billing/webhook", everybody(503)),
+    ("GET", "/api/v1/billing/status", plugins(503, 503)),
+    ("GET", "/api/v1/billing/events", plugins(403, 403)),
+    (
+        "POST",
+        "/api/v1/billing/events/{id}/redo",
+        plugins(404, 404),
+    ),
     // The plugin.
     ("POST", "/api/v1/auth/plugin/login/start", everybody(201)),
     ("POST", "/api/v1/auth/plugin/login/poll", everybody(202)),
@@ -510,6 +536,7 @@ fn complaints(
             400 => "invalid_request",
             401 => "unauthorized",
             403 => "forbidden",
+            503 => "billing_not_configured",
             _ => "not_found",
         };
         demand(
