@@ -11,26 +11,12 @@ pub(crate) const ADDRESS_ALLOWANCE: Allowance = Allowance::per_minute(10).with_b
 
 /// How often one address may try something that costs us: a sign-in, the begin of one.
 #[derive(Debug)]
-pub(crate) struct AddressLimit {
-    limiter: Limiter,
-    clock: Clock,
-}
+pub(crate) struct AddressLimit(Limiter);
 
 impl AddressLimit {
-    /// A limit by `clock`.
-    pub(crate) fn new(clock: Clock) -> Self {
-        Self {
-            limiter: Limiter::new(&clock, Some(ADDRESS_ALLOWANCE)),
-            clock,
-        }
-    }
-
-    /// The same with what configuration grants; `None` is no limit.
-    pub(crate) fn granting(self, allowance: Option<Allowance>) -> Self {
-        Self {
-            limiter: Limiter::new(&self.clock, allowance),
-            ..self
-        }
+    /// What each address is granted by `clock`; `None` is no limit.
+    pub(crate) fn new(clock: &Clock, allowance: Option<Allowance>) -> Self {
+        Self(Limiter::new(clock, allowance))
     }
 
     /// Counts a try of `ip`.
@@ -38,7 +24,7 @@ impl AddressLimit {
     /// # Errors
     /// `LimitReached` with when to come back.
     pub(crate) fn check(&self, ip: IpAddr) -> Result<()> {
-        self.limiter.check_address(ip)
+        self.0.check_address(ip)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sample pages, and what must hold for them.
 
 use super::*;
-use crate::http::page::{Flash, FlashKind, Theme};
+use crate::http::page::{Flash, Theme};
 use crate::http::page_check::assert_sound_page;
 use crate::live::views::tests::{moment, shell};
 
@@ -53,10 +53,7 @@ fn browser(device: &str, is_current: bool) -> BrowserRow {
 }
 
 fn account(errors: &[FieldError]) -> AccountPage {
-    let flash = Flash {
-        kind: FlashKind::Success,
-        text: "The browser was signed out.".to_owned(),
-    };
+    let flash = Flash::success("The browser was signed out.");
     let shell = shell("Account", "/account", Role::Owner).with_flash(Some(flash));
     let plugin = PluginRow {
         id: AuthSessionId::generate(),

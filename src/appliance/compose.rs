@@ -364,6 +364,7 @@ fn oauth(config: &Config, opened: &Opened, settings: &Settings) -> OAuthService 
         settings: settings.clone(),
         // The addresses are the configuration's own.
         outbound: Outbound::default(),
+        address_allowance: config.limits.login,
         config: config.oauth.clone(),
     })
 }

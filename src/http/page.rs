@@ -134,6 +134,24 @@ pub struct Flash {
 }
 
 impl Flash {
+    /// What went well.
+    #[must_use]
+    pub fn success(text: impl Into<String>) -> Self {
+        Self {
+            kind: FlashKind::Success,
+            text: text.into(),
+        }
+    }
+
+    /// What did not, with what to do.
+    #[must_use]
+    pub fn problem(text: impl Into<String>) -> Self {
+        Self {
+            kind: FlashKind::Problem,
+            text: text.into(),
+        }
+    }
+
     /// The class and icon of the message.
     #[must_use]
     pub const fn style(&self) -> &'static str {

@@ -15,7 +15,7 @@ use super::card::Cards;
 use super::views::{LivePage, RefusedLabel, SlotCard};
 use crate::accounts::extract::{BrowserActor, OptionalBrowserActor};
 use crate::accounts::frame::Frame;
-use crate::http::page::{Flash, FlashKind, Shell, render};
+use crate::http::page::{Flash, Shell, render};
 use crate::http::{ApiError, Form, Path, Query};
 use crate::kernel::ids::SlotId;
 use crate::kernel::{Error, Kind};
@@ -285,10 +285,7 @@ impl Done {
     }
 
     fn flash(self) -> Flash {
-        Flash {
-            kind: FlashKind::Success,
-            text: self.text().to_owned(),
-        }
+        Flash::success(self.text())
     }
 
     fn back_to(self, slot_id: SlotId) -> Response {

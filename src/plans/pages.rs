@@ -17,7 +17,7 @@ use crate::accounts::extract::BrowserActor;
 use crate::accounts::frame::Frame;
 use crate::accounts::model::SignedIn;
 use crate::accounts::views::role_label;
-use crate::http::page::{Flash, FlashKind, render};
+use crate::http::page::{Flash, render};
 use crate::http::{ApiError, Form, Path, Query};
 use crate::kernel::ids::UserId;
 use crate::kernel::{Error, FieldError, Kind, Role, UnixMillis};
@@ -68,10 +68,7 @@ impl DoneQuery {
             "hours" => "The hours are changed.",
             _ => return None,
         };
-        Some(Flash {
-            kind: FlashKind::Success,
-            text: text.to_owned(),
-        })
+        Some(Flash::success(text))
     }
 }
 

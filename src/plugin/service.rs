@@ -82,7 +82,7 @@ impl PluginService {
         config: PluginConfig,
     ) -> Self {
         Self(Arc::new(Inner {
-            start_limit: AddressLimit::new(clock.clone()).granting(config.address_allowance),
+            start_limit: AddressLimit::new(&clock, config.address_allowance),
             store,
             clock,
             vault,

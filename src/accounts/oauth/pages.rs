@@ -11,7 +11,7 @@ use super::views::{LinkRow, LinkedRow, LinksPage};
 use crate::accounts::extract::BrowserActor;
 use crate::accounts::frame::Frame;
 use crate::accounts::model::SignedIn;
-use crate::http::page::{Flash, FlashKind, render, sentence};
+use crate::http::page::{Flash, render, sentence};
 use crate::http::{ApiError, Path, Query, status_of};
 use crate::kernel::ids::UserId;
 use crate::kernel::{Error, Kind, Result};
@@ -32,10 +32,7 @@ impl DoneQuery {
             "unlinked" => "The account is unlinked.",
             _ => return None,
         };
-        Some(Flash {
-            kind: FlashKind::Success,
-            text: text.to_owned(),
-        })
+        Some(Flash::success(text))
     }
 }
 
@@ -109,8 +106,5 @@ pub async fn unlink(
 }
 
 fn problem(error: &Error) -> Flash {
-    Flash {
-        kind: FlashKind::Problem,
-        text: sentence(error.message()),
-    }
+    Flash::problem(sentence(error.message()))
 }

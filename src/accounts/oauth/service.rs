@@ -18,6 +18,7 @@ use crate::accounts::model::{BrowserClient, SignedIn};
 use crate::accounts::service::AccountsService;
 use crate::audit::{self, AuditEvent};
 use crate::db::{Store, Tx};
+use crate::http::Allowance;
 use crate::http::outbound::Outbound;
 use crate::kernel::ids::UserId;
 use crate::kernel::seal::Vault;
@@ -47,6 +48,8 @@ pub struct OAuthDeps {
     pub settings: Settings,
     /// How calls leave the house.
     pub outbound: Outbound,
+    /// How often one address may begin; `None` is no limit.
+    pub address_allowance: Option<Allowance>,
     /// The providers.
     pub config: OAuthConfig,
 }
@@ -90,7 +93,7 @@ impl OAuthService {
         let links = deps.accounts.linked_accounts();
         links.offer(deps.config.providers.keys().copied());
         Self(Arc::new(Inner {
-            start_limit: AddressLimit::new(deps.clock.clone()),
+            start_limit: AddressLimit::new(&deps.clock, deps.address_allowance),
             renewing: tokio::sync::Mutex::default(),
             deps,
         }))

@@ -10,7 +10,7 @@ use crate::accounts::frame::{Frame, browser_name};
 use crate::accounts::model::{AuthSession, BrowserSession, Password, SignedIn};
 use crate::accounts::service::{AccountsService, PluginSessions};
 use crate::accounts::views::{AccountPage, BrowserRow, PluginRow};
-use crate::http::page::{Flash, FlashKind, render};
+use crate::http::page::{Flash, render};
 use crate::http::{ApiError, Form, Path, Query};
 use crate::kernel::ids::{AuthSessionId, BrowserSessionId};
 use crate::kernel::secret::SecretString;
@@ -33,10 +33,7 @@ impl DoneQuery {
             "address" => "Your address is changed.",
             _ => return None,
         };
-        Some(Flash {
-            kind: FlashKind::Success,
-            text: text.to_owned(),
-        })
+        Some(Flash::success(text))
     }
 }
 
@@ -154,10 +151,7 @@ pub async fn change_password(
         }
         Err(error) if error.kind() == Kind::LimitReached => {
             let text = error.message().to_owned();
-            let flash = Some(Flash {
-                kind: FlashKind::Problem,
-                text,
-            });
+            let flash = Some(Flash::problem(text));
             let status = StatusCode::TOO_MANY_REQUESTS;
             account_page(&accounts, &billing, &user, &frame, flash, status, &[]).await
         }

@@ -11,7 +11,7 @@ use crate::accounts::frame::Frame;
 use crate::accounts::model::{Email, SignedIn};
 use crate::accounts::service::{AccountsService, AddressChange};
 use crate::http::form::Field;
-use crate::http::page::{Flash, FlashKind, render, sentence};
+use crate::http::page::{Flash, render, sentence};
 use crate::http::{ApiError, Form, Query, status_of};
 use crate::kernel::secret::SecretString;
 use crate::kernel::{FieldError, Kind};
@@ -33,10 +33,8 @@ pub async fn show_address(
     frame: Frame,
     Query(query): Query<AddressQuery>,
 ) -> Result<Response, ApiError> {
-    let flash = (query.done == "sent").then(|| Flash {
-        kind: FlashKind::Success,
-        text: "Look into your mail: the link is on its way.".to_owned(),
-    });
+    let flash = (query.done == "sent")
+        .then(|| Flash::success("Look into your mail: the link is on its way."));
     page(&accounts, &user, &frame, StatusCode::OK, flash, "", &[]).await
 }
 
@@ -98,10 +96,10 @@ pub async fn change_address(
             Ok(Redirect::to("/account/address?done=sent").into_response())
         }
         Err(error) if matches!(error.kind(), Kind::Invalid | Kind::LimitReached) => {
-            let flash = error.fields().is_empty().then(|| Flash {
-                kind: FlashKind::Problem,
-                text: sentence(error.message()),
-            });
+            let flash = error
+                .fields()
+                .is_empty()
+                .then(|| Flash::problem(sentence(error.message())));
             let status = match error.kind() {
                 Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
                 other => status_of(other),

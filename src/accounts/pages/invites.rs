@@ -13,7 +13,7 @@ use crate::accounts::model::{Email, SignedIn};
 use crate::accounts::service::{MailHealth, Outbox, SignUps};
 use crate::accounts::views::{role_choices, role_label};
 use crate::http::form::{Choice, Field};
-use crate::http::page::{Flash, FlashKind, render, sentence};
+use crate::http::page::{Flash, render, sentence};
 use crate::http::{ApiError, Form, Path, Query};
 use crate::kernel::ids::InviteId;
 use crate::kernel::secret::SecretString;
@@ -52,10 +52,7 @@ pub async fn show_invites(
         "revoked" => Some("The invitation is taken back."),
         _ => None,
     };
-    let flash = text.map(|text| Flash {
-        kind: FlashKind::Success,
-        text: text.to_owned(),
-    });
+    let flash = text.map(|text| Flash::success(text));
     let desk = Desk {
         sign_ups,
         outbox,
@@ -238,18 +235,15 @@ pub async fn create_invite(
             desk.page(StatusCode::OK, None, blank, Some(link)).await
         }
         Ok(MadeInvite::Mailed(email)) => {
-            let flash = Flash {
-                kind: FlashKind::Success,
-                text: format!("The invitation is on its way to {email}."),
-            };
+            let flash = Flash::success(format!("The invitation is on its way to {email}."));
             let blank = Values::default();
             desk.page(StatusCode::OK, Some(flash), blank, None).await
         }
         Err(error) if matches!(error.kind(), Kind::Invalid | Kind::Conflict) => {
-            let flash = error.fields().is_empty().then(|| Flash {
-                kind: FlashKind::Problem,
-                text: sentence(error.message()),
-            });
+            let flash = error
+                .fields()
+                .is_empty()
+                .then(|| Flash::problem(sentence(error.message())));
             let values = Values {
                 email: &form.email,
                 role: form.role,

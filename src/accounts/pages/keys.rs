@@ -14,7 +14,7 @@ use crate::accounts::frame::Frame;
 use crate::accounts::model::SignedIn;
 use crate::accounts::service::AccountsService;
 use crate::http::form::{Choice, Field};
-use crate::http::page::{Flash, FlashKind, render, sentence};
+use crate::http::page::{Flash, render, sentence};
 use crate::http::{ApiError, Form, Path, Query};
 use crate::kernel::ids::ApiKeyId;
 use crate::kernel::secret::SecretString;
@@ -71,10 +71,7 @@ pub async fn show_keys(
     frame: Frame,
     Query(query): Query<KeysQuery>,
 ) -> Result<Response, ApiError> {
-    let flash = (query.done == "revoked").then(|| Flash {
-        kind: FlashKind::Success,
-        text: "The key is revoked.".to_owned(),
-    });
+    let flash = (query.done == "revoked").then(|| Flash::success("The key is revoked."));
     let desk = Desk {
         accounts,
         user,
@@ -181,10 +178,10 @@ pub async fn make_key(
             desk.page(StatusCode::OK, None, &blank, &[], secret).await
         }
         Err(error) if matches!(error.kind(), Kind::Invalid | Kind::Conflict) => {
-            let flash = error.fields().is_empty().then(|| Flash {
-                kind: FlashKind::Problem,
-                text: sentence(error.message()),
-            });
+            let flash = error
+                .fields()
+                .is_empty()
+                .then(|| Flash::problem(sentence(error.message())));
             let status = StatusCode::UNPROCESSABLE_ENTITY;
             desk.page(status, flash, &form, error.fields(), None).await
         }

@@ -15,7 +15,7 @@ use crate::accounts::model::SignedIn;
 use crate::accounts::pages::enter;
 use crate::accounts::service::AccountsService;
 use crate::http::form::Field;
-use crate::http::page::{Flash, FlashKind, local_path, render, sentence};
+use crate::http::page::{Flash, local_path, render, sentence};
 use crate::http::{ApiError, Form, Peer, Query, status_of};
 use crate::kernel::secret::{ExposeSecret, SecretString};
 use crate::kernel::{Error, FieldError, Kind, Result, Role};
@@ -259,10 +259,7 @@ async fn refuse_change(
         || error.message().to_owned(),
         |field| field.message.to_string(),
     );
-    let flash = (!is_in_field).then(|| Flash {
-        kind: FlashKind::Problem,
-        text: sentence(&text),
-    });
+    let flash = (!is_in_field).then(|| Flash::problem(sentence(&text)));
     let page = own_page(accounts, user, frame, flash).await?;
     Ok(render(status, &page.with_errors(error.fields())))
 }

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use super::AccountsService;
-use crate::accounts::limits::too_many_tries;
 use crate::accounts::model::{BrowserClient, Email, NewBrowserSession, User};
-use crate::accounts::password::Verdict;
 use crate::accounts::second_factor::SecondFactors;
 use crate::accounts::store;
 use crate::db::Tx;
@@ -89,27 +87,7 @@ impl AccountsService {
         if !self.has_password(actor).await? {
             return self.require_fresh_sign_in(actor).await;
         }
-        let (id, now) = (actor.user_id, self.0.clock.now());
-        let account = self.0.vault.lookup(&format!("password:{id}"));
-        let place = self.0.hasher.admit()?;
-        let job = move |tx: &Tx<'_>| {
-            let wait = store::throttle_count(tx, account, now)?;
-            Ok::<_, Error>((wait, store::user_credentials(tx, id)?))
-        };
-        let (wait, stored) = self.0.store.write(job).await?;
-        if let Some(wait) = wait {
-            return Err(too_many_tries(wait));
-        }
-        if self.0.hasher.verify(place, password, stored).await? == Verdict::Wrong {
-            let message = "this is not your current password";
-            return Err(Error::invalid_field(
-                "current_password",
-                "wrong_password",
-                message,
-            ));
-        }
-        let job = move |tx: &Tx<'_>| store::throttle_clear(tx, account);
-        Ok(self.0.store.write(job).await?)
+        self.confirm_password(actor, password).await
     }
 
     async fn require_fresh_sign_in(&self, actor: &Actor) -> Result<()> {

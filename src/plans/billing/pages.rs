@@ -11,7 +11,7 @@ use super::views::{BillingPage, CheckoutPage, PlanPage};
 use crate::accounts::extract::BrowserActor;
 use crate::accounts::frame::Frame;
 use crate::accounts::model::SignedIn;
-use crate::http::page::{Flash, FlashKind, render};
+use crate::http::page::{Flash, render};
 use crate::http::{ApiError, Form, Path, Query};
 use crate::kernel::ids::EventId;
 use crate::kernel::{Error, Kind};
@@ -30,12 +30,8 @@ impl DoneQuery {
             "redo" => "The event is acted on again.",
             _ => return None,
         };
-        Some(flash(FlashKind::Success, text.to_owned()))
+        Some(Flash::success(text))
     }
-}
-
-const fn flash(kind: FlashKind, text: String) -> Flash {
-    Flash { kind, text }
 }
 
 /// `GET /account/plan`
@@ -92,7 +88,7 @@ pub async fn upgrade(
             let status = crate::http::status_of(error.kind());
             let text = crate::http::page::sentence(error.message());
             note_failure(&error);
-            let told = Some(flash(FlashKind::Problem, text));
+            let told = Some(Flash::problem(text));
             plan_page(&billing, &user, &frame, told, status).await
         }
         Err(error) => Err(error.into()),

@@ -15,7 +15,7 @@ use super::views::{NodesPage, Refusal};
 use crate::accounts::extract::BrowserActor;
 use crate::accounts::frame::Frame;
 use crate::accounts::model::SignedIn;
-use crate::http::page::{Flash, FlashKind, render, sentence};
+use crate::http::page::{Flash, render, sentence};
 use crate::http::{ApiError, Form, Path, Query};
 use crate::kernel::ids::NodeId;
 use crate::kernel::secret::SecretString;
@@ -40,10 +40,7 @@ pub async fn show_nodes(
     frame: Frame,
     Query(query): Query<NodesQuery>,
 ) -> Result<Response, ApiError> {
-    let flash = done(&query.done).map(|text| Flash {
-        kind: FlashKind::Success,
-        text: text.to_owned(),
-    });
+    let flash = done(&query.done).map(|text| Flash::success(text));
     nodes_page(
         &relay,
         &user,
@@ -102,10 +99,7 @@ async fn refused(
         let shows = |error: &FieldError| form.fields().contains(&error.field);
         !refusal.errors.is_empty() && refusal.errors.iter().all(shows)
     });
-    let flash = (!is_told_at_a_field).then(|| Flash {
-        kind: FlashKind::Problem,
-        text: sentence(error.message()),
-    });
+    let flash = (!is_told_at_a_field).then(|| Flash::problem(sentence(error.message())));
     let status = StatusCode::UNPROCESSABLE_ENTITY;
     nodes_page(relay, user, frame, status, flash, refusal).await
 }

@@ -13,7 +13,7 @@ use crate::accounts::frame::Frame;
 use crate::accounts::model::SignedIn;
 use crate::accounts::pages::{Told, user_page};
 use crate::http::form::Field;
-use crate::http::page::{Flash, FlashKind, Shell, render, sentence};
+use crate::http::page::{Flash, Shell, render, sentence};
 use crate::http::{ApiError, Form, Path, Peer, status_of};
 use crate::kernel::ids::UserId;
 use crate::kernel::secret::SecretString;
@@ -108,10 +108,7 @@ fn again(frame: &Frame, user: &SignedIn, error: Error, which: Which) -> Result<R
 }
 
 fn problem(error: &Error) -> Flash {
-    Flash {
-        kind: FlashKind::Problem,
-        text: sentence(error.message()),
-    }
+    Flash::problem(sentence(error.message()))
 }
 
 /// The form that deletes.

@@ -133,6 +133,7 @@ impl House {
             accounts: world.accounts.clone(),
             settings,
             outbound: Outbound::default(),
+            address_allowance: None,
             config: OAuthConfig {
                 providers: BTreeMap::from([(Provider::Twitch, twitch)]),
                 answer_within: Duration::from_secs(8),
