@@ -130,6 +130,7 @@ fn api() -> Router<App> {
         .route("/api/v1/jobs/{name}/run", post(jobs_api::run_job))
         // Billing.
         .route("/api/v1/billing/checkout", post(billing_api::post_checkout))
+        .route("/api/v1/billing/portal", post(billing_api::post_portal))
         .route("/api/v1/billing/webhook", post(billing_api::post_webhook))
         .route("/api/v1/billing/status", get(billing_api::get_status))
         .route("/api/v1/billing/events", get(billing_api::get_events))
@@ -339,6 +340,7 @@ fn own_ways_in() -> Router<App> {
         // Billing.
         .route("/account/plan", get(billing::show_plan))
         .route("/account/plan/upgrade", post(billing::upgrade))
+        .route("/account/plan/manage", post(billing::manage))
         .route("/billing", get(billing::show_billing))
         .route("/billing/events/{id}/redo", post(billing::redo_event))
 }
