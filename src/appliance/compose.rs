@@ -22,7 +22,7 @@ use super::stores::Stores;
 use crate::accounts::oauth::OAuthService;
 use crate::accounts::oauth::service::OAuthDeps;
 use crate::http::outbound::Outbound;
-use crate::http::{AnonymousCalls, AnonymousLimit, Around, Limiter, StopSignal};
+use crate::http::{AnonymousCalls, AnonymousLimit, Around, LimitName, Limiter, StopSignal};
 use crate::jobs::{Jobs, Tasks};
 use crate::kernel::ids::NodeId;
 use crate::kernel::{self, Clock, Error};
@@ -182,7 +182,11 @@ pub(super) async fn compose(
     let (jobs, ticker) = Jobs::new(table, store, clock, figures.jobs.clone()).await?;
     let setup = setup(config, opened, &settings, addresses);
     let control = control(opened, local, &setup, &people, &settings, &relay);
-    let anonymous = AnonymousLimit::new(Limiter::new(&opened.clock, config.limits.anonymous));
+    let anonymous = AnonymousLimit::new(Limiter::new(
+        &opened.clock,
+        LimitName::Anonymous,
+        config.limits.anonymous,
+    ));
     let app = App(Arc::new(Services {
         accounts: opened.accounts.clone(),
         anonymous: anonymous.clone(),
@@ -370,12 +374,12 @@ fn oauth(config: &Config, opened: &Opened, settings: &Settings) -> OAuthService 
 }
 
 fn relay_limits(config: &Config, clock: &Clock) -> RelayLimits {
-    let limiter = |allowance| Limiter::new(clock, allowance);
+    let limiter = |name, allowance| Limiter::new(clock, name, allowance);
     RelayLimits {
-        start: limiter(config.limits.start),
-        stop: limiter(config.limits.stop),
-        active: limiter(config.limits.active),
-        usage: limiter(config.limits.usage),
+        start: limiter(LimitName::Start, config.limits.start),
+        stop: limiter(LimitName::Stop, config.limits.stop),
+        active: limiter(LimitName::Active, config.limits.active),
+        usage: limiter(LimitName::Usage, config.limits.usage),
     }
 }
 
