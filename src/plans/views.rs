@@ -12,8 +12,8 @@ use super::store::SessionUsage;
 use crate::http::form::{Choice, Field};
 use crate::http::moment::Moment;
 use crate::http::page::Shell;
-use crate::kernel::FieldError;
 use crate::kernel::ids::UserId;
+use crate::kernel::{FieldError, counted};
 
 /// A tier as a person reads it.
 #[must_use]
@@ -449,8 +449,9 @@ fn effect(entitled: &Entitlement) -> String {
         return "No relay: publishers and players are refused.".to_owned();
     }
     format!(
-        "Relay for {} connections at once and {} slots.",
-        entitled.max_concurrent_conns, entitled.max_slots
+        "Relay for {} at once and {}.",
+        counted(entitled.max_concurrent_conns, "connection", "connections"),
+        counted(entitled.max_slots, "slot", "slots")
     )
 }
 
