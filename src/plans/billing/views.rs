@@ -65,7 +65,7 @@ impl PlanPage {
             past_due_until: of_plan(plan.grace_deadline, plan.is_past_due()),
             ends: of_plan(plan.ends_at, is_paid && has_plan),
             ended: of_plan(plan.ends_at, is_paid && !has_plan),
-            renews: of_plan(plan.renews_at, is_paid && has_plan),
+            renews: of_plan(plan.renews_at, is_paid && has_plan && !plan.is_past_due()),
             is_exempt: plan.is_exempt,
             can_upgrade: plan.can_upgrade,
             can_add: plan.can_add,
