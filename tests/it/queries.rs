@@ -67,7 +67,7 @@ const WALKS: [(&str, &str, &str); 7] = [
 
 /// What stands for the parts that are put in at run time.
 const PUT_IN: [(&str, &str); 2] = [
-    ("{filter}", "AND state = 'flagged' AND ?3 IS NOT NULL"),
+    ("{filter}", "AND state = ?3"),
     ("{condition}", "id = ?1"),
 ];
 
