@@ -125,7 +125,8 @@ pub(in crate::accounts) fn go_on(
 }
 
 /// The answer that puts the cookie and goes on to `next`.
-pub(in crate::accounts) fn enter(
+#[must_use]
+pub fn enter(
     accounts: &AccountsService,
     session: &NewBrowserSession,
     peer: &Peer,

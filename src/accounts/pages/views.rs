@@ -6,6 +6,7 @@ use std::fmt;
 
 use askama::Template;
 
+use crate::accounts::proof_fields::ProofFields;
 use crate::http::form::{Choice, Field};
 use crate::http::moment::Moment;
 use crate::http::page::Shell;
@@ -179,7 +180,7 @@ pub(super) struct UserPage {
     pub(super) added: Moment,
     pub(super) is_self: bool,
     pub(super) may_manage: bool,
-    pub(super) current_password: Field,
+    pub(super) proof: ProofFields,
     /// Shown once.
     pub(super) link: Option<SecretString>,
 }
@@ -199,7 +200,7 @@ pub(super) struct AddressPage {
     pub(super) is_verified: bool,
     pub(super) has_mail: bool,
     pub(super) email: Field,
-    pub(super) current_password: Field,
+    pub(super) proof: ProofFields,
 }
 
 /// `GET /account/keys`

@@ -314,7 +314,7 @@ pub async fn change(
 
 async fn disable(accounts: &AccountsService, user: &SignedIn, form: ChangeForm) -> Result<()> {
     accounts
-        .reauthenticate(&user.actor, form.current_password)
+        .confirm_first_factor(&user.actor, form.current_password)
         .await?;
     accounts
         .second_factors()
