@@ -210,8 +210,8 @@ impl std::fmt::Debug for CallbackQuery {
         ("error" = Option<String>, Query, description = "Why it gave no code."),
     ),
     responses(
-        (status = 200, description = "The page that offers to merge two accounts of one person."),
-        (status = 303, description = "Signed in or linked; or the second factor is due."),
+        (status = 303, description = "Signed in, joined or linked; or the second factor is due; or to the page that offers \
+            to merge two accounts of one person."),
     ),
     extensions(("x-errors" = json!([
         "invalid_request", "unauthorized", "login_denied", "not_found", "conflict", "upstream_failed",
@@ -245,6 +245,7 @@ pub async fn callback(
     match oauth.complete(provider, back).await {
         Ok(Outcome::SignedIn { step, next }) => go_on(&accounts, step, peer, &next),
         Ok(Outcome::Linked(_)) => Redirect::to("/account/links?done=linked").into_response(),
+        Ok(Outcome::MergeOffered) => Redirect::to("/account/merge").into_response(),
         Err(error) => visitor.failed(error),
     }
 }
@@ -351,10 +352,6 @@ fn words(error: &Error) -> (&'static str, &'static str) {
         ("other_account_linked", _) => (
             "One of them is linked already",
             "Unlink that one, then link this one.",
-        ),
-        ("linked_elsewhere", _) => (
-            "That is linked elsewhere",
-            "Sign in as that user and unlink it, then link it here.",
         ),
         (_, Kind::Unauthenticated) => {
             ("You are signed out", "Sign in, then link it under Account.")

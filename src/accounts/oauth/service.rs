@@ -1,7 +1,10 @@
 //! Sending browsers to providers, and what comes of their way back.
 
 mod linking;
+mod merging;
 mod tokens;
+
+pub use merging::not_mergeable;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,7 +26,7 @@ use crate::http::outbound::Outbound;
 use crate::kernel::ids::UserId;
 use crate::kernel::seal::Vault;
 use crate::kernel::secret::{ExposeSecret, SecretString, TokenDigest};
-use crate::kernel::{Clock, Code, Error, Kind, Result, UnixMillis};
+use crate::kernel::{Actor, Clock, Code, Error, Kind, Result, UnixMillis};
 use crate::settings::Settings;
 
 /// Browsers at providers at most; more is not people who sign in, and the oldest makes room.
@@ -192,14 +195,15 @@ impl OAuthService {
             .code
             .clone()
             .map_err(|error| refused_there(provider, error))?;
-        if let Some(user) = departed.link_user {
-            require_still_signed_in(back.signed_in, user)?;
-        }
+        let link_actor = match departed.link_user {
+            Some(user) => Some(require_still_signed_in(back.signed_in, user)?),
+            None => None,
+        };
         let redirect = self.callback_url(provider);
         let tokens = calls.exchange(&redirect, code, &departed.verifier).await?;
         let identity = calls.identity(&tokens.access).await?;
-        match departed.link_user {
-            Some(user) => self.link(provider, user, identity, tokens).await,
+        match link_actor {
+            Some(actor) => self.link(provider, actor, identity, tokens).await,
             None => {
                 self.sign_in(provider, identity, tokens, &back, departed.next_path)
                     .await
@@ -254,21 +258,35 @@ impl OAuthService {
         })
     }
 
-    /// Forgets browsers that did not come back; returns how many.
+    /// Forgets browsers that did not come back and merges that nobody confirmed; returns how many.
     ///
     /// # Errors
     /// The store's.
     pub async fn delete_old(&self) -> Result<usize> {
         let now = self.now();
-        let job = move |tx: &Tx<'_>| store::states_delete_old(tx, now);
-        Ok(self.deps().store.write(job).await?)
+        let job = move |tx: &Tx<'_>| {
+            let states = store::states_delete_old(tx, now)?;
+            Ok::<_, Error>(states + store::merge_requests_delete_old(tx, now)?)
+        };
+        self.deps().store.write(job).await
     }
 
     fn note(&self, tx: &Tx<'_>, actor: UserId, action: &str, detail: &str) -> Result<()> {
+        self.note_of(tx, actor, action, actor, detail)
+    }
+
+    fn note_of(
+        &self,
+        tx: &Tx<'_>,
+        actor: UserId,
+        action: &str,
+        subject: UserId,
+        detail: &str,
+    ) -> Result<()> {
         let event = AuditEvent {
             actor: Some(actor),
             action,
-            subject: &actor.to_string(),
+            subject: &subject.to_string(),
             detail,
         };
         Ok(audit::append(tx, &event, self.now())?)
@@ -297,9 +315,9 @@ fn refused_there(provider: Provider, error: &str) -> Error {
     Error::new(Kind::Upstream, Code::UpstreamFailed, message).reason("provider_failed")
 }
 
-fn require_still_signed_in(signed_in: Option<&SignedIn>, user: UserId) -> Result<()> {
+fn require_still_signed_in(signed_in: Option<&SignedIn>, user: UserId) -> Result<&Actor> {
     match signed_in {
-        Some(signed_in) if signed_in.actor.user_id == user => Ok(()),
+        Some(signed_in) if signed_in.actor.user_id == user => Ok(&signed_in.actor),
         Some(_) | None => Err(Error::unauthenticated(
             "the browser is no longer signed in as the user who began this",
         )),
