@@ -57,9 +57,7 @@ impl ProofFields {
         let (password, sign_in_again) = match due {
             FirstProof::Password => (Some(password()), None),
             FirstProof::FreshSignIn => (None, None),
-            FirstProof::SignInAgain(through) => {
-                (None, Some(links_back_to(names.page, through)))
-            }
+            FirstProof::SignInAgain(through) => (None, Some(links_back_to(names.page, through))),
         };
         Self {
             password,
@@ -111,7 +109,10 @@ mod tests {
         assert_eq!(password.name, "delete_password");
         assert_eq!(password.error.as_deref(), Some("No."));
         let code = all.code.unwrap();
-        assert_eq!((code.name, code.error.as_deref()), ("delete_code", Some("Wait.")));
+        assert_eq!(
+            (code.name, code.error.as_deref()),
+            ("delete_code", Some("Wait."))
+        );
         assert!(all.sign_in_again.is_none());
 
         let due = ProofsDue {

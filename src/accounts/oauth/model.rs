@@ -12,9 +12,9 @@ use url::Url;
 
 use crate::accounts::model::User;
 use crate::accounts::service::{Proofs, SignInStep};
-use crate::kernel::{Role, UnixMillis};
 use crate::kernel::ids::{MergeRequestId, UserId};
 use crate::kernel::secret::SecretString;
+use crate::kernel::{Role, UnixMillis};
 use crate::plans::model::Tier;
 
 /// How long a browser may be at a provider.

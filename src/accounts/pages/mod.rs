@@ -22,8 +22,8 @@ pub use keys::{make_key, revoke_key, show_keys};
 pub use recovery::{
     show_forgot, show_reset, show_verify, submit_forgot, submit_reset, submit_verify,
 };
-pub use sign_in::{choose_theme, log_out, show_login, submit_login};
 pub use sign_in::enter;
 pub(super) use sign_in::go_on;
+pub use sign_in::{choose_theme, log_out, show_login, submit_login};
 pub use user::{Told, make_reset_link, show_user, user_page};
 pub use users::{add_user, show_users};

@@ -34,7 +34,7 @@ pub use event::{BillingEvent, EventState};
 pub use fact::{Action, Change, Fact, Item, SubscriptionStatus};
 pub use metrics::BillingMetrics;
 pub use provider::{BillingProvider, ProviderError, ProviderName, Webhook};
-pub use store::subscription_is_open;
 pub use service::{
     BillingDeps, BillingService, BillingStatus, Overview, Received, Reconciled, Worked,
 };
+pub use store::subscription_is_open;

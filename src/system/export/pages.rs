@@ -256,7 +256,11 @@ mod tests {
             code: true,
         };
         let message = "This is not your current password.";
-        let wrong = [FieldError::new("current_password", "wrong_password", message)];
+        let wrong = [FieldError::new(
+            "current_password",
+            "wrong_password",
+            message,
+        )];
         let shell = shell("Your data", PAGE, Role::Streamer);
         let page = DataPage::new(shell, &due, [&[], &wrong]);
         let html = page.render().unwrap();

@@ -94,7 +94,11 @@ impl SideView {
             Tier::Free => String::new(),
             tier => format!(", plan {}", tier_label(tier)),
         };
-        let links: Vec<_> = side.links.iter().map(|link| link.provider.label()).collect();
+        let links: Vec<_> = side
+            .links
+            .iter()
+            .map(|link| link.provider.label())
+            .collect();
         Self {
             value,
             email: side.user.email.clone(),
@@ -179,7 +183,11 @@ pub(crate) mod tests {
 
     #[test]
     fn a_complaint_stands_at_its_own_field_and_the_choice_is_kept() {
-        let wrong = [FieldError::new("other_code", "wrong_code", "Wait for the next.")];
+        let wrong = [FieldError::new(
+            "other_code",
+            "wrong_code",
+            "Wait for the next.",
+        )];
         let html = page([false, false], &wrong);
         assert!(html.contains("id=\"other_code-error\"") && !html.contains("id=\"code-error\""));
         assert!(html.contains("value=\"other\" required checked"), "{html}");

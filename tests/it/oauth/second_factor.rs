@@ -11,7 +11,7 @@ use crate::harness::server::{Account, Server};
 const PAGE: &str = "/account/second-factor";
 
 /// An authenticator app with one entry.
-struct App {
+pub(super) struct App {
     totp: Totp,
     step: u64,
 }
@@ -43,7 +43,7 @@ impl App {
 
 /// Enrols with the code of the present half minute; answers the recovery codes too.
 #[track_caller]
-fn enrol(browser: &mut Browser) -> (App, Vec<String>) {
+pub(super) fn enrol(browser: &mut Browser) -> (App, Vec<String>) {
     browser.post(&format!("{PAGE}/begin"), &[]).expect(303);
     let page = browser.get(PAGE).expect(200).text();
     assert!(page.contains("<svg class=\"qr\""), "{page}");

@@ -129,7 +129,13 @@ impl OAuthService {
         let moved: Vec<_> = moved.map(|link| link.provider.as_str()).collect();
         let lost: Vec<_> = left.iter().map(|link| link.provider.as_str()).collect();
         let detail = format!("links moved: {}; lost: {}", words(&moved), words(&lost));
-        self.note_of(tx, by, "account.merged", kept, &format!("took over {gone}; {detail}"))?;
+        self.note_of(
+            tx,
+            by,
+            "account.merged",
+            kept,
+            &format!("took over {gone}; {detail}"),
+        )?;
         self.note_of(tx, by, "account.merged_away", gone, &format!("into {kept}"))?;
         self.links().forget_after(tx, kept);
         self.links().forget_after(tx, gone);
@@ -167,7 +173,8 @@ fn side(conn: &Connection, id: UserId) -> Result<MergeSide> {
 }
 
 fn refuse_to_lose(gone: &MergeSide) -> Result<()> {
-    gone.cannot_go().map_or(Ok(()), |why| Err(not_mergeable(why)))
+    gone.cannot_go()
+        .map_or(Ok(()), |why| Err(not_mergeable(why)))
 }
 
 /// What cannot go by a merge, and `why`.

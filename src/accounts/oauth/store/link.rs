@@ -17,7 +17,10 @@ fn linked(row: &Row<'_>) -> rusqlite::Result<LinkedAccount> {
 }
 
 /// The accounts that a user linked.
-pub(in crate::accounts::oauth) fn links_of(conn: &Connection, user: UserId) -> Result<Vec<LinkedAccount>, DbError> {
+pub(in crate::accounts::oauth) fn links_of(
+    conn: &Connection,
+    user: UserId,
+) -> Result<Vec<LinkedAccount>, DbError> {
     let sql = "SELECT provider, provider_id, display_name, linked_at_ms FROM linked_account
                WHERE user_id = ?1";
     let mut statement = conn.prepare_cached(sql)?;

@@ -71,14 +71,20 @@ pub(in crate::accounts::oauth) fn state_get(
 }
 
 /// Uses a state up.
-pub(in crate::accounts::oauth) fn state_delete(conn: &Connection, digest: TokenDigest) -> Result<(), DbError> {
+pub(in crate::accounts::oauth) fn state_delete(
+    conn: &Connection,
+    digest: TokenDigest,
+) -> Result<(), DbError> {
     conn.prepare_cached("DELETE FROM oauth_state WHERE state_digest = ?1")?
         .execute([digest])?;
     Ok(())
 }
 
 /// Forgets browsers that did not come back; returns how many.
-pub(in crate::accounts::oauth) fn states_delete_old(conn: &Connection, now: UnixMillis) -> Result<usize, DbError> {
+pub(in crate::accounts::oauth) fn states_delete_old(
+    conn: &Connection,
+    now: UnixMillis,
+) -> Result<usize, DbError> {
     let sql = "DELETE FROM oauth_state WHERE expires_at_ms <= ?1";
     Ok(conn.prepare_cached(sql)?.execute([now])?)
 }

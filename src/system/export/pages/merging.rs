@@ -135,7 +135,10 @@ impl MergeAnswer {
 ///
 /// # Errors
 /// The store's; 410 when this browser may merge nothing.
-#[expect(clippy::too_many_arguments, reason = "what the browser and the answer need")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what the browser and the answer need"
+)]
 pub async fn merge(
     State(departures): State<Departures>,
     State(accounts): State<AccountsService>,
