@@ -210,8 +210,8 @@ impl std::fmt::Debug for CallbackQuery {
         ("error" = Option<String>, Query, description = "Why it gave no code."),
     ),
     responses(
-        (status = 303, description = "Signed in, joined or linked; or the second factor is due; or to the page that offers \
-            to merge two accounts of one person."),
+        (status = 200, description = "The page that offers to merge two accounts of one person."),
+        (status = 303, description = "Signed in or linked; or the second factor is due."),
     ),
     extensions(("x-errors" = json!([
         "invalid_request", "unauthorized", "login_denied", "not_found", "conflict", "upstream_failed",
