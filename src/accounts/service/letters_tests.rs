@@ -552,8 +552,11 @@ async fn the_last_owner_stays_and_a_marked_user_proves_nothing() {
     let accounts = &office.world.accounts;
     let begin = async |by: &User, id, password: &str| {
         let by = actor(by);
-        let password = SecretString::from(password);
-        accounts.begin_deletion(Some((&by, password)), id).await
+        let proofs = Proofs {
+            password: SecretString::from(password),
+            ..Proofs::default()
+        };
+        accounts.begin_deletion(Some((&by, proofs)), id).await
     };
     let last = begin(&owner, owner.id, PASSWORD).await.unwrap_err();
     assert_eq!(last.reason_code(), Some("last_owner"));
