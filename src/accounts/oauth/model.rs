@@ -10,7 +10,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRe
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::accounts::model::User;
+use crate::accounts::model::{NewBrowserSession, User};
 use crate::accounts::service::{Proofs, SignInStep};
 use crate::kernel::ids::{MergeRequestId, UserId};
 use crate::kernel::secret::SecretString;
@@ -152,10 +152,10 @@ pub struct LinkedAccount {
 }
 
 /// Why a browser goes to a provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Intent {
-    /// To sign in.
-    SignIn,
+    /// To sign in, or to join, with the token of an invitation or without.
+    SignIn(Option<SecretString>),
     /// To link the account there to this user, who is signed in and confirmed it.
     Link(UserId),
 }
@@ -167,6 +167,15 @@ pub enum Outcome {
     SignedIn {
         /// The session, or the code that is due first.
         step: SignInStep,
+        /// The path of ours to go to.
+        next: String,
+    },
+    /// It proved an account that nobody had linked, and is signed in to a new account here.
+    Joined {
+        /// The session.
+        session: NewBrowserSession,
+        /// Who joined.
+        user: Box<User>,
         /// The path of ours to go to.
         next: String,
     },

@@ -1,5 +1,6 @@
 //! Sending browsers to providers, and what comes of their way back.
 
+mod joining;
 mod linking;
 mod merging;
 mod tokens;
@@ -85,6 +86,7 @@ pub struct Return<'a> {
 /// A state that was used up by the browser that it belongs to.
 struct Departed {
     link_user: Option<UserId>,
+    invite: Option<SecretString>,
     verifier: SecretString,
     next_path: String,
 }
@@ -167,13 +169,16 @@ impl OAuthService {
         let digest = TokenDigest::of(departure.state.expose_secret());
         let context = verifier_context(departure.state.expose_secret());
         let now = self.now();
+        let (link_user, invite) = match intent {
+            Intent::SignIn(invite) => (None, invite),
+            Intent::Link(user) => (Some(user), None),
+        };
+        let invite_context = invite_context(departure.state.expose_secret());
         let row = StateRow {
             browser: TokenDigest::of(browser.expose_secret()),
             provider,
-            link_user: match intent {
-                Intent::SignIn => None,
-                Intent::Link(user) => Some(user),
-            },
+            link_user,
+            invite_sealed: invite.map(|token| self.deps().vault.seal(&token, &invite_context)),
             verifier_sealed: self.deps().vault.seal(&departure.verifier, &context),
             next_path: next.to_owned(),
             expires_at: now + STATE_LIFE,
@@ -205,7 +210,7 @@ impl OAuthService {
         match link_actor {
             Some(actor) => self.link(provider, actor, identity, tokens).await,
             None => {
-                self.sign_in(provider, identity, tokens, &back, departed.next_path)
+                self.sign_in(provider, identity, tokens, &back, departed)
                     .await
             }
         }
@@ -225,12 +230,15 @@ impl OAuthService {
         let row = self.deps().store.write(job).await?;
         let row = row.filter(|row| row.provider == provider && row.expires_at > now);
         let row = row.ok_or_else(unknown_state)?;
-        let verifier = self
-            .deps()
-            .vault
-            .open(&row.verifier_sealed, &verifier_context(state))?;
+        let vault = &self.deps().vault;
+        let verifier = vault.open(&row.verifier_sealed, &verifier_context(state))?;
+        let invite = match &row.invite_sealed {
+            Some(sealed) => Some(vault.open(sealed, &invite_context(state))?),
+            None => None,
+        };
         Ok(Departed {
             link_user: row.link_user,
+            invite,
             verifier,
             next_path: row.next_path,
         })
@@ -242,19 +250,21 @@ impl OAuthService {
         identity: Identity,
         tokens: ProviderTokens,
         back: &Return<'_>,
-        next: String,
+        departed: Departed,
     ) -> Result<Outcome> {
         let id = identity.provider_id.clone();
         let read = move |conn: &Connection| store::link_owner(conn, provider, &id);
         let owner = self.deps().store.read(read).await?;
-        let owner = owner.ok_or_else(|| not_linked(provider))?;
+        let Some(owner) = owner else {
+            return self.join(provider, identity, tokens, back, departed).await;
+        };
         let user = self.deps().accounts.user(owner).await?;
         self.keep(provider, user.id, &identity, &tokens).await?;
         let accounts = &self.deps().accounts;
         let step = accounts.after_first_factor(&user, back.client, back.previous);
         Ok(Outcome::SignedIn {
             step: step.await?,
-            next,
+            next: departed.next_path,
         })
     }
 
@@ -296,6 +306,10 @@ impl OAuthService {
 /// The state itself is not stored, so it serves as the place that the verifier is sealed for.
 fn verifier_context(state: &str) -> String {
     format!("oauth_state.verifier:{state}")
+}
+
+fn invite_context(state: &str) -> String {
+    format!("oauth_state.invite:{state}")
 }
 
 fn unknown_state() -> Error {

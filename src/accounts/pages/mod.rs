@@ -17,6 +17,7 @@ pub use account::{
 };
 pub use address::{ask_for_confirmation, change_address, show_address};
 pub use invites::{change_mode, create_invite, revoke_invite, show_invites};
+pub(super) use joining::admit;
 pub use joining::{show_sign_up, submit_sign_up};
 pub use keys::{make_key, revoke_key, show_keys};
 pub use recovery::{

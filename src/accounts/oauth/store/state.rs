@@ -15,6 +15,8 @@ pub(in crate::accounts::oauth) struct StateRow {
     pub(in crate::accounts::oauth) provider: Provider,
     pub(in crate::accounts::oauth) link_user: Option<UserId>,
     pub(in crate::accounts::oauth) verifier_sealed: Vec<u8>,
+    /// The token of the invitation that it brought.
+    pub(in crate::accounts::oauth) invite_sealed: Option<Vec<u8>>,
     pub(in crate::accounts::oauth) next_path: String,
     pub(in crate::accounts::oauth) expires_at: UnixMillis,
 }
@@ -34,8 +36,8 @@ pub(in crate::accounts::oauth) fn state_insert(
         .execute([most.saturating_sub(1)])?;
     let sql = "INSERT INTO oauth_state
                  (state_digest, browser_digest, provider, link_user_id, verifier_sealed, next_path,
-                  expires_at_ms)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+                  expires_at_ms, invite_sealed)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     conn.prepare_cached(sql)?.execute((
         digest,
         row.browser,
@@ -44,6 +46,7 @@ pub(in crate::accounts::oauth) fn state_insert(
         &row.verifier_sealed,
         &row.next_path,
         row.expires_at,
+        &row.invite_sealed,
     ))?;
     Ok(())
 }
@@ -54,7 +57,8 @@ pub(in crate::accounts::oauth) fn state_get(
     digest: TokenDigest,
 ) -> Result<Option<StateRow>, DbError> {
     let sql =
-        "SELECT browser_digest, provider, link_user_id, verifier_sealed, next_path, expires_at_ms
+        "SELECT browser_digest, provider, link_user_id, verifier_sealed, next_path, expires_at_ms,
+                invite_sealed
                FROM oauth_state WHERE state_digest = ?1";
     let mut statement = conn.prepare_cached(sql)?;
     let row = statement.query_row([digest], |row| {
@@ -65,6 +69,7 @@ pub(in crate::accounts::oauth) fn state_get(
             verifier_sealed: row.get(3)?,
             next_path: row.get(4)?,
             expires_at: row.get(5)?,
+            invite_sealed: row.get(6)?,
         })
     });
     Ok(row.optional()?)
