@@ -110,7 +110,7 @@ impl OAuthService {
         self.deps().store.write(job).await
     }
 
-    fn keep_in(
+    pub(super) fn keep_in(
         &self,
         tx: &Tx<'_>,
         provider: Provider,

@@ -1,5 +1,7 @@
 //! Tokens of linked accounts, against a provider of ours that renews them.
 
+mod merging;
+
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
