@@ -68,8 +68,10 @@ impl SecondFactors {
 
     /// Takes over what the settings say, at the start.
     pub fn follow(&self, settings: &Settings) {
-        let is_required = settings.word() == SecondFactorRule::Required;
-        self.0.is_required.store(is_required, Ordering::Relaxed);
+        let rule: SecondFactorRule = settings.word();
+        self.0
+            .is_required
+            .store(rule == SecondFactorRule::Required, Ordering::Relaxed);
     }
 
     /// Whether `actor` can do nothing before they enrolled.

@@ -18,8 +18,8 @@ impl House {
     /// Another user, whose browser proved to be the house's user, too.
     async fn proved_both(&self) -> Actor {
         let other = self.world.user("two@example.org", Role::Streamer).await;
-        let accounts = &self.world.accounts;
-        let session = accounts.begin_browser_session(&other, &client(), None);
+        let (accounts, client) = (&self.world.accounts, client());
+        let session = accounts.begin_browser_session(&other, &client, None);
         let actor = Actor {
             user_id: other.id,
             role: other.role,
