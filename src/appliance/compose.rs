@@ -26,7 +26,7 @@ use crate::accounts::oauth::service::OAuthDeps;
 use crate::http::outbound::Outbound;
 use crate::http::{AnonymousCalls, AnonymousLimit, Around, LimitName, Limiter, StopSignal};
 use crate::jobs::{Jobs, Tasks};
-use crate::kernel;
+use crate::kernel::{self, Clock};
 use crate::live::{Carriers, LiveService};
 use crate::plans::billing::jobs as billing_jobs;
 use crate::plugin::snapshot::Snapshots;
@@ -155,8 +155,8 @@ pub(super) async fn compose(
     let relay = relaying::relay(config, opened, &settings, &nodes, &figures).await?;
     let live = live(config, opened, local, nodes, &relay, &figures);
     let plugin = plugin(config, opened, &settings);
-    let people = People::new(config, opened, &settings, &relay, &live)?;
     let oauth = oauth(config, opened, &settings);
+    let people = People::new(config, opened, &settings, &relay, &live, &oauth)?;
     let billing = billing(config, opened, &settings, figures.billing.clone())?;
     let inputs = JobInputs {
         billing: billing.clone(),
@@ -177,11 +177,7 @@ pub(super) async fn compose(
     let (jobs, ticker) = Jobs::new(table, store, clock, figures.jobs.clone()).await?;
     let setup = setup(config, opened, &settings, addresses);
     let control = control(opened, local, &setup, &people, &settings, &relay);
-    let anonymous = AnonymousLimit::new(Limiter::new(
-        &opened.clock,
-        LimitName::Anonymous,
-        config.limits.anonymous,
-    ));
+    let anonymous = anonymous(config, &opened.clock);
     let app = App(Arc::new(Services {
         accounts: opened.accounts.clone(),
         anonymous: anonymous.clone(),
@@ -207,6 +203,11 @@ pub(super) async fn compose(
         around: around(config, figures, anonymous, stop),
         ticker: Some(Box::pin(ticker)),
     })
+}
+
+fn anonymous(config: &Config, clock: &Clock) -> AnonymousLimit {
+    let allowance = config.limits.anonymous;
+    AnonymousLimit::new(Limiter::new(clock, LimitName::Anonymous, allowance))
 }
 
 /// What the command line asks of the running server.

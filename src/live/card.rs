@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::extract::{FromRef, FromRequestParts};
 use bytes::Bytes;
 use http::request::Parts;
+use tokio::sync::broadcast;
 
 use super::LiveService;
 use super::addresses::{Shown, clients};
@@ -167,6 +168,11 @@ impl Cards {
         } else {
             Vec::new()
         }
+    }
+
+    /// Ids of slots as they change.
+    pub(super) fn changes(&self) -> broadcast::Receiver<SlotId> {
+        self.live.changes()
     }
 
     /// The slots that `actor` may see; when all are too many, the reader's own and those on air.

@@ -23,7 +23,6 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
-use super::LiveService;
 use super::card::{Board, Cards, Focus};
 use super::model::State;
 use crate::accounts::AccountsService;
@@ -57,7 +56,6 @@ pub struct EventsQuery {
 pub async fn stream_events(
     cards: Cards,
     Service(accounts): Service<AccountsService>,
-    Service(live): Service<LiveService>,
     Extension(stop): Extension<StopSignal>,
     OptionalBrowserActor(user): OptionalBrowserActor,
     peer: Peer,
@@ -74,7 +72,7 @@ pub async fn stream_events(
         user: query.user.parse().ok(),
         slot: None,
     };
-    let feed = Feed::begin(cards, focus, reader, live.changes(), stop).await?;
+    let feed = Feed::begin(cards, focus, reader, stop).await?;
     let events = stream::unfold(feed, async |mut feed| {
         let event = feed.next().await?;
         Some((Ok::<_, Infallible>(event), feed))
@@ -97,7 +95,11 @@ impl Reader {
     /// Who the browser is now, from memory as a rule. Asking also notes that its page is alive.
     async fn actor(&self) -> Result<Actor> {
         let token = self.token.expose_secret();
-        Ok(self.accounts.authenticate_browser(token).await?.actor)
+        let actor = self.accounts.authenticate_browser(token).await?.actor;
+        if self.accounts.second_factors().must_enrol(&actor).await? {
+            return Err(Error::unauthenticated("switch your second factor on first"));
+        }
+        Ok(actor)
     }
 }
 
@@ -116,13 +118,8 @@ struct Feed {
 }
 
 impl Feed {
-    async fn begin(
-        cards: Cards,
-        focus: Focus,
-        reader: Reader,
-        changes: broadcast::Receiver<SlotId>,
-        stop: StopSignal,
-    ) -> Result<Self> {
+    async fn begin(cards: Cards, focus: Focus, reader: Reader, stop: StopSignal) -> Result<Self> {
+        let changes = cards.changes();
         let actor = reader.actor().await?;
         let board = cards.board(&actor, focus).await?;
         let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);

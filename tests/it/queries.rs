@@ -27,7 +27,7 @@ const SMALL_INDEXES: [&str; 3] = [
 ];
 
 /// Statements that walk, by file and a part of their text, and why they may. It only gets shorter.
-const WALKS: [(&str, &str, &str); 7] = [
+const WALKS: [(&str, &str, &str); 6] = [
     (
         "accounts/oauth/store.rs",
         "OFFSET ?1",
@@ -50,11 +50,6 @@ const WALKS: [(&str, &str, &str); 7] = [
     ),
     (
         "relay/store/names.rs",
-        "FROM stream_slot WHERE NOT EXISTS",
-        "the comparison with the zone is about every slot",
-    ),
-    (
-        "relay/store/names.rs",
         "held.id AND released_at_ms IS NULL",
         "the comparison with the zone is about every slot",
     ),
@@ -66,10 +61,7 @@ const WALKS: [(&str, &str, &str); 7] = [
 ];
 
 /// What stands for the parts that are put in at run time.
-const PUT_IN: [(&str, &str); 2] = [
-    ("{filter}", "AND state = ?3"),
-    ("{condition}", "id = ?1"),
-];
+const PUT_IN: [(&str, &str); 2] = [("{filter}", "AND state = ?3"), ("{condition}", "id = ?1")];
 
 /// Files whose statements name tables and columns at run time.
 const UNREADABLE: [&str; 1] = ["system/export/store.rs"];

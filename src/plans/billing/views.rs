@@ -13,6 +13,10 @@ use crate::plans::{PlanStatus, Tier};
 /// `GET /account/plan`
 #[derive(Debug, Template)]
 #[template(path = "pages/plans/plan.html")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing of its own that the page shows or not"
+)]
 pub struct PlanPage {
     /// What is around the content.
     pub shell: Shell,

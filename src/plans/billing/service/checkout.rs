@@ -19,6 +19,10 @@ const QUANTITY_MAX: u32 = 20;
 
 /// A user's plan as billing knows it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing of its own that the page shows or not"
+)]
 pub struct BillingStatus {
     /// The tier that counts.
     pub plan_tier: Tier,

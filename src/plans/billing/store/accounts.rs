@@ -10,6 +10,7 @@ use crate::plans::billing::provider::ProviderName;
 
 /// What a plan has from billing beside its tier and status.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "all of it are moments")]
 pub(in super::super) struct Account {
     pub(in super::super) ends_at: Option<UnixMillis>,
     pub(in super::super) renews_at: Option<UnixMillis>,
@@ -120,6 +121,18 @@ pub(in super::super) fn subscription_put(
         subscription.updated_at,
     ))?;
     Ok(())
+}
+
+/// Whether a user has a subscription that is not over, whether or not it is paid up.
+///
+/// # Errors
+/// When the statement fails.
+pub fn subscription_is_open(connection: &Connection, user_id: UserId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM billing_subscription WHERE user_id = ?1 AND is_over = 0)",
+        )?
+        .query_row([user_id], |row| row.get(0))
 }
 
 /// Subscriptions that are not over, in the order of their ids, after one.
