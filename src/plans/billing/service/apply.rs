@@ -143,7 +143,7 @@ impl BillingService {
 
     fn flag_unmapped(&self, applied: Applied, subscriptions: &Subscriptions) -> Applied {
         let catalog = &self.0.deps.catalog;
-        let running = subscriptions.values().filter(|it| !it.is_over());
+        let mut running = subscriptions.values().filter(|it| !it.is_over());
         let Some(price) = running.find_map(|it| it.unmapped(catalog)) else {
             return applied;
         };
