@@ -63,7 +63,7 @@ pub(crate) struct SrtlaCounters {
     pub(crate) groups_refused: u64,
     /// Links refused because their group has so many.
     pub(crate) links_refused: u64,
-    /// Registrations refused because the address is a link already.
+    /// Joins refused because the address is a link of another group.
     pub(crate) address_taken: u64,
     /// Joins of groups that are not there.
     pub(crate) no_group: u64,

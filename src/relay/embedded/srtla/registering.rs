@@ -30,11 +30,7 @@ impl Srtla {
             self.counters.invitations_limited += 1;
             return;
         }
-        if self.by_address.contains_key(&source) {
-            self.counters.address_taken += 1;
-            self.refuse(source);
-            return;
-        }
+        // Also from a link: a sender that was begun anew has its old address, behind NAT too.
         let origin = origin_of(source.ip());
         if self.place(now, origin) == Place::Nowhere {
             self.counters.groups_refused += 1;
@@ -89,10 +85,14 @@ impl Srtla {
             self.counters.limited += 1;
             return;
         }
-        if self.by_address.contains_key(&source) {
-            self.counters.address_taken += 1;
-            self.refuse(source);
-            return;
+        if let Some(&former) = self.by_address.get(&source) {
+            // Only an invitation that went to this address proves it: others could end a group that goes on.
+            if origin != Some(origin_of(source.ip())) {
+                self.counters.address_taken += 1;
+                self.refuse(source);
+                return;
+            }
+            self.remove(former);
         }
         let group_id =
             known.or_else(|| origin.and_then(|origin| self.create(now, origin, source, id)));
