@@ -86,6 +86,7 @@ fn describe_container(
     let is_tripped = seen.breaker.verdict(now) == Verdict::Tripped;
     let state = match found.map(|found| found.activity) {
         _ if is_tripped => "crash_loop",
+        None if actual.is_none() => "unknown",
         None => "missing",
         Some(Activity::Created) => "created",
         Some(Activity::Running) => "running",

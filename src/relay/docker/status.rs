@@ -39,7 +39,8 @@ pub struct ContainerStatus {
     pub image_id: String,
     /// Its id; empty when there is none.
     pub id: String,
-    /// `missing`, `created`, `running`, `restarting`, `ended`, or `crash_loop`.
+    /// `missing`, `created`, `running`, `restarting`, `ended`, `crash_loop`, or `unknown` while the engine does
+    /// not answer.
     pub state: &'static str,
     /// What stands in its way.
     pub problem: Option<Problem>,

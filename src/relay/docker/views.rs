@@ -7,7 +7,9 @@ use askama::Template;
 use super::status::{ContainerStatus, SupervisorStatus};
 use super::supervision::Overview;
 use super::template::Part;
+use crate::http::moment::Moment;
 use crate::http::page::Shell;
+use crate::kernel::UnixMillis;
 
 /// `GET /relay`
 #[derive(Debug, Template)]
@@ -21,6 +23,8 @@ pub struct RelayPage {
     pub why: String,
     /// Of the containers as a whole.
     pub status: Option<SupervisorStatus>,
+    /// Whether the reason above has the problem's words already.
+    pub is_problem_told: bool,
     /// Each container.
     pub containers: Vec<ContainerCard>,
     /// Containers that nobody looks after since the relay runs elsewhere.
@@ -44,6 +48,8 @@ pub struct ContainerCard {
     pub memory: String,
     /// Its use of the processor, such as `3.5 %`.
     pub cpu: String,
+    /// When it was started.
+    pub started: Option<Moment>,
     /// Its last lines in one text.
     pub lines: String,
 }
@@ -65,11 +71,18 @@ impl RelayPage {
             engine: overview.engine,
             why: overview.why,
             left,
+            is_problem_told: status.as_ref().is_some_and(tells_its_problem),
             has_waiting: containers.iter().any(|it| it.status.waits_for_idle),
             status,
             containers,
         }
     }
+}
+
+fn tells_its_problem(status: &SupervisorStatus) -> bool {
+    let told = status.reason.as_deref().unwrap_or_default();
+    let problem = status.problem.as_ref();
+    problem.is_some_and(|problem| told.contains(&problem.reason))
 }
 
 fn card(status: ContainerStatus, logs: &[(Part, Vec<String>)]) -> ContainerCard {
@@ -78,6 +91,7 @@ fn card(status: ContainerStatus, logs: &[(Part, Vec<String>)]) -> ContainerCard 
         "restarting" => ("restarting after a crash", "reconnecting"),
         "created" => ("made, not started", "waiting"),
         "missing" => ("not made yet", "waiting"),
+        "unknown" => ("not known", "waiting"),
         "crash_loop" => ("keeps crashing, left alone", "problem"),
         _ => ("ended", "offline"),
     };
@@ -99,9 +113,16 @@ fn card(status: ContainerStatus, logs: &[(Part, Vec<String>)]) -> ContainerCard 
         cpu: status
             .cpu_percent
             .map_or_else(|| "unknown".to_owned(), |percent| format!("{percent} %")),
+        started: status.started_at.as_deref().and_then(moment),
         lines: lines.join("\n"),
         status,
     }
+}
+
+/// The engine tells times to the nanosecond, in RFC 3339.
+fn moment(text: &str) -> Option<Moment> {
+    let at: jiff::Timestamp = text.parse().ok()?;
+    Some(UnixMillis(at.as_millisecond()).into())
 }
 
 #[cfg(test)]
