@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 
 use super::group::Group;
+use super::invitation::Invitation;
 use super::packet::{HALF_ID_BYTES, ID_BYTES, joined, no_group, opened, refused};
 use super::{GroupId, Srtla};
 use crate::relay::embedded::limiter::origin_of;
@@ -72,11 +73,11 @@ impl Srtla {
             self.outgoing.push((source, joined()));
             return;
         }
-        let origin = match known {
+        let invited = match known {
             Some(_) => None,
-            None => self.inviter.origin(now, id),
+            None => self.inviter.check(now, id),
         };
-        if known.is_none() && origin.is_none() {
+        if known.is_none() && invited.is_none() {
             self.counters.no_group += 1;
             self.outgoing.push((source, no_group()));
             return;
@@ -86,8 +87,7 @@ impl Srtla {
             return;
         }
         if let Some(&former) = self.by_address.get(&source) {
-            // Only an invitation that went to this address proves it: others could end a group that goes on.
-            if origin != Some(origin_of(source.ip())) {
+            if !invited.is_some_and(|invited| self.may_leave(former, source, invited)) {
                 self.counters.address_taken += 1;
                 self.refuse(source);
                 return;
@@ -95,13 +95,21 @@ impl Srtla {
             self.remove(former);
         }
         let group_id =
-            known.or_else(|| origin.and_then(|origin| self.create(now, origin, source, id)));
+            known.or_else(|| invited.and_then(|it| self.create(now, it.origin, source, id)));
         let Some(group_id) = group_id else {
             self.counters.groups_refused += 1;
             self.refuse(source);
             return;
         };
         self.let_in(now, group_id, source);
+    }
+
+    /// Whether a link that was invited to a new group may end its former one. Only an invitation that went to
+    /// its address proves it, and only one made since then is no late repetition.
+    fn may_leave(&self, former: GroupId, source: SocketAddr, invited: Invitation) -> bool {
+        let opened = self.groups.get(&former).map(|group| group.opened);
+        invited.origin == origin_of(source.ip())
+            && opened.is_none_or(|opened| invited.made > opened)
     }
 
     fn let_in(&mut self, now: Micros, group_id: GroupId, source: SocketAddr) {
