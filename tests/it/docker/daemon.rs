@@ -54,8 +54,9 @@ impl Daemon {
             .args(["--exec-root", &self.file("exec")])
             .args(["--pidfile", &self.file("pid")])
             .args(["--host", &self.host()])
-            // The machine's own engine has these rules and that bridge.
-            .args(["--iptables=false", "--ip6tables=false", "--bridge=none"]);
+            // The machine's own engine has these rules. It has the default bridge, too, which this one shares:
+            // with none it would remove that.
+            .args(["--iptables=false", "--ip6tables=false"]);
         if keeps_containers {
             command.arg("--live-restore");
         }
