@@ -9,7 +9,7 @@ use super::pages::{AddNodeForm, RegionForm};
 use super::service::{NamesStatus, RegionOffer};
 use crate::http::form::Field;
 use crate::http::moment::Moment;
-use crate::http::page::Shell;
+use crate::http::page::{Shell, sentence};
 use crate::kernel::FieldError;
 use crate::kernel::ids::NodeId;
 
@@ -93,6 +93,7 @@ pub(super) struct NodesPage {
     regions: Vec<RegionRow>,
     /// The DNS names of slots, when there are any.
     names: Option<NamesStatus>,
+    names_trouble: String,
     /// Of the form that adds a node, in its order.
     fields: Vec<Field>,
     /// What it has for those whose SLS is not as it comes, and whether one of them is wrong.
@@ -109,6 +110,11 @@ struct NodeCard {
     badge: &'static str,
     status: &'static str,
     added: Moment,
+    /// Why it is down, and what else is wrong, as sentences.
+    reason: String,
+    notices: Vec<String>,
+    /// Whether what was typed into its form was refused.
+    is_refused: bool,
     /// What the form holds: the node's own, or what was refused.
     name: String,
     capacity: String,
@@ -145,6 +151,10 @@ impl NodesPage {
             shell,
             nodes: nodes.into_iter().map(card).collect(),
             regions: regions.collect(),
+            names_trouble: names
+                .as_ref()
+                .map(|names| sentence(&names.trouble))
+                .unwrap_or_default(),
             names,
             fields: refusal.add.fields(errors),
             are_more_wrong: more_fields.iter().any(|field| field.error.is_some()),
@@ -175,6 +185,9 @@ fn card(view: NodeView, refused: Option<&TypedChange>) -> NodeCard {
         badge,
         status,
         added: view.created_at.into(),
+        reason: sentence(&view.reason),
+        notices: view.notices.iter().map(|it| sentence(it)).collect(),
+        is_refused: typed.is_some(),
         name: typed_name.unwrap_or_else(|| view.name.clone()),
         capacity: typed_capacity.unwrap_or_else(|| view.capacity.to_string()),
         view,

@@ -4,11 +4,11 @@
 
 use askama::Template;
 
-use super::status::{ContainerStatus, SupervisorStatus};
+use super::status::{ContainerStatus, Problem, SupervisorStatus};
 use super::supervision::Overview;
 use super::template::Part;
 use crate::http::moment::Moment;
-use crate::http::page::Shell;
+use crate::http::page::{Shell, sentence};
 use crate::kernel::UnixMillis;
 
 /// `GET /relay`
@@ -21,6 +21,10 @@ pub struct RelayPage {
     pub engine: &'static str,
     /// Why it was chosen.
     pub why: String,
+    /// What keeps it from being ready.
+    pub reason: Option<String>,
+    /// What stands in the way of the container engine itself.
+    pub problem: Option<Problem>,
     /// Of the containers as a whole.
     pub status: Option<SupervisorStatus>,
     /// Whether the reason above has the problem's words already.
@@ -38,6 +42,8 @@ pub struct RelayPage {
 pub struct ContainerCard {
     /// What is known.
     pub status: ContainerStatus,
+    /// What stands in its way.
+    pub problem: Option<Problem>,
     /// What it is called.
     pub title: &'static str,
     /// Its state in words.
@@ -69,7 +75,14 @@ impl RelayPage {
         Self {
             shell,
             engine: overview.engine,
-            why: overview.why,
+            why: sentence(&overview.why),
+            reason: status
+                .as_ref()
+                .and_then(|it| it.reason.as_deref().map(sentence)),
+            problem: status
+                .as_ref()
+                .and_then(|it| it.problem.as_ref())
+                .map(shown),
             left,
             is_problem_told: status.as_ref().is_some_and(tells_its_problem),
             has_waiting: containers.iter().any(|it| it.status.waits_for_idle),
@@ -99,6 +112,7 @@ fn card(status: ContainerStatus, logs: &[(Part, Vec<String>)]) -> ContainerCard 
     let fresh = logs.iter().find(|(of, _)| Some(*of) == part);
     let lines = fresh.map_or(&status.last_lines, |(_, lines)| lines);
     ContainerCard {
+        problem: status.problem.as_ref().map(shown),
         title: match part {
             Some(Part::Sls) => "SLS",
             Some(Part::Srtla) => "SRTLA receiver",
@@ -116,6 +130,13 @@ fn card(status: ContainerStatus, logs: &[(Part, Vec<String>)]) -> ContainerCard 
         started: status.started_at.as_deref().and_then(moment),
         lines: lines.join("\n"),
         status,
+    }
+}
+
+fn shown(problem: &Problem) -> Problem {
+    Problem {
+        reason: sentence(&problem.reason),
+        remedy: problem.remedy.clone(),
     }
 }
 
