@@ -29,7 +29,8 @@ pub(crate) fn measure(table: &mut Table) {
         .enable_all()
         .build()
         .expect("a runtime needs only a few descriptors");
-    measure_active(table, &server, &owner, &runtime);
+    measure_active(table, &server, &owner, &runtime, "with a session");
+    measure_limited(table, &runtime);
     for path in ["/api/v1/usage/current", "/api/v1/auth/session"] {
         measure_account(table, &server, &owner, &runtime, path);
     }
@@ -39,12 +40,26 @@ pub(crate) fn measure(table: &mut Table) {
     runtime.block_on(measure_starts(table, &server, &plugins));
 }
 
-fn measure_active(table: &mut Table, server: &Server, owner: &Plugin, runtime: &Runtime) {
+fn measure_active(
+    table: &mut Table,
+    server: &Server,
+    owner: &Plugin,
+    runtime: &Runtime,
+    how: &str,
+) {
     let connection_id = "conn_1774300000123_1";
     owner.session(connection_id);
     let path = format!("/api/v1/relay/active?connection_id={connection_id}");
-    let what = "relay/active with a session";
-    measure_call(table, server, owner, runtime, (path.as_str(), what, 55));
+    let what = format!("relay/active {how}");
+    measure_call(table, server, owner, runtime, (&path, &what, 55));
+}
+
+/// The same call where limits are kept, and never reached.
+fn measure_limited(table: &mut Table, runtime: &Runtime) {
+    let server =
+        scene::server_with(|config| config.with("GLB_LIMITS_ACTIVE_PER_MINUTE", 1_000_000));
+    let owner = scene::plugin(&server, "owner");
+    measure_active(table, &server, &owner, runtime, "and a limit");
 }
 
 /// With the session that [`measure_active`] began.

@@ -52,7 +52,7 @@ pub async fn show_invites(
         "revoked" => Some("The invitation is taken back."),
         _ => None,
     };
-    let flash = text.map(|text| Flash::success(text));
+    let flash = text.map(Flash::success);
     let desk = Desk {
         sign_ups,
         outbox,

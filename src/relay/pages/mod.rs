@@ -44,7 +44,7 @@ pub async fn show_nodes(
     frame: Frame,
     Query(query): Query<NodesQuery>,
 ) -> Result<Response, ApiError> {
-    let flash = done(&query.done).map(|text| Flash::success(text));
+    let flash = done(&query.done).map(Flash::success);
     nodes_page(
         &relay,
         &user,

@@ -26,6 +26,7 @@ fn case(name: &'static str, events: Vec<Value>, plan: &str, result: &'static str
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn ls(user: &str) -> Vec<Case> {
     let named = |name: &str, data: &Value| ls_event(name, Some(user), data);
     let base = |status, at| ls_subscription(&Sub::new("1", status, STANDARD[0]), at);
@@ -273,6 +274,7 @@ fn ls(user: &str) -> Vec<Case> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn stripe(user: &str) -> Vec<Case> {
     let sub = |status, at: i64| {
         let object = stripe_subscription(&Sub::new("sub_1", status, STANDARD[1]), Some(user));
