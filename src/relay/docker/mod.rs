@@ -185,10 +185,12 @@ impl Engine for DockerRelay {
 
     async fn health(&self) -> EngineHealth {
         let (age, status) = self.0.status();
+        let remedy = status.remedy();
         match status.reason {
-            Some(reason) => EngineHealth::Degraded(reason),
+            Some(reason) => EngineHealth::Degraded(format!("{reason}: {remedy}")),
             None if age > STALE => {
-                EngineHealth::Degraded("the containers were not looked at for a minute".to_owned())
+                let why = "the containers were not looked at for a minute: start this server again";
+                EngineHealth::Degraded(why.to_owned())
             }
             None => self.inner().health().await,
         }

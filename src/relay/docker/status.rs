@@ -88,6 +88,18 @@ pub struct SupervisorStatus {
     pub warnings: Vec<String>,
 }
 
+impl SupervisorStatus {
+    /// What to do first about what keeps it from being ready.
+    #[must_use]
+    pub fn remedy(&self) -> &str {
+        let of_containers = self.containers.iter().filter_map(|it| it.problem.as_ref());
+        let mut problems = self.problem.iter().chain(of_containers);
+        problems
+            .next()
+            .map_or("see the page Relay", |problem| &problem.remedy)
+    }
+}
+
 /// Whether what a reference names may change under us.
 #[must_use]
 pub(super) fn is_floating(reference: &str) -> bool {

@@ -75,7 +75,7 @@ impl RelayPage {
         Self {
             shell,
             engine: overview.engine,
-            why: sentence(&overview.why),
+            why: overview.why,
             reason: status
                 .as_ref()
                 .and_then(|it| it.reason.as_deref().map(sentence)),

@@ -113,7 +113,7 @@ fn a_problem_that_the_reason_tells_is_not_told_twice() {
 fn an_engine_without_containers_says_why_it_was_chosen() {
     let html = page(None);
     assert_sound_page(&html);
-    assert!(html.contains("The images are named.") && !html.contains("/relay/restart"));
+    assert!(html.contains("the images are named.") && !html.contains("/relay/restart"));
 }
 
 #[test]
