@@ -185,9 +185,8 @@ impl Engine for DockerRelay {
 
     async fn health(&self) -> EngineHealth {
         let (age, status) = self.0.status();
-        let remedy = status.remedy();
-        match status.reason {
-            Some(reason) => EngineHealth::Degraded(format!("{reason}: {remedy}")),
+        match &status.reason {
+            Some(reason) => EngineHealth::Degraded(format!("{reason}: {}", status.remedy())),
             None if age > STALE => {
                 let why = "the containers were not looked at for a minute: start this server again";
                 EngineHealth::Degraded(why.to_owned())

@@ -21,6 +21,8 @@ pub struct RelayPage {
     pub engine: &'static str,
     /// Why it was chosen.
     pub why: String,
+    /// Whether every port answered.
+    pub is_ready: bool,
     /// What keeps it from being ready.
     pub reason: Option<String>,
     /// What stands in the way of the container engine itself.
@@ -76,6 +78,7 @@ impl RelayPage {
             shell,
             engine: overview.engine,
             why: overview.why,
+            is_ready: status.as_ref().is_some_and(|it| it.is_ready),
             reason: status
                 .as_ref()
                 .and_then(|it| it.reason.as_deref().map(sentence)),
