@@ -73,10 +73,10 @@ struct AddArgs {
     /// TCP port of its statistics.
     #[arg(long, value_name = "PORT", default_value_t = 8090)]
     stats_port: u16,
-    /// Calls of its API that it takes per minute, where its rate_limit_api was raised.
+    /// Calls of its API that it takes per minute, where its `rate_limit_api` was raised.
     #[arg(long, value_name = "CALLS", default_value_t = usual::api_calls_per_minute())]
     api_calls_per_minute: u32,
-    /// Questions for figures that it takes per minute, where its rate_limit_stats was raised.
+    /// Questions for figures that it takes per minute, where its `rate_limit_stats` was raised.
     #[arg(long, value_name = "CALLS", default_value_t = usual::stats_calls_per_minute())]
     stats_calls_per_minute: u32,
 }
