@@ -20,6 +20,9 @@ const SECURE_COOKIE: &str = "__Host-glb";
 /// The cookie of a browser on plain HTTP, where the prefix is not allowed.
 const PLAIN_COOKIE: &str = "glb";
 
+/// Where a second factor is switched on.
+pub(super) const ENROLMENT_PAGE: &str = "/account/second-factor";
+
 /// The bearer token of a request, not yet checked.
 ///
 /// # Errors
@@ -124,11 +127,33 @@ where
     }
 }
 
-/// A signed-in browser, or nobody.
+/// A signed-in browser, or nobody. Who must enrol a second factor before anything else is nobody here.
 #[derive(Debug, Clone)]
 pub struct OptionalBrowserActor(pub Option<SignedIn>);
 
 impl<S> FromRequestParts<S> for OptionalBrowserActor
+where
+    AccountsService: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Some(signed_in) = signed_in(parts, state).await? else {
+            return Ok(Self(None));
+        };
+        let factors = AccountsService::from_ref(state).second_factors().clone();
+        let must_enrol = factors.must_enrol(&signed_in.actor).await?;
+        Ok(Self((!must_enrol).then_some(signed_in)))
+    }
+}
+
+/// A signed-in browser, or nobody, whether or not its user must enrol a second factor first. For signing in and
+/// out alone.
+#[derive(Debug, Clone)]
+pub struct AnyOptionalBrowserActor(pub Option<SignedIn>);
+
+impl<S> FromRequestParts<S> for AnyOptionalBrowserActor
 where
     AccountsService: FromRef<S>,
     S: Send + Sync,
@@ -268,7 +293,7 @@ pub fn browser_client(peer: &Peer, headers: &HeaderMap) -> BrowserClient {
 /// Leads an owner or operator without a second factor, which the settings demand, to its page.
 fn ask_to_enrol(parts: &Parts) -> Response {
     if parts.method == Method::GET {
-        return Redirect::to("/account/second-factor").into_response();
+        return Redirect::to(ENROLMENT_PAGE).into_response();
     }
     let message =
         "owners and operators must have a second factor here: switch yours on under Account first";

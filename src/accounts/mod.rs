@@ -29,6 +29,7 @@ pub mod extract;
 pub mod frame;
 pub mod jobs;
 pub mod pages;
+pub mod proof_fields;
 
 pub(crate) use limits::{ADDRESS_ALLOWANCE, AddressLimit};
 pub use model::{AccountsConfig, DisplayName, Email, NewUser, Password, PluginDevice, User};

@@ -232,7 +232,7 @@ mod tests {
 
     /// G-52: one algorithm of one size.
     #[test]
-    fn only_our_algorithm_is_read() {
+    fn g_52_only_our_algorithm_is_read() {
         assert!(is_accepted(&encode(Algorithm::HS256, &claims())));
         assert!(!is_accepted(&encode(Algorithm::HS384, &claims())));
         assert!(!is_accepted(&encode(Algorithm::HS512, &claims())));
@@ -251,7 +251,7 @@ mod tests {
 
     /// G-52: no token without session, issuer and audience.
     #[test]
-    fn every_claim_is_needed_and_must_be_ours() {
+    fn g_52_every_claim_is_needed_and_must_be_ours() {
         for claim in ["iss", "aud", "uid", "sid", "jti", "iat", "exp"] {
             let mut without = claims();
             without.as_object_mut().unwrap().remove(claim);

@@ -7,6 +7,8 @@ use std::fmt;
 use askama::Template;
 
 use crate::accounts::oauth::Provider;
+use crate::accounts::proof_fields::{ProofFields, ProofNames};
+use crate::accounts::service::FirstProof;
 use crate::http::form::{Choice, Field};
 use crate::http::moment::Moment;
 use crate::http::page::Shell;
@@ -266,8 +268,10 @@ pub struct AccountPage {
     pub browsers: Vec<BrowserRow>,
     /// Their signed-in plugins, the latest first.
     pub plugins: Vec<PluginRow>,
-    /// `current_password`
-    pub current_password: Field,
+    /// Whether they have a password to change.
+    pub has_password: bool,
+    /// What the form of the password asks for first.
+    pub proof: ProofFields,
     /// `new_password`
     pub new_password: Field,
     /// Whether plans are paid for here, so that there is a page of the own one.
@@ -282,16 +286,23 @@ impl AccountPage {
         email: String,
         browsers: Vec<BrowserRow>,
         plugins: Vec<PluginRow>,
+        due: &FirstProof,
         errors: &[FieldError],
     ) -> Self {
+        let names = ProofNames {
+            password: "current_password",
+            password_label: "Current password",
+            code: "code",
+            page: "/account",
+        };
         Self {
+            has_password: *due == FirstProof::Password,
+            proof: ProofFields::of_first(due, names, errors),
             shell,
             email,
             browsers,
             plugins,
             has_billing: false,
-            current_password: Field::current_password("current_password", "Current password")
-                .with_error_among(errors),
             new_password: Field::new_password("new_password", "New password")
                 .with_hint("At least 8 characters of any kind; 15 or more are better.")
                 .with_error_among(errors),

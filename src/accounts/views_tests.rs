@@ -70,6 +70,7 @@ fn account(errors: &[FieldError]) -> AccountPage {
         "ada@example.com".to_owned(),
         browsers,
         vec![plugin],
+        &FirstProof::Password,
         errors,
     )
 }

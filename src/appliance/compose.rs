@@ -160,8 +160,8 @@ pub(super) async fn compose(
     let relay = relay(config, opened, &settings, &nodes, &figures).await?;
     let live = live(config, opened, local, nodes, &relay, &figures);
     let plugin = plugin(config, opened, &settings);
-    let people = People::new(config, opened, &settings, &relay, &live)?;
     let oauth = oauth(config, opened, &settings);
+    let people = People::new(config, opened, &settings, &relay, &live, &oauth)?;
     let billing = billing(config, opened, &settings, figures.billing.clone())?;
     let inputs = JobInputs {
         billing: billing.clone(),

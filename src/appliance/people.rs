@@ -7,6 +7,7 @@ use anyhow::Context;
 use super::config::{Config, MailConfig, MailSecurity};
 use super::open::Opened;
 use crate::accounts::mail::{Mailer, SmtpMailer, SmtpSecurity, SmtpServer};
+use crate::accounts::oauth::OAuthService;
 use crate::accounts::service::{Outbox, SignUps};
 use crate::audit::AuditLog;
 use crate::live::LiveService;
@@ -34,6 +35,7 @@ impl People {
         settings: &Settings,
         relay: &RelayService,
         live: &LiveService,
+        oauth: &OAuthService,
     ) -> anyhow::Result<Self> {
         let (store, clock, accounts) = (&opened.store, &opened.clock, &opened.accounts);
         let mailer = config.mail.as_ref().map(mailer).transpose()?;
@@ -44,6 +46,7 @@ impl People {
             slots: opened.slots.clone(),
             relay: relay.clone(),
             live: live.clone(),
+            oauth: oauth.clone(),
         });
         Ok(Self {
             audit: AuditLog::new(store.clone(), clock.clone(), config.audit_retention),

@@ -313,6 +313,11 @@ fn own_ways_in() -> Router<App> {
     Router::new()
         .route("/account/password", post(accounts::change_password))
         .route("/account/links", get(links::show_links))
+        .route(
+            "/account/merge",
+            get(departures::show_merge).post(departures::merge),
+        )
+        .route("/account/merge/decline", post(departures::decline_merge))
         .route("/account/links/{provider}/unlink", post(links::unlink))
         .route(
             "/account/second-factor",

@@ -52,7 +52,7 @@ async fn the_newest_events_come_first_and_nobody_is_a_possible_actor() {
 
 /// G-59: what was done stays told.
 #[tokio::test]
-async fn the_database_itself_refuses_to_change_or_to_forget_what_is_young() {
+async fn g_59_the_database_itself_refuses_to_change_or_to_forget_what_is_young() {
     let (_folder, store) = main_store();
     write(&store, None, "old", 0).await;
     write(&store, None, "young", 90 * DAY).await;

@@ -162,6 +162,10 @@ id!(
     ApiKeyId, "key_"
 );
 id!(
+    /// The offer to merge two accounts.
+    MergeRequestId, "mrg_"
+);
+id!(
     /// One correction of a user's usage.
     AdjustmentId, "adj_"
 );

@@ -83,7 +83,11 @@ impl Reader {
     /// Who the browser is now, from memory as a rule. Asking also notes that its page is alive.
     async fn actor(&self) -> Result<Actor> {
         let token = self.token.expose_secret();
-        Ok(self.accounts.authenticate_browser(token).await?.actor)
+        let actor = self.accounts.authenticate_browser(token).await?.actor;
+        if self.accounts.second_factors().must_enrol(&actor).await? {
+            return Err(Error::unauthenticated("switch your second factor on first"));
+        }
+        Ok(actor)
     }
 }
 

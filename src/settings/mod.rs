@@ -8,12 +8,11 @@ mod words;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 pub use public_address::{AdvertisedPorts, InvalidHost, PublicAddress, validate_host};
-pub use words::{SignUpMode, Word, Words};
+pub use words::{SecondFactorRule, SignUpMode, Word, Words};
 
 use crate::db::{Store, Tx};
 use crate::kernel::{Clock, Error, Result};
@@ -21,8 +20,6 @@ use crate::kernel::{Clock, Error, Result};
 const PUBLIC_HOST: &str = "public_host";
 /// The last `host address` pair that was looked up.
 const RESOLVED: &str = "public_host_resolved";
-/// Whether owners and operators must have a second factor: `yes` or `no`.
-const SECOND_FACTOR_REQUIRED: &str = "second_factor_required";
 const LOOK_UP_TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// What the configuration and the machine say about our address.
@@ -52,7 +49,6 @@ struct Inner {
     address: ArcSwap<PublicAddress>,
     configured: Words,
     words: ArcSwap<Words>,
-    is_second_factor_required: AtomicBool,
 }
 
 impl Settings {
@@ -83,7 +79,6 @@ impl Settings {
             address.ipv4 = ipv4;
         }
         let address = ArcSwap::from_pointee(address);
-        let second_factor = words.get(SECOND_FACTOR_REQUIRED).map(String::as_str) == Some("yes");
         Ok(Self(Arc::new(Inner {
             store,
             clock,
@@ -91,7 +86,6 @@ impl Settings {
             address,
             configured,
             words: ArcSwap::from_pointee(words),
-            is_second_factor_required: AtomicBool::new(second_factor),
         })))
     }
 
@@ -137,28 +131,6 @@ impl Settings {
         let settings = self.clone();
         let address = PublicAddress::new(&self.0.sources, Some(host));
         tx.after_commit(move || settings.0.address.store(Arc::new(address)));
-        Ok(())
-    }
-
-    /// Whether owners and operators must have a second factor.
-    #[must_use]
-    pub fn is_second_factor_required(&self) -> bool {
-        self.0.is_second_factor_required.load(Ordering::Relaxed)
-    }
-
-    /// Stores inside the caller's transaction whether owners and operators must have a second factor; it counts
-    /// from the commit on.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn put_second_factor_required(&self, tx: &Tx<'_>, is_required: bool) -> Result<()> {
-        let word = if is_required { "yes" } else { "no" };
-        store::setting_put(tx, SECOND_FACTOR_REQUIRED, word, self.0.clock.now())?;
-        let settings = self.clone();
-        tx.after_commit(move || {
-            let flag = &settings.0.is_second_factor_required;
-            flag.store(is_required, Ordering::Relaxed);
-        });
         Ok(())
     }
 

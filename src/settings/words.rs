@@ -52,6 +52,27 @@ impl Word for SignUpMode {
     }
 }
 
+/// Whether owners and operators must have a second factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecondFactorRule {
+    /// Each decides for themselves.
+    LeftToEach,
+    /// Who has none can do nothing before they switched theirs on.
+    Required,
+}
+
+impl Word for SecondFactorRule {
+    const KEY: &'static str = "second_factor_required";
+    const ALL: &'static [Self] = &[Self::LeftToEach, Self::Required];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::LeftToEach => "no",
+            Self::Required => "yes",
+        }
+    }
+}
+
 impl Settings {
     /// What a setting says now.
     #[must_use]

@@ -52,7 +52,12 @@ pub(crate) fn pages() -> Vec<(&'static str, String)> {
         ("setup-wrong", setup(&errors()).render().unwrap()),
         ("setup-waiting", waiting(true).render().unwrap()),
     ];
-    [own, crate::system::jobs::views::tests::pages()].concat()
+    [
+        own,
+        crate::system::jobs::views::tests::pages(),
+        crate::system::export::views::tests::pages(),
+    ]
+    .concat()
 }
 
 #[test]

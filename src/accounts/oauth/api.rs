@@ -14,13 +14,14 @@ use crate::accounts::extract::{
 };
 use crate::accounts::frame::Frame;
 use crate::accounts::model::SignedIn;
-use crate::accounts::pages::go_on;
+use crate::accounts::pages::{admit, enter, go_on};
 use crate::accounts::service::AccountsService;
 use crate::http::page::{local_path, render, sentence};
 use crate::http::{ApiError, ErrorPage, Path, Peer, Query, RequestId, WayOn, status_of};
 use crate::kernel::ids::UserId;
 use crate::kernel::secret::{ExposeSecret, SecretString, random_token};
 use crate::kernel::{Error, Kind, Result, error_chain};
+use crate::relay::RelayService;
 
 /// Characters of the cookie's token: 32 bytes in base64.
 const COOKIE_CHARACTERS: usize = 43;
@@ -44,6 +45,8 @@ pub struct AuthorizeQuery {
     /// A path of ours to go on to.
     #[serde(default)]
     next: String,
+    /// The token of an invitation, for whoever has no account yet.
+    invite: Option<SecretString>,
     /// The proof that the page of confirmation was shown.
     #[serde(default)]
     confirm: String,
@@ -75,6 +78,7 @@ impl AuthorizeQuery {
         ("link_user" = Option<String>, Query, description = "Link to this user, who is signed in there."),
         ("attempt" = Option<String>, Query, description = "A plugin's attempt that goes on afterwards."),
         ("next" = Option<String>, Query, description = "A path of the appliance to go on to."),
+        ("invite" = Option<String>, Query, description = "The token of an invitation, for whoever has no account yet."),
         ("confirm" = Option<String>, Query, description = "What the page of confirmation gave."),
     ),
     responses(
@@ -95,7 +99,7 @@ pub async fn authorize(
         return visitor.failed(error);
     }
     let intent = match &query.link_user {
-        None => Intent::SignIn,
+        None => Intent::SignIn(query.invite.clone()),
         Some(user) => {
             let Some(signed_in) = actor else {
                 return ask_to_sign_in(&uri);
@@ -214,12 +218,14 @@ impl std::fmt::Debug for CallbackQuery {
         (status = 303, description = "Signed in or linked; or the second factor is due."),
     ),
     extensions(("x-errors" = json!([
-        "invalid_request", "unauthorized", "login_denied", "not_found", "conflict", "upstream_failed",
+        "invalid_request", "unauthorized", "login_denied", "not_found", "conflict",
+        "rate_limited", "upstream_failed",
     ]))),
 )]
 pub async fn callback(
     State(oauth): State<OAuthService>,
     State(accounts): State<AccountsService>,
+    State(relay): State<RelayService>,
     visitor: Visitor,
     Path(provider): Path<Provider>,
     Query(query): Query<CallbackQuery>,
@@ -244,7 +250,16 @@ pub async fn callback(
     };
     match oauth.complete(provider, back).await {
         Ok(Outcome::SignedIn { step, next }) => go_on(&accounts, step, peer, &next),
+        Ok(Outcome::Joined {
+            session,
+            user,
+            next,
+        }) => {
+            admit(&relay, &user).await;
+            enter(&accounts, &session, peer, &next)
+        }
         Ok(Outcome::Linked(_)) => Redirect::to("/account/links?done=linked").into_response(),
+        Ok(Outcome::MergeOffered) => Redirect::to("/account/merge").into_response(),
         Err(error) => visitor.failed(error),
     }
 }
@@ -334,12 +349,22 @@ fn words(error: &Error) -> (&'static str, &'static str) {
         ),
         ("account_not_linked", _) => (
             "Nobody is linked with that",
-            "Sign in with your password, then link it under Account.",
+            "Sign in with your password, then link it under Account. Who has no account asks whoever runs this \
+             appliance for an invitation.",
         ),
         ("sign_up_closed", _) => (
             "Nobody is linked with that",
             "Ask whoever runs this appliance for an invitation.",
         ),
+        ("address_not_checked", _) => (
+            "Your address is not confirmed there",
+            "Confirm it there and begin again, or make an account with a password.",
+        ),
+        ("invited_as_another", _) => (
+            "That invitation is for somebody else",
+            "Use the account with the invited address, or make one here with a password.",
+        ),
+        ("invite_over", _) => ("That invitation is over", "Ask for a new one."),
         ("account_exists", _) => (
             "There is an account already",
             "Sign in to it with your password, then link it under Account.",
@@ -351,10 +376,6 @@ fn words(error: &Error) -> (&'static str, &'static str) {
         ("other_account_linked", _) => (
             "One of them is linked already",
             "Unlink that one, then link this one.",
-        ),
-        ("linked_elsewhere", _) => (
-            "That is linked elsewhere",
-            "Sign in as that user and unlink it, then link it here.",
         ),
         (_, Kind::Unauthenticated) => {
             ("You are signed out", "Sign in, then link it under Account.")

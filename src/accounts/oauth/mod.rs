@@ -3,7 +3,8 @@
 //! ```text
 //! authorize ─► state (cookie, single use, 10 min) ─► provider ─► callback ─► identity
 //!     identity of a linked account ─► second factor ─► browser_session
-//!     signed in and asked to link  ─► linked_account
+//!     identity that nobody linked  ─► user, when sign-up is open or with an invitation
+//!     signed in and asked to link  ─► linked_account, or merge_request when it is somebody else's
 //! ```
 //! Source: RFC 6749 (code flow), RFC 7636 (PKCE), RFC 9700; the providers' own pages stand at what parses them.
 //!

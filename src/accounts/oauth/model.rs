@@ -10,9 +10,12 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRe
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::accounts::service::SignInStep;
-use crate::kernel::UnixMillis;
+use crate::accounts::model::{NewBrowserSession, User};
+use crate::accounts::service::{Proofs, SignInStep};
+use crate::kernel::ids::{MergeRequestId, UserId};
 use crate::kernel::secret::SecretString;
+use crate::kernel::{Role, UnixMillis};
+use crate::plans::model::Tier;
 
 /// How long a browser may be at a provider.
 pub const STATE_LIFE: Duration = Duration::from_mins(10);
@@ -149,12 +152,12 @@ pub struct LinkedAccount {
 }
 
 /// Why a browser goes to a provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Intent {
-    /// To sign in.
-    SignIn,
+    /// To sign in, or to join, with the token of an invitation or without.
+    SignIn(Option<SecretString>),
     /// To link the account there to this user, who is signed in and confirmed it.
-    Link(crate::kernel::ids::UserId),
+    Link(UserId),
 }
 
 /// What came of a browser's way back.
@@ -167,6 +170,103 @@ pub enum Outcome {
         /// The path of ours to go to.
         next: String,
     },
+    /// It proved an account that nobody had linked, and is signed in to a new account here.
+    Joined {
+        /// The session.
+        session: NewBrowserSession,
+        /// Who joined.
+        user: Box<User>,
+        /// The path of ours to go to.
+        next: String,
+    },
     /// The account is linked now, or was before.
     Linked(Provider),
+    /// The account is linked with somebody else, who this person has thereby proved to be, too: the browser's
+    /// session has a [`MergeOffer`] now.
+    MergeOffered,
+}
+
+/// What a person may merge: two accounts that one browser session proved.
+#[derive(Debug, Clone)]
+pub struct MergeOffer {
+    /// Which request.
+    pub id: MergeRequestId,
+    /// Where the other account was proved.
+    pub provider: Provider,
+    /// The account that is signed in.
+    pub this: MergeSide,
+    /// The other one.
+    pub other: MergeSide,
+    /// Whether the other one's second factor is due, because a provider proves the first one only.
+    pub other_code: bool,
+}
+
+impl MergeOffer {
+    /// The account that stays, and the one that goes.
+    #[must_use]
+    pub const fn kept_and_gone(&self, kept: Kept) -> (&MergeSide, &MergeSide) {
+        match kept {
+            Kept::This => (&self.this, &self.other),
+            Kept::Other => (&self.other, &self.this),
+        }
+    }
+}
+
+/// One of the two accounts.
+#[derive(Debug, Clone)]
+pub struct MergeSide {
+    /// Whose it is.
+    pub user: User,
+    /// What they linked, which moves to the account that stays unless that has one of the same provider.
+    pub links: Vec<LinkedAccount>,
+    /// Their tier, which ends with an account that goes.
+    pub tier: Tier,
+    /// Whether a subscription is open, so that it cannot go.
+    pub pays: bool,
+}
+
+impl MergeSide {
+    /// Why this account cannot be the one that goes.
+    #[must_use]
+    pub const fn cannot_go(&self) -> Option<&'static str> {
+        match self.user.role {
+            Role::Owner => Some("it owns this appliance"),
+            Role::Operator | Role::Viewer | Role::Streamer if self.pays => {
+                Some("it has a subscription")
+            }
+            Role::Operator | Role::Viewer | Role::Streamer => None,
+        }
+    }
+}
+
+/// Which account stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kept {
+    /// The one that is signed in.
+    This,
+    /// The one that the provider proved.
+    Other,
+}
+
+/// A confirmation of a merge.
+#[derive(Debug)]
+pub struct MergeWish {
+    /// The request that the page was about.
+    pub id: MergeRequestId,
+    /// Which account stays.
+    pub kept: Kept,
+    /// What proves the account that is signed in.
+    pub proofs: Proofs,
+    /// A code of the other one's second factor, when it has one.
+    pub other_code: SecretString,
+}
+
+/// Two accounts that became one.
+#[derive(Debug, Clone)]
+pub struct Merged {
+    /// The account that stays.
+    pub kept: User,
+    /// The account that is being deleted.
+    pub gone: UserId,
 }

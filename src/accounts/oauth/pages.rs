@@ -29,6 +29,8 @@ impl DoneQuery {
     fn flash(&self) -> Option<Flash> {
         let text = match self.done.as_str() {
             "linked" => "The account is linked. You can sign in with it.",
+            "merged" => "The two accounts are one now. You are signed in to the one that stayed.",
+            "unmerged" => "Nothing was merged. Both accounts are as they were.",
             "unlinked" => "The account is unlinked.",
             _ => return None,
         };

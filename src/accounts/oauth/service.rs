@@ -1,7 +1,11 @@
 //! Sending browsers to providers, and what comes of their way back.
 
+mod joining;
 mod linking;
+mod merging;
 mod tokens;
+
+pub use merging::not_mergeable;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,7 +27,7 @@ use crate::http::outbound::Outbound;
 use crate::kernel::ids::UserId;
 use crate::kernel::seal::Vault;
 use crate::kernel::secret::{ExposeSecret, SecretString, TokenDigest};
-use crate::kernel::{Clock, Code, Error, Kind, Result, UnixMillis};
+use crate::kernel::{Actor, Clock, Code, Error, Kind, Result, UnixMillis};
 use crate::settings::Settings;
 
 /// Browsers at providers at most; more is not people who sign in, and the oldest makes room.
@@ -82,6 +86,7 @@ pub struct Return<'a> {
 /// A state that was used up by the browser that it belongs to.
 struct Departed {
     link_user: Option<UserId>,
+    invite: Option<SecretString>,
     verifier: SecretString,
     next_path: String,
 }
@@ -164,13 +169,16 @@ impl OAuthService {
         let digest = TokenDigest::of(departure.state.expose_secret());
         let context = verifier_context(departure.state.expose_secret());
         let now = self.now();
+        let (link_user, invite) = match intent {
+            Intent::SignIn(invite) => (None, invite),
+            Intent::Link(user) => (Some(user), None),
+        };
+        let invite_context = invite_context(departure.state.expose_secret());
         let row = StateRow {
             browser: TokenDigest::of(browser.expose_secret()),
             provider,
-            link_user: match intent {
-                Intent::SignIn => None,
-                Intent::Link(user) => Some(user),
-            },
+            link_user,
+            invite_sealed: invite.map(|token| self.deps().vault.seal(&token, &invite_context)),
             verifier_sealed: self.deps().vault.seal(&departure.verifier, &context),
             next_path: next.to_owned(),
             expires_at: now + STATE_LIFE,
@@ -192,16 +200,17 @@ impl OAuthService {
             .code
             .clone()
             .map_err(|error| refused_there(provider, error))?;
-        if let Some(user) = departed.link_user {
-            require_still_signed_in(back.signed_in, user)?;
-        }
+        let link_actor = match departed.link_user {
+            Some(user) => Some(require_still_signed_in(back.signed_in, user)?),
+            None => None,
+        };
         let redirect = self.callback_url(provider);
         let tokens = calls.exchange(&redirect, code, &departed.verifier).await?;
         let identity = calls.identity(&tokens.access).await?;
-        match departed.link_user {
-            Some(user) => self.link(provider, user, identity, tokens).await,
+        match link_actor {
+            Some(actor) => self.link(provider, actor, identity, tokens).await,
             None => {
-                self.sign_in(provider, identity, tokens, &back, departed.next_path)
+                self.sign_in(provider, identity, tokens, &back, departed)
                     .await
             }
         }
@@ -221,12 +230,15 @@ impl OAuthService {
         let row = self.deps().store.write(job).await?;
         let row = row.filter(|row| row.provider == provider && row.expires_at > now);
         let row = row.ok_or_else(unknown_state)?;
-        let verifier = self
-            .deps()
-            .vault
-            .open(&row.verifier_sealed, &verifier_context(state))?;
+        let vault = &self.deps().vault;
+        let verifier = vault.open(&row.verifier_sealed, &verifier_context(state))?;
+        let invite = match &row.invite_sealed {
+            Some(sealed) => Some(vault.open(sealed, &invite_context(state))?),
+            None => None,
+        };
         Ok(Departed {
             link_user: row.link_user,
+            invite,
             verifier,
             next_path: row.next_path,
         })
@@ -238,37 +250,53 @@ impl OAuthService {
         identity: Identity,
         tokens: ProviderTokens,
         back: &Return<'_>,
-        next: String,
+        departed: Departed,
     ) -> Result<Outcome> {
         let id = identity.provider_id.clone();
         let read = move |conn: &Connection| store::link_owner(conn, provider, &id);
         let owner = self.deps().store.read(read).await?;
-        let owner = owner.ok_or_else(|| not_linked(provider))?;
+        let Some(owner) = owner else {
+            return self.join(provider, identity, tokens, back, departed).await;
+        };
         let user = self.deps().accounts.user(owner).await?;
         self.keep(provider, user.id, &identity, &tokens).await?;
         let accounts = &self.deps().accounts;
         let step = accounts.after_first_factor(&user, back.client, back.previous);
         Ok(Outcome::SignedIn {
             step: step.await?,
-            next,
+            next: departed.next_path,
         })
     }
 
-    /// Forgets browsers that did not come back; returns how many.
+    /// Forgets browsers that did not come back and merges that nobody confirmed; returns how many.
     ///
     /// # Errors
     /// The store's.
     pub async fn delete_old(&self) -> Result<usize> {
         let now = self.now();
-        let job = move |tx: &Tx<'_>| store::states_delete_old(tx, now);
-        Ok(self.deps().store.write(job).await?)
+        let job = move |tx: &Tx<'_>| {
+            let states = store::states_delete_old(tx, now)?;
+            Ok::<_, Error>(states + store::merge_requests_delete_old(tx, now)?)
+        };
+        self.deps().store.write(job).await
     }
 
     fn note(&self, tx: &Tx<'_>, actor: UserId, action: &str, detail: &str) -> Result<()> {
+        self.note_of(tx, actor, action, actor, detail)
+    }
+
+    fn note_of(
+        &self,
+        tx: &Tx<'_>,
+        actor: UserId,
+        action: &str,
+        subject: UserId,
+        detail: &str,
+    ) -> Result<()> {
         let event = AuditEvent {
             actor: Some(actor),
             action,
-            subject: &actor.to_string(),
+            subject: &subject.to_string(),
             detail,
         };
         Ok(audit::append(tx, &event, self.now())?)
@@ -278,6 +306,10 @@ impl OAuthService {
 /// The state itself is not stored, so it serves as the place that the verifier is sealed for.
 fn verifier_context(state: &str) -> String {
     format!("oauth_state.verifier:{state}")
+}
+
+fn invite_context(state: &str) -> String {
+    format!("oauth_state.invite:{state}")
 }
 
 fn unknown_state() -> Error {
@@ -297,9 +329,9 @@ fn refused_there(provider: Provider, error: &str) -> Error {
     Error::new(Kind::Upstream, Code::UpstreamFailed, message).reason("provider_failed")
 }
 
-fn require_still_signed_in(signed_in: Option<&SignedIn>, user: UserId) -> Result<()> {
+fn require_still_signed_in(signed_in: Option<&SignedIn>, user: UserId) -> Result<&Actor> {
     match signed_in {
-        Some(signed_in) if signed_in.actor.user_id == user => Ok(()),
+        Some(signed_in) if signed_in.actor.user_id == user => Ok(&signed_in.actor),
         Some(_) | None => Err(Error::unauthenticated(
             "the browser is no longer signed in as the user who began this",
         )),

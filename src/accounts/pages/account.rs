@@ -10,7 +10,7 @@ use crate::accounts::frame::{Frame, browser_name};
 use crate::accounts::model::{AuthSession, BrowserSession, Password, SignedIn};
 use crate::accounts::service::{AccountsService, PluginSessions};
 use crate::accounts::views::{AccountPage, BrowserRow, PluginRow};
-use crate::http::page::{Flash, render};
+use crate::http::page::{Flash, render, sentence};
 use crate::http::{ApiError, Form, Path, Query};
 use crate::kernel::ids::{AuthSessionId, BrowserSessionId};
 use crate::kernel::secret::SecretString;
@@ -71,6 +71,7 @@ async fn account_page(
 ) -> Result<Response, ApiError> {
     let browsers = accounts.list_browser_sessions(&user.actor).await?;
     let plugins = accounts.list_auth_sessions(&user.actor).await?;
+    let due = accounts.first_proof_due(&user.actor).await?;
     let browser_row = |session: &BrowserSession| BrowserRow {
         id: session.id,
         device: browser_name(&session.user_agent),
@@ -91,7 +92,7 @@ async fn account_page(
     let shell = frame.signed_in("Account", user).with_flash(flash);
     let page = AccountPage {
         has_billing: billing.is_configured(),
-        ..AccountPage::new(shell, user.email.clone(), browsers, plugins, errors)
+        ..AccountPage::new(shell, user.email.clone(), browsers, plugins, &due, errors)
     };
     Ok(render(status, &page))
 }
@@ -99,6 +100,7 @@ async fn account_page(
 /// The form that changes the own password.
 #[derive(Deserialize)]
 pub struct PasswordForm {
+    #[serde(default)]
     current_password: SecretString,
     new_password: SecretString,
     #[serde(default)]
@@ -137,13 +139,14 @@ pub async fn change_password(
     match changed {
         Ok(()) => Ok(Redirect::to("/account?done=password").into_response()),
         Err(error) if error.kind() == Kind::Invalid => {
+            let flash = stale_sign_in(&error);
             let status = StatusCode::UNPROCESSABLE_ENTITY;
             account_page(
                 &accounts,
                 &billing,
                 &user,
                 &frame,
-                None,
+                flash,
                 status,
                 error.fields(),
             )
@@ -157,6 +160,14 @@ pub async fn change_password(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// What is told above the forms, because who has no password has no field for it.
+#[must_use]
+pub fn stale_sign_in(error: &Error) -> Option<Flash> {
+    let mut fields = error.fields().iter();
+    let stale = fields.find(|field| field.code == "stale_sign_in")?;
+    Some(Flash::problem(sentence(&stale.message)))
 }
 
 /// The same complaint about a field of another name.

@@ -5,16 +5,25 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 use serde::Deserialize;
 
+use super::account::stale_sign_in;
 use super::views::AddressPage;
 use crate::accounts::extract::BrowserActor;
 use crate::accounts::frame::Frame;
 use crate::accounts::model::{Email, SignedIn};
+use crate::accounts::proof_fields::{ProofFields, ProofNames};
 use crate::accounts::service::{AccountsService, AddressChange};
 use crate::http::form::Field;
 use crate::http::page::{Flash, render, sentence};
 use crate::http::{ApiError, Form, Query, status_of};
 use crate::kernel::secret::SecretString;
 use crate::kernel::{FieldError, Kind};
+
+const NAMES: ProofNames<'static> = ProofNames {
+    password: "current_password",
+    password_label: "Your password",
+    code: "code",
+    page: "/account/address",
+};
 
 /// What a redirect to the page tells.
 #[derive(Debug, Default, Deserialize)]
@@ -48,6 +57,7 @@ async fn page(
     errors: &[FieldError],
 ) -> Result<Response, ApiError> {
     let known = accounts.user(user.actor.user_id).await?;
+    let due = accounts.first_proof_due(&user.actor).await?;
     let frame = frame.at("/account/address");
     let page = AddressPage {
         shell: frame.signed_in("E-mail address", user).with_flash(flash),
@@ -58,8 +68,7 @@ async fn page(
             .with_autocomplete("email")
             .with_value(typed)
             .with_error_among(errors),
-        current_password: Field::current_password("current_password", "Your password")
-            .with_error_among(errors),
+        proof: ProofFields::of_first(&due, NAMES, errors),
     };
     Ok(render(status, &page))
 }
@@ -96,10 +105,10 @@ pub async fn change_address(
             Ok(Redirect::to("/account/address?done=sent").into_response())
         }
         Err(error) if matches!(error.kind(), Kind::Invalid | Kind::LimitReached) => {
-            let flash = error
-                .fields()
-                .is_empty()
-                .then(|| Flash::problem(sentence(error.message())));
+            let flash = match error.fields() {
+                [] => Some(Flash::problem(sentence(error.message()))),
+                _ => stale_sign_in(&error),
+            };
             let status = match error.kind() {
                 Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
                 other => status_of(other),

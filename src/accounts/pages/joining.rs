@@ -31,6 +31,7 @@ pub struct SignUpQuery {
 /// # Errors
 /// The store's.
 pub async fn show_sign_up(
+    State(accounts): State<AccountsService>,
     State(sign_ups): State<SignUps>,
     frame: Frame,
     Query(query): Query<SignUpQuery>,
@@ -45,7 +46,8 @@ pub async fn show_sign_up(
     };
     let invite = query.invite.unwrap_or_default();
     let form = |values: SignUpValues<'_>| {
-        let page = SignUpPage::new(frame.visitor(TITLE), invite.clone(), values, &[], None);
+        let page = SignUpPage::new(frame.visitor(TITLE), invite.clone(), values, &[], None)
+            .with_providers(accounts.linked_accounts().offered());
         render(StatusCode::OK, &page)
     };
     Ok(match &offered {
@@ -114,7 +116,13 @@ impl SignUpForm {
         }
     }
 
-    fn again(&self, frame: &Frame, status: StatusCode, error: &Error) -> Response {
+    fn again(
+        &self,
+        accounts: &AccountsService,
+        frame: &Frame,
+        status: StatusCode,
+        error: &Error,
+    ) -> Response {
         let values = SignUpValues {
             email: &self.email,
             is_email_fixed: false,
@@ -123,7 +131,8 @@ impl SignUpForm {
         let invite = self.invite.clone().unwrap_or_default();
         let problem = error.fields().is_empty().then(|| sentence(error.message()));
         let shell = frame.visitor(TITLE);
-        let page = SignUpPage::new(shell, invite, values, error.fields(), problem);
+        let page = SignUpPage::new(shell, invite, values, error.fields(), problem)
+            .with_providers(accounts.linked_accounts().offered());
         render(status, &page)
     }
 }
@@ -154,9 +163,12 @@ pub async fn submit_sign_up(
         }
         Ok(Joined::MailSent) => Ok(mail_is_on_its_way(&frame, TITLE)),
         Err(error) => match error.kind() {
-            Kind::Invalid => Ok(form.again(&frame, StatusCode::UNPROCESSABLE_ENTITY, &error)),
+            Kind::Invalid => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                Ok(form.again(&accounts, &frame, status, &error))
+            }
             Kind::Conflict | Kind::LimitReached | Kind::Unavailable => {
-                Ok(form.again(&frame, status_of(error.kind()), &error))
+                Ok(form.again(&accounts, &frame, status_of(error.kind()), &error))
             }
             Kind::Gone | Kind::Forbidden => {
                 Ok(told(&frame, status_of(error.kind()), error.message()))
@@ -181,7 +193,7 @@ pub(super) fn mail_is_on_its_way(frame: &Frame, title: &str) -> Response {
 }
 
 /// Makes the relay know the slots of a new user. The user is there whatever comes of it; a job tries again.
-pub(super) async fn admit(relay: &RelayService, user: &User) {
+pub(in crate::accounts) async fn admit(relay: &RelayService, user: &User) {
     if let Err(error) = relay.sync_user(user.id).await {
         tracing::warn!(user.id = %user.id, error = %error, "the slots of a new user are not on the relay yet");
     }

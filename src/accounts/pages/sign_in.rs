@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
 use crate::accounts::extract::{
-    OptionalBrowserActor, browser_client, session_cookie, set_session_cookie,
+    AnyOptionalBrowserActor, ENROLMENT_PAGE, browser_client, session_cookie, set_session_cookie,
 };
 use crate::accounts::frame::Frame;
 use crate::accounts::model::NewBrowserSession;
@@ -36,11 +36,17 @@ pub async fn show_login(
     State(accounts): State<AccountsService>,
     State(sign_ups): State<SignUps>,
     frame: Frame,
-    OptionalBrowserActor(actor): OptionalBrowserActor,
+    AnyOptionalBrowserActor(actor): AnyOptionalBrowserActor,
     Query(query): Query<NextQuery>,
 ) -> Result<Response, ApiError> {
     let next = local_path(&query.next);
-    if actor.is_some() {
+    if let Some(signed_in) = actor {
+        // What asked for a sign-in takes nobody who must enrol first: sent back there, they would go in circles.
+        let must_enrol = accounts
+            .second_factors()
+            .must_enrol(&signed_in.actor)
+            .await?;
+        let next = if must_enrol { ENROLMENT_PAGE } else { next };
         return Ok(Redirect::to(next).into_response());
     }
     let page = SignInPage::new(frame.visitor(SIGN_IN), "", None, next)
@@ -125,7 +131,8 @@ pub(in crate::accounts) fn go_on(
 }
 
 /// The answer that puts the cookie and goes on to `next`.
-pub(in crate::accounts) fn enter(
+#[must_use]
+pub fn enter(
     accounts: &AccountsService,
     session: &NewBrowserSession,
     peer: &Peer,
@@ -146,7 +153,7 @@ pub(in crate::accounts) fn enter(
 /// The store's.
 pub async fn log_out(
     State(accounts): State<AccountsService>,
-    OptionalBrowserActor(actor): OptionalBrowserActor,
+    AnyOptionalBrowserActor(actor): AnyOptionalBrowserActor,
     peer: Peer,
 ) -> Result<Response, ApiError> {
     if let Some(signed_in) = actor {

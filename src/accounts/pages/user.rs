@@ -8,9 +8,9 @@ use super::views::UserPage;
 use crate::accounts::extract::OperatorActor;
 use crate::accounts::frame::Frame;
 use crate::accounts::model::SignedIn;
+use crate::accounts::proof_fields::{ProofFields, ProofNames};
 use crate::accounts::service::AccountsService;
 use crate::accounts::views::role_label;
-use crate::http::form::Field;
 use crate::http::page::{Flash, render};
 use crate::http::{ApiError, Path};
 use crate::kernel::FieldError;
@@ -63,6 +63,14 @@ pub async fn user_page(
     told: Told<'_>,
 ) -> Result<Response, ApiError> {
     let user = accounts.user(id).await?;
+    let due = accounts.proofs_due(&operator.actor).await?;
+    let page = format!("/users/{id}/account");
+    let names = ProofNames {
+        password: "current_password",
+        password_label: "Your own password",
+        code: "code",
+        page: &page,
+    };
     let frame = frame.at("/users");
     let page = UserPage {
         shell: frame
@@ -74,8 +82,7 @@ pub async fn user_page(
         added: user.created_at.into(),
         is_self: id == operator.actor.user_id,
         may_manage: operator.actor.may_manage(user.role),
-        current_password: Field::current_password("current_password", "Your own password")
-            .with_error_among(told.errors),
+        proof: ProofFields::new(&due, names, told.errors),
         link: told.link,
         email: user.email,
     };

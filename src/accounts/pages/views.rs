@@ -6,6 +6,9 @@ use std::fmt;
 
 use askama::Template;
 
+use crate::accounts::oauth::Provider;
+use crate::accounts::proof_fields::ProofFields;
+use crate::accounts::views::ProviderLink;
 use crate::http::form::{Choice, Field};
 use crate::http::moment::Moment;
 use crate::http::page::Shell;
@@ -36,6 +39,7 @@ pub(super) struct SignUpPage {
     pub(super) display_name: Field,
     pub(super) password: Field,
     pub(super) problem: Option<String>,
+    pub(super) providers: Vec<ProviderLink>,
 }
 
 /// What stands in the form of [`SignUpPage`].
@@ -75,7 +79,24 @@ impl SignUpPage {
                 .with_hint(PASSWORD_HINT)
                 .with_error_among(errors),
             problem,
+            providers: Vec::new(),
         }
+    }
+
+    /// With these ways to join instead, which take the invitation along.
+    pub(super) fn with_providers(mut self, providers: &[Provider]) -> Self {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("next", "/live?welcome=1");
+        if !self.invite().is_empty() {
+            query.append_pair("invite", self.invite());
+        }
+        let query = query.finish();
+        let link = |provider: &Provider| ProviderLink {
+            label: provider.label(),
+            href: format!("/api/v1/auth/{provider}/authorize?{query}"),
+        };
+        self.providers = providers.iter().map(link).collect();
+        self
     }
 
     fn invite(&self) -> &str {
@@ -179,7 +200,7 @@ pub(super) struct UserPage {
     pub(super) added: Moment,
     pub(super) is_self: bool,
     pub(super) may_manage: bool,
-    pub(super) current_password: Field,
+    pub(super) proof: ProofFields,
     /// Shown once.
     pub(super) link: Option<SecretString>,
 }
@@ -199,7 +220,7 @@ pub(super) struct AddressPage {
     pub(super) is_verified: bool,
     pub(super) has_mail: bool,
     pub(super) email: Field,
-    pub(super) current_password: Field,
+    pub(super) proof: ProofFields,
 }
 
 /// `GET /account/keys`

@@ -19,7 +19,7 @@ use crate::http::page::{Flash, local_path, render, sentence};
 use crate::http::{ApiError, Form, Peer, Query, status_of};
 use crate::kernel::secret::{ExposeSecret, SecretString};
 use crate::kernel::{Error, FieldError, Kind, Result, Role};
-use crate::settings::Settings;
+use crate::settings::{SecondFactorRule, Settings};
 
 const CODE: &str = "One more step";
 const SECOND_FACTOR: &str = "Second factor";
@@ -150,15 +150,17 @@ fn refused(frame: &Frame, next: &str, error: &Error) -> Response {
 /// The store's.
 pub async fn show_second_factor(
     State(accounts): State<AccountsService>,
+    State(settings): State<Settings>,
     AnyBrowserActor(user): AnyBrowserActor,
     frame: Frame,
 ) -> std::result::Result<Response, ApiError> {
-    let page = own_page(&accounts, &user, &frame, None).await?;
+    let page = own_page(&accounts, &settings, &user, &frame, None).await?;
     Ok(render(StatusCode::OK, &page))
 }
 
 async fn own_page(
     accounts: &AccountsService,
+    settings: &Settings,
     user: &SignedIn,
     frame: &Frame,
     flash: Option<Flash>,
@@ -187,6 +189,7 @@ async fn own_page(
         is_required: factors.is_required(),
         concerns_reader: user.is_operator(),
         may_decide: user.actor.role == Role::Owner,
+        is_rule_fixed: settings.is_fixed::<SecondFactorRule>(),
     })
 }
 
@@ -220,6 +223,7 @@ impl std::fmt::Debug for ConfirmForm {
 /// 409 when nothing waits for a code.
 pub async fn confirm(
     State(accounts): State<AccountsService>,
+    State(settings): State<Settings>,
     AnyBrowserActor(user): AnyBrowserActor,
     frame: Frame,
     Form(form): Form<ConfirmForm>,
@@ -230,7 +234,7 @@ pub async fn confirm(
         .await;
     match confirmed {
         Ok(codes) => Ok(show_codes(&frame, &user, codes)),
-        Err(error) => refuse_change(&accounts, &user, &frame, error).await,
+        Err(error) => refuse_change(&accounts, &settings, &user, &frame, error).await,
     }
 }
 
@@ -241,6 +245,7 @@ fn show_codes(frame: &Frame, user: &SignedIn, codes: RecoveryCodes) -> Response 
 
 async fn refuse_change(
     accounts: &AccountsService,
+    settings: &Settings,
     user: &SignedIn,
     frame: &Frame,
     error: Error,
@@ -260,7 +265,7 @@ async fn refuse_change(
         |field| field.message.to_string(),
     );
     let flash = (!is_in_field).then(|| Flash::problem(sentence(&text)));
-    let page = own_page(accounts, user, frame, flash).await?;
+    let page = own_page(accounts, settings, user, frame, flash).await?;
     Ok(render(status, &page.with_errors(error.fields())))
 }
 
@@ -292,6 +297,7 @@ enum Change {
 /// The store's.
 pub async fn change(
     State(accounts): State<AccountsService>,
+    State(settings): State<Settings>,
     AnyBrowserActor(user): AnyBrowserActor,
     frame: Frame,
     Form(form): Form<ChangeForm>,
@@ -308,13 +314,13 @@ pub async fn change(
     };
     match changed {
         Ok(response) => Ok(response),
-        Err(error) => refuse_change(&accounts, &user, &frame, error).await,
+        Err(error) => refuse_change(&accounts, &settings, &user, &frame, error).await,
     }
 }
 
 async fn disable(accounts: &AccountsService, user: &SignedIn, form: ChangeForm) -> Result<()> {
     accounts
-        .reauthenticate(&user.actor, form.current_password)
+        .confirm_first_factor(&user.actor, form.current_password)
         .await?;
     accounts
         .second_factors()
@@ -352,6 +358,6 @@ pub async fn decide_policy(
         .set_required(&user.actor, &settings, is_required);
     match decided.await {
         Ok(()) => Ok(Redirect::to(PAGE).into_response()),
-        Err(error) => refuse_change(&accounts, &user, &frame, error).await,
+        Err(error) => refuse_change(&accounts, &settings, &user, &frame, error).await,
     }
 }

@@ -18,7 +18,7 @@ use crate::kernel::ids::UserId;
 use crate::kernel::seal::Vault;
 use crate::kernel::secret::{SecretString, TokenDigest};
 use crate::kernel::{Actor, Clock, Error, Result, UnixMillis};
-use crate::settings::Settings;
+use crate::settings::{SecondFactorRule, Settings};
 
 /// Users whose standing is kept in memory.
 const CACHED_USERS: usize = 4096;
@@ -68,8 +68,10 @@ impl SecondFactors {
 
     /// Takes over what the settings say, at the start.
     pub fn follow(&self, settings: &Settings) {
-        let is_required = settings.is_second_factor_required();
-        self.0.is_required.store(is_required, Ordering::Relaxed);
+        let rule: SecondFactorRule = settings.word();
+        self.0
+            .is_required
+            .store(rule == SecondFactorRule::Required, Ordering::Relaxed);
     }
 
     /// Whether `actor` can do nothing before they enrolled.
@@ -86,7 +88,8 @@ impl SecondFactors {
     /// Says whether owners and operators must have one.
     ///
     /// # Errors
-    /// `Forbidden` for everybody but an owner; `Conflict` for an owner who has none.
+    /// `Forbidden` for everybody but an owner; `Conflict` for an owner who has none, or when the configuration
+    /// says it.
     pub async fn set_required(
         &self,
         actor: &Actor,
@@ -102,12 +105,12 @@ impl SecondFactors {
         }
         let (service, settings, actor) = (self.clone(), settings.clone(), *actor);
         let job = move |tx: &Tx<'_>| {
-            settings.put_second_factor_required(tx, is_required)?;
-            let detail = if is_required {
-                "required"
+            let (rule, detail) = if is_required {
+                (SecondFactorRule::Required, "required")
             } else {
-                "left to each"
+                (SecondFactorRule::LeftToEach, "left to each")
             };
+            settings.put_word(tx, rule)?;
             service.note(
                 tx,
                 Some(actor.user_id),

@@ -139,6 +139,8 @@ pub struct SecondFactorPage {
     pub concerns_reader: bool,
     /// Whether the reader may change that.
     pub may_decide: bool,
+    /// Whether the configuration says it, so that nobody can change it here.
+    pub is_rule_fixed: bool,
 }
 
 impl SecondFactorPage {

@@ -320,6 +320,16 @@ impl Entry {
     }
 }
 
+impl AccountsService {
+    /// Counts an account that an anonymous client makes us write, as it counts the mails.
+    ///
+    /// # Errors
+    /// `LimitReached` after too many from there.
+    pub fn limit_letters(&self, from: std::net::IpAddr) -> Result<()> {
+        self.0.letter_limit.check(from)
+    }
+}
+
 fn closed() -> Error {
     let message = "nobody can sign up here without an invitation: ask whoever runs this server";
     Error::new(Kind::Forbidden, Code::Forbidden, message).reason("sign_up_closed")

@@ -186,14 +186,14 @@ impl AccountsService {
     /// Changes the caller's address; with a mail server only once the new one is proved.
     ///
     /// # Errors
-    /// `Invalid` for a wrong password; without a mail server also for a taken address.
+    /// As [`Self::confirm_first_factor`]; without a mail server also `Invalid` for a taken address.
     pub async fn change_address(
         &self,
         actor: &Actor,
         password: SecretString,
         email: Email,
     ) -> Result<AddressChange> {
-        self.confirm_password(actor, password).await?;
+        self.confirm_first_factor(actor, password).await?;
         let (service, id, now) = (self.clone(), actor.user_id, self.0.clock.now());
         let job = move |tx: &Tx<'_>| {
             let user = store::user_by_id(tx, id)?.ok_or_else(|| Error::not_found("user"))?;

@@ -1,17 +1,12 @@
 //! The second factor where it meets passwords and sign-ins.
 
-use std::time::Duration;
-
 use super::AccountsService;
 use crate::accounts::model::{BrowserClient, Email, NewBrowserSession, User};
 use crate::accounts::second_factor::SecondFactors;
 use crate::accounts::store;
 use crate::db::Tx;
 use crate::kernel::secret::SecretString;
-use crate::kernel::{Actor, Error, Result, Via};
-
-/// How fresh a sign-in must be to stand for a password that there is not.
-const FRESH: Duration = Duration::from_mins(10);
+use crate::kernel::{Error, Result};
 
 /// What a proved first factor leads to.
 #[derive(Debug)]
@@ -65,47 +60,6 @@ impl AccountsService {
         let user = self.second_factors().finish_sign_in(token, code).await?;
         let user = self.user(user).await?;
         self.begin_browser_session(&user, client, previous).await
-    }
-
-    /// Whether a user signs in with a password of their own.
-    ///
-    /// # Errors
-    /// `NotFound` for an unknown user.
-    pub async fn has_password(&self, actor: &Actor) -> Result<bool> {
-        let id = actor.user_id;
-        let read = move |conn: &rusqlite::Connection| store::user_has_password(conn, id);
-        let known = self.0.store.read(read).await?;
-        known.ok_or_else(|| Error::not_found("user"))
-    }
-
-    /// Checks that the person at the caller's browser is still its user: by their password, or by a fresh
-    /// sign-in when they have none.
-    ///
-    /// # Errors
-    /// `Invalid` with field `current_password`, `LimitReached` after too many.
-    pub async fn reauthenticate(&self, actor: &Actor, password: SecretString) -> Result<()> {
-        if !self.has_password(actor).await? {
-            return self.require_fresh_sign_in(actor).await;
-        }
-        self.confirm_password(actor, password).await
-    }
-
-    async fn require_fresh_sign_in(&self, actor: &Actor) -> Result<()> {
-        let sessions = self.list_browser_sessions(actor).await?;
-        let now = self.0.clock.now();
-        let is_fresh = sessions.iter().any(|session| {
-            actor.via == Via::Browser(session.id) && now.since(session.created_at) <= FRESH
-        });
-        if is_fresh {
-            return Ok(());
-        }
-        let message = "you have no password, so a fresh sign-in stands for it: sign out and in again, then \
-                       repeat this within 10 minutes";
-        Err(Error::invalid_field(
-            "current_password",
-            "stale_sign_in",
-            message,
-        ))
     }
 
     /// Takes the second factor of the user with this address away. For the command line, whose caller owns the

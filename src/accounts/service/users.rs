@@ -155,10 +155,10 @@ impl AccountsService {
         user.ok_or_else(|| Error::not_found("user"))
     }
 
-    /// Changes the caller's own password and signs their other browsers out.
+    /// Gives the caller another password, or their first one, and signs their other browsers out.
     ///
     /// # Errors
-    /// `Invalid` for a wrong current password, `LimitReached` after too many of them.
+    /// As [`Self::confirm_first_factor`].
     pub async fn change_password(
         &self,
         actor: &Actor,
@@ -166,7 +166,7 @@ impl AccountsService {
         new: &Password,
         plugins: PluginSessions,
     ) -> Result<()> {
-        self.confirm_password(actor, current).await?;
+        self.confirm_first_factor(actor, current).await?;
         let hash = self.hash_password(new).await?;
         let (id, kept) = (actor.user_id, Self::session_of(actor));
         let (service, now) = (self.clone(), self.0.clock.now());
@@ -184,11 +184,11 @@ impl AccountsService {
         self.0.store.write(job).await
     }
 
-    /// Demands that the caller proves once more who they are, before something that cannot be undone.
+    /// Checks the caller's password.
     ///
     /// # Errors
     /// `Invalid` with field `current_password` for a wrong one, `LimitReached` after too many of them.
-    pub async fn confirm_password(&self, actor: &Actor, given: SecretString) -> Result<()> {
+    pub(super) async fn confirm_password(&self, actor: &Actor, given: SecretString) -> Result<()> {
         let (id, now) = (actor.user_id, self.0.clock.now());
         let account = self.0.vault.lookup(&format!("password:{id}"));
         let place = self.0.hasher.admit()?;

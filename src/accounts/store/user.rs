@@ -196,6 +196,16 @@ pub(in crate::accounts) fn user_has_password(
     Ok(statement.query_row([id], |row| row.get(0)).optional()?)
 }
 
+/// Notes that nobody knows a user's password.
+pub(in crate::accounts) fn user_set_passwordless(
+    conn: &Connection,
+    id: UserId,
+) -> Result<(), DbError> {
+    let sql = "UPDATE user SET has_password = 0 WHERE id = ?1";
+    conn.prepare_cached(sql)?.execute([id])?;
+    Ok(())
+}
+
 /// Replaces a user's password.
 pub(in crate::accounts) fn user_set_password(
     conn: &Connection,

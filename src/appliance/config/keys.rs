@@ -63,6 +63,10 @@ pub(super) const KEYS: &[Key] = &[
     key("auth.plugin_login_minutes", KeyKind::Number(1, 60)),
     key("auth.plugin_login_poll_seconds", KeyKind::Number(1, 60)),
     key("auth.sign_up", KeyKind::Choice(&["off", "invite", "open"])),
+    key(
+        "auth.second_factor",
+        KeyKind::Choice(&["left_to_each", "required"]),
+    ),
     key("mail.host", KeyKind::Text),
     key("mail.port", KeyKind::Number(1, 65_535)),
     key(

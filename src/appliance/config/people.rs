@@ -1,9 +1,9 @@
-//! Who may join, and the server that takes our mails: `auth.sign_up` and `[mail]`.
+//! Who may join, and the server that takes our mails: `auth.sign_up`, `auth.second_factor` and `[mail]`.
 
 use secrecy::SecretString;
 
 use super::layers::{ConfigError, Layers};
-use crate::settings::{SignUpMode, Word, Words};
+use crate::settings::{SecondFactorRule, SignUpMode, Word, Words};
 
 /// How a connection to the mail server is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +34,14 @@ pub struct MailConfig {
 /// Settings that the configuration says.
 pub(super) fn words(layers: &Layers) -> Result<Words, ConfigError> {
     let sign_up = layers.optional_choice("auth.sign_up")?;
-    let pairs = sign_up.map(|word| (SignUpMode::KEY.to_owned(), word));
-    Ok(pairs.into_iter().collect())
+    let sign_up = sign_up.map(|word| (SignUpMode::KEY.to_owned(), word));
+    let rule = layers.optional_choice("auth.second_factor")?;
+    let rule = rule.map(|word| match word.as_str() {
+        "required" => SecondFactorRule::Required,
+        _ => SecondFactorRule::LeftToEach,
+    });
+    let rule = rule.map(|rule| (SecondFactorRule::KEY.to_owned(), rule.as_str().to_owned()));
+    Ok(sign_up.into_iter().chain(rule).collect())
 }
 
 /// Where mails go; `None` while no host is named.

@@ -225,6 +225,16 @@ fn who_may_sign_up_can_be_configured() {
 }
 
 #[test]
+fn who_must_have_a_second_factor_can_be_configured() {
+    for (given, word) in [("required", "yes"), ("left_to_each", "no")] {
+        let words = with(&[("GLB_AUTH_SECOND_FACTOR", given)]).unwrap().words;
+        let known = words.get("second_factor_required").map(String::as_str);
+        assert_eq!(known, Some(word));
+    }
+    assert!(with(&[("GLB_AUTH_SECOND_FACTOR", "yes")]).is_err());
+}
+
+#[test]
 fn a_payment_provider_needs_its_secret_and_shows_none() {
     assert!(!with(&[]).unwrap().billing.is_configured());
     let provider = ("GLB_BILLING_PROVIDER", "lemonsqueezy");

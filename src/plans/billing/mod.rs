@@ -37,3 +37,4 @@ pub use provider::{BillingProvider, ProviderError, ProviderName, Webhook};
 pub use service::{
     BillingDeps, BillingService, BillingStatus, Overview, Received, Reconciled, Worked,
 };
+pub use store::subscription_is_open;

@@ -5,6 +5,7 @@
 mod accounts;
 mod events;
 
+pub use accounts::subscription_is_open;
 pub(super) use accounts::{
     Account, account_get, account_put, buyer_get, due_users, next_users, open_subscriptions,
     subscription_put, user_by_email, user_exists,

@@ -6,7 +6,7 @@ use super::*;
 
 /// G-59: the cookie is `HttpOnly` and bound.
 #[tokio::test]
-async fn signing_in_sets_a_bound_cookie_and_leads_on() {
+async fn g_59_signing_in_sets_a_bound_cookie_and_leads_on() {
     let app = App::new().await;
     app.world.user("one@example.org", Role::Streamer).await;
     let next = "/login/plugin?attempt=pla_1";
@@ -64,7 +64,7 @@ async fn a_wrong_password_shows_the_form_again_without_it() {
 
 /// G-59: the limit per address on sign-in.
 #[tokio::test]
-async fn one_address_cannot_try_many_accounts() {
+async fn g_59_one_address_cannot_try_many_accounts() {
     let app = App::new().await;
     let attempt = async |n: u32, ip: &str| {
         let body = format!("email=u{n}%40example.org&password=guess");
@@ -117,7 +117,7 @@ async fn signing_out_ends_the_session_and_removes_the_cookie() {
 
 /// G-54: device name, platform and short code are there to compare. G-56: whoever is signed in approves alone.
 #[tokio::test]
-async fn the_approval_page_shows_who_asks_and_is_decided_once() {
+async fn g_54_the_approval_page_shows_who_asks_and_is_decided_once() {
     let app = App::new().await;
     let cookie = app.browser("one@example.org", Role::Streamer).await;
     let started = app.start().await;

@@ -126,8 +126,9 @@ async fn an_approved_attempt_signs_the_plugin_in() {
     assert_eq!(sessions[0].device.device_name, "OBS Desktop");
 }
 
+/// G-07: a lost answer does not burn the attempt.
 #[tokio::test]
-async fn a_claim_is_repeated_for_60_s_with_the_same_tokens() {
+async fn g_07_a_claim_is_repeated_for_60_s_with_the_same_tokens() {
     let login = Login::new(None).await;
     let started = login.start().await;
     login.decide(&started, true).await;
@@ -155,7 +156,7 @@ async fn a_claim_is_repeated_for_60_s_with_the_same_tokens() {
 
 /// G-58: a claim is noted by its own time, and stays one.
 #[tokio::test]
-async fn polls_at_the_same_time_claim_one_session() {
+async fn g_58_polls_at_the_same_time_claim_one_session() {
     let login = Login::new(None).await;
     let started = login.start().await;
     login.decide(&started, true).await;
@@ -317,7 +318,7 @@ async fn the_key_does_not_let_a_viewer_in() {
 
 /// G-53: beginning a sign-in is limited per address.
 #[tokio::test]
-async fn an_address_that_starts_too_many_sign_ins_is_slowed_down_alone() {
+async fn g_53_an_address_that_starts_too_many_sign_ins_is_slowed_down_alone() {
     let login = Login::new(None).await;
     let start = async |ip: &str| {
         let device = device("windows", "", "").unwrap();
@@ -338,7 +339,7 @@ async fn an_address_that_starts_too_many_sign_ins_is_slowed_down_alone() {
 
 /// G-53: rows of attempts are bounded.
 #[tokio::test]
-async fn a_crowd_of_undecided_attempts_loses_its_oldest_and_no_other() {
+async fn g_53_a_crowd_of_undecided_attempts_loses_its_oldest_and_no_other() {
     let login = Login::new(None).await;
     let approved = login.start().await;
     login.decide(&approved, true).await;
@@ -359,7 +360,7 @@ async fn a_crowd_of_undecided_attempts_loses_its_oldest_and_no_other() {
 
 /// G-51: whoever lets a plugin in stands in the audit log, the holder of the key too.
 #[tokio::test]
-async fn the_audit_log_tells_who_let_a_plugin_in() {
+async fn g_51_the_audit_log_tells_who_let_a_plugin_in() {
     let login = Login::new(Some(KEY)).await;
     let (by_person, by_key) = (login.start().await, login.start().await);
     login.decide(&by_person, true).await;

@@ -8,10 +8,12 @@
 //!
 //! Invariant: a secret leaves with the file only if it is a stream key of the user's own; the row goes last.
 
+mod merging;
 mod service;
 mod store;
 
 pub mod jobs;
 pub mod pages;
+pub mod views;
 
 pub use service::{DepartureDeps, Departures};

@@ -1,5 +1,9 @@
 //! The pages on which people take their data along, and leave.
 
+mod merging;
+
+pub use merging::{decline_merge, merge, show_merge};
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
@@ -11,8 +15,9 @@ use crate::accounts::AccountsService;
 use crate::accounts::extract::{BrowserActor, OperatorActor, set_session_cookie};
 use crate::accounts::frame::Frame;
 use crate::accounts::model::SignedIn;
-use crate::accounts::pages::{Told, user_page};
-use crate::http::form::Field;
+use crate::accounts::pages::{Told, stale_sign_in, user_page};
+use crate::accounts::proof_fields::{ProofFields, ProofNames};
+use crate::accounts::service::{Proofs, ProofsDue};
 use crate::http::page::{Flash, Shell, render, sentence};
 use crate::http::{ApiError, Form, Path, Peer, status_of};
 use crate::kernel::ids::UserId;
@@ -24,33 +29,57 @@ use crate::kernel::{Error, FieldError, Kind};
 #[template(path = "pages/system/data.html")]
 struct DataPage {
     shell: Shell,
-    export_password: Field,
-    delete_password: Field,
+    export_proof: ProofFields,
+    delete_proof: ProofFields,
 }
 
-fn data_page(
+const PAGE: &str = "/account/data";
+
+impl DataPage {
+    /// With the messages about each form's fields.
+    fn new(shell: Shell, due: &ProofsDue, errors: [&[FieldError]; 2]) -> Self {
+        let names = |password, code| ProofNames {
+            password,
+            password_label: "Your password",
+            code,
+            page: PAGE,
+        };
+        let (export, delete) = (
+            names("export_password", "export_code"),
+            names("delete_password", "delete_code"),
+        );
+        Self {
+            shell,
+            export_proof: ProofFields::new(due, export, errors[0]),
+            delete_proof: ProofFields::new(due, delete, errors[1]),
+        }
+    }
+}
+
+async fn data_page(
+    accounts: &AccountsService,
     frame: &Frame,
     user: &SignedIn,
     status: StatusCode,
     flash: Option<Flash>,
     errors: [&[FieldError]; 2],
-) -> Response {
-    let field = |name, errors: &[FieldError]| {
-        let error = errors.first().map(|error| error.message.to_string());
-        Field::current_password(name, "Your password").with_error(error)
-    };
-    let frame = frame.at("/account/data");
-    let page = DataPage {
-        shell: frame.signed_in("Your data", user).with_flash(flash),
-        export_password: field("export_password", errors[0]),
-        delete_password: field("delete_password", errors[1]),
-    };
-    render(status, &page)
+) -> Result<Response, ApiError> {
+    let due = accounts.proofs_due(&user.actor).await?;
+    let shell = frame.at(PAGE).signed_in("Your data", user);
+    let page = DataPage::new(shell.with_flash(flash), &due, errors);
+    Ok(render(status, &page))
 }
 
 /// `GET /account/data`
-pub async fn show_data(BrowserActor(user): BrowserActor, frame: Frame) -> Response {
-    data_page(&frame, &user, StatusCode::OK, None, [&[], &[]])
+///
+/// # Errors
+/// The store's.
+pub async fn show_data(
+    State(accounts): State<AccountsService>,
+    BrowserActor(user): BrowserActor,
+    frame: Frame,
+) -> Result<Response, ApiError> {
+    data_page(&accounts, &frame, &user, StatusCode::OK, None, [&[], &[]]).await
 }
 
 /// The form that exports.
@@ -58,6 +87,8 @@ pub async fn show_data(BrowserActor(user): BrowserActor, frame: Frame) -> Respon
 pub struct ExportForm {
     #[serde(default)]
     export_password: SecretString,
+    #[serde(default)]
+    export_code: SecretString,
 }
 
 /// `POST /account/data/export`: the file.
@@ -66,11 +97,16 @@ pub struct ExportForm {
 /// The store's.
 pub async fn export_data(
     State(departures): State<Departures>,
+    State(accounts): State<AccountsService>,
     BrowserActor(user): BrowserActor,
     frame: Frame,
     Form(form): Form<ExportForm>,
 ) -> Result<Response, ApiError> {
-    match departures.export(&user.actor, form.export_password).await {
+    let proofs = Proofs {
+        password: form.export_password,
+        code: form.export_code,
+    };
+    match departures.export(&user.actor, proofs).await {
         Ok(export) => {
             let text = serde_json::to_vec_pretty(&export).map_err(Error::internal)?;
             let headers = AppendHeaders([
@@ -83,7 +119,7 @@ pub async fn export_data(
             ]);
             Ok((headers, text).into_response())
         }
-        Err(error) => again(&frame, &user, error, Which::Export),
+        Err(error) => again(&accounts, &frame, &user, error, Which::Export).await,
     }
 }
 
@@ -93,22 +129,32 @@ enum Which {
     Delete,
 }
 
-fn again(frame: &Frame, user: &SignedIn, error: Error, which: Which) -> Result<Response, ApiError> {
+async fn again(
+    accounts: &AccountsService,
+    frame: &Frame,
+    user: &SignedIn,
+    error: Error,
+    which: Which,
+) -> Result<Response, ApiError> {
     let status = match error.kind() {
         Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
         Kind::Conflict | Kind::LimitReached | Kind::Unavailable => status_of(error.kind()),
         _ => return Err(error.into()),
     };
-    let flash = error.fields().is_empty().then(|| problem(&error));
+    let flash = told_above(&error);
     let errors = match which {
         Which::Export => [error.fields(), &[]],
         Which::Delete => [&[], error.fields()],
     };
-    Ok(data_page(frame, user, status, flash, errors))
+    data_page(accounts, frame, user, status, flash, errors).await
 }
 
-fn problem(error: &Error) -> Flash {
-    Flash::problem(sentence(error.message()))
+/// What belongs to no field that the page has.
+fn told_above(error: &Error) -> Option<Flash> {
+    match error.fields() {
+        [] => Some(Flash::problem(sentence(error.message()))),
+        _ => stale_sign_in(error),
+    }
 }
 
 /// The form that deletes.
@@ -116,6 +162,8 @@ fn problem(error: &Error) -> Flash {
 pub struct DeleteForm {
     #[serde(default)]
     delete_password: SecretString,
+    #[serde(default)]
+    delete_code: SecretString,
 }
 
 /// `POST /account/data/delete`: the caller leaves for good.
@@ -124,19 +172,24 @@ pub struct DeleteForm {
 /// The store's.
 pub async fn delete_account(
     State(departures): State<Departures>,
+    State(accounts): State<AccountsService>,
     BrowserActor(user): BrowserActor,
     frame: Frame,
     peer: Peer,
     Form(form): Form<DeleteForm>,
 ) -> Result<Response, ApiError> {
-    let by = Some((&user.actor, form.delete_password));
+    let proofs = Proofs {
+        password: form.delete_password,
+        code: form.delete_code,
+    };
+    let by = Some((&user.actor, proofs));
     match departures.delete(by, user.actor.user_id).await {
         Ok(()) => {
             let cookie = set_session_cookie("", std::time::Duration::ZERO, peer.is_https);
             let headers = AppendHeaders([(header::SET_COOKIE, cookie)]);
             Ok((headers, Redirect::to("/login")).into_response())
         }
-        Err(error) => again(&frame, &user, error, Which::Delete),
+        Err(error) => again(&accounts, &frame, &user, error, Which::Delete).await,
     }
 }
 
@@ -145,6 +198,8 @@ pub async fn delete_account(
 pub struct DeleteUserForm {
     #[serde(default)]
     current_password: SecretString,
+    #[serde(default)]
+    code: SecretString,
 }
 
 /// `POST /users/{user_id}/delete`
@@ -159,7 +214,11 @@ pub async fn delete_user(
     Path(id): Path<UserId>,
     Form(form): Form<DeleteUserForm>,
 ) -> Result<Response, ApiError> {
-    let by = Some((&operator.actor, form.current_password));
+    let proofs = Proofs {
+        password: form.current_password,
+        code: form.code,
+    };
+    let by = Some((&operator.actor, proofs));
     let error = match departures.delete(by, id).await {
         Ok(()) => return Ok(Redirect::to("/users").into_response()),
         Err(error) => error,
@@ -170,7 +229,7 @@ pub async fn delete_user(
         _ => return Err(error.into()),
     };
     let told = Told {
-        flash: error.fields().is_empty().then(|| problem(&error)),
+        flash: told_above(&error),
         errors: error.fields(),
         link: None,
     };
@@ -185,22 +244,29 @@ pub async fn delete_user(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accounts::service::FirstProof;
     use crate::http::page_check::assert_sound_page;
     use crate::kernel::Role;
     use crate::live::views::tests::shell;
 
     #[test]
     fn the_page_is_sound_and_a_complaint_stands_at_its_own_form() {
-        let error = Some("This is not your current password.".to_owned());
-        let page = DataPage {
-            shell: shell("Your data", "/account/data", Role::Streamer),
-            export_password: Field::current_password("export_password", "Your password"),
-            delete_password: Field::current_password("delete_password", "Your password")
-                .with_error(error),
+        let due = ProofsDue {
+            first: FirstProof::Password,
+            code: true,
         };
+        let message = "This is not your current password.";
+        let wrong = [FieldError::new(
+            "current_password",
+            "wrong_password",
+            message,
+        )];
+        let shell = shell("Your data", PAGE, Role::Streamer);
+        let page = DataPage::new(shell, &due, [&[], &wrong]);
         let html = page.render().unwrap();
         assert_sound_page(&html);
         assert!(html.contains("id=\"delete_password-error\""));
         assert!(!html.contains("id=\"export_password-error\""));
+        assert!(html.contains("id=\"export_code\"") && html.contains("id=\"delete_code\""));
     }
 }

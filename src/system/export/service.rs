@@ -7,9 +7,11 @@ use serde_json::{Map, Value};
 
 use super::store;
 use crate::accounts::AccountsService;
+use crate::accounts::oauth::OAuthService;
+use crate::accounts::service::Proofs;
 use crate::db::Store;
 use crate::kernel::ids::{SlotId, UserId};
-use crate::kernel::secret::{ExposeSecret, SecretString};
+use crate::kernel::secret::ExposeSecret;
 use crate::kernel::{Actor, Clock, Error, Result, UnixMillis, error_chain};
 use crate::live::{BroadcastOfSlot, LiveService, MinuteOfSlot};
 use crate::relay::RelayService;
@@ -30,6 +32,8 @@ pub struct DepartureDeps {
     pub relay: RelayService,
     /// Figures.
     pub live: LiveService,
+    /// Links, and what may be merged.
+    pub oauth: OAuthService,
 }
 
 /// Exports and deletions. Cheap to clone.
@@ -99,12 +103,16 @@ impl Departures {
         Self(deps)
     }
 
+    pub(super) const fn deps(&self) -> &DepartureDeps {
+        &self.0
+    }
+
     /// All that is known of the caller, who proves once more who they are.
     ///
     /// # Errors
-    /// `Invalid` for a wrong password, `LimitReached` after too many of them.
-    pub async fn export(&self, actor: &Actor, password: SecretString) -> Result<Export> {
-        self.0.accounts.confirm_password(actor, password).await?;
+    /// As [`AccountsService::reauthenticate`].
+    pub async fn export(&self, actor: &Actor, proofs: Proofs) -> Result<Export> {
+        self.0.accounts.reauthenticate(actor, proofs).await?;
         let id = actor.user_id;
         // What is only in memory so far belongs to it too.
         self.0.accounts.write_last_seen().await?;
@@ -133,13 +141,18 @@ impl Departures {
     ///
     /// # Errors
     /// As [`AccountsService::begin_deletion`].
-    pub async fn delete(&self, by: Option<(&Actor, SecretString)>, id: UserId) -> Result<()> {
+    pub async fn delete(&self, by: Option<(&Actor, Proofs)>, id: UserId) -> Result<()> {
         self.0.accounts.begin_deletion(by, id).await?;
+        self.carry_through(id).await;
+        Ok(())
+    }
+
+    /// Goes on with a deletion that was begun.
+    pub(super) async fn carry_through(&self, id: UserId) {
         if let Err(error) = self.finish(id).await {
             let cause = error_chain(&error);
             tracing::warn!(user.id = %id, cause, "a deletion is not done yet; a job goes on with it");
         }
-        Ok(())
     }
 
     async fn finish(&self, id: UserId) -> Result<()> {

@@ -8,6 +8,7 @@ use super::store;
 use crate::accounts::service::create_user_in;
 use crate::accounts::store::owner_exists;
 use crate::accounts::{AccountsService, NewUser, User};
+use crate::audit::{self, AuditEvent};
 use crate::db::{Store, Tx};
 use crate::files::write_private;
 use crate::kernel::seal::Vault;
@@ -166,6 +167,14 @@ impl SetupService {
                 settings.put_public_host(tx, &host)?;
             }
             accounts.note_owner(tx, Role::Owner);
+            let id = user.id.to_string();
+            let event = AuditEvent {
+                actor: Some(user.id),
+                action: "appliance.claimed",
+                subject: &id,
+                detail: "",
+            };
+            audit::append(tx, &event, now)?;
             Ok(user)
         };
         let user = self.0.store.write(job).await?;

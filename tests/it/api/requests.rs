@@ -13,6 +13,8 @@ use crate::harness::client::{Attempt, Plugin};
 const NO_INVITE: &str = "inv_0123456789abcdef0123456789abcdef";
 const NO_KEY: &str = "key_0123456789abcdef0123456789abcdef";
 
+const NO_MERGE: &str = "mrg_0123456789abcdef0123456789abcdef";
+
 /// The query or the body of a request.
 #[derive(Debug)]
 enum Content {
@@ -121,6 +123,7 @@ fn content(house: &House, caller: Caller, method: &str, route: &str) -> Content 
         ("POST", "/account/address") => {
             form(&[("email", &nobody), ("current_password", "a wrong password")])
         }
+        ("POST", "/account/merge") => form(&[("request", NO_MERGE), ("kept", "this")]),
         ("POST", "/account/data/export") => form(&[("export_password", "a wrong one")]),
         ("POST", "/account/data/delete") => form(&[("delete_password", "a wrong one")]),
         ("POST", "/users/{user_id}/delete") => form(&[("current_password", "a wrong one")]),

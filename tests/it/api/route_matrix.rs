@@ -292,6 +292,14 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         "/account/links/{provider}/unlink",
         browsers(404, 404, 404, 404, 404),
     ),
+    // No browser here proved two accounts.
+    ("GET", "/account/merge", page(410)),
+    ("POST", "/account/merge", browsers(410, 410, 410, 410, 410)),
+    (
+        "POST",
+        "/account/merge/decline",
+        browsers(303, 303, 303, 303, 303),
+    ),
     ("GET", "/account/second-factor", page(200)),
     (
         "POST",
@@ -521,6 +529,7 @@ fn complaints(
             | "/account/address"
             | "/account/data/export"
             | "/account/data/delete"
+            | "/account/merge"
             | "/users/{user_id}/delete"
             | "/nodes"
             | "/invites"

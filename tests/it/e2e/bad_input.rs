@@ -257,7 +257,7 @@ fn unknown_paths_and_methods_and_request_ids_are_answered_in_kind() {
 
 /// G-59: requests of other sites are refused.
 #[test]
-fn a_post_from_another_site_is_refused() {
+fn g_59_a_post_from_another_site_is_refused() {
     let stage = Stage::set();
     let cookies: Vec<_> = stage.browser.cookies().collect();
     let http = Http::to(stage.addresses().http);

@@ -326,7 +326,7 @@ fn export(browser: &mut Browser, password: &str) -> Answer {
 
 /// G-59: the privacy text promises export and deletion.
 #[test]
-fn a_user_takes_everything_along_and_leaves_nothing_behind() {
+fn g_59_a_user_takes_everything_along_and_leaves_nothing_behind() {
     let mut stage = Stage::set();
     let second = stage.server.admin_create("second@example.org", "owner");
     let Account {

@@ -151,7 +151,7 @@ fn files_of(data_dir: &Path) -> Vec<std::path::PathBuf> {
 
 /// G-57: no token, nor the begin of one, at the most talkative level.
 #[test]
-fn no_secret_is_in_the_log_the_pages_the_databases_or_the_arguments() {
+fn g_57_no_secret_is_in_the_log_the_pages_the_databases_or_the_arguments() {
     let mut stage = Stage::set_with(|config| {
         config
             .with("GLB_LOG_LEVEL", "trace")

@@ -2,6 +2,8 @@
 //!
 //! Invariant: the provider is ours and obeys what the real ones document; nothing leaves the machine.
 
+mod joining;
+mod merging;
 mod provider;
 mod provider_faults;
 mod second_factor;

@@ -11,7 +11,7 @@ use crate::harness::server::{Account, Server};
 const PAGE: &str = "/account/second-factor";
 
 /// An authenticator app with one entry.
-struct App {
+pub(super) struct App {
     totp: Totp,
     step: u64,
 }
@@ -43,7 +43,7 @@ impl App {
 
 /// Enrols with the code of the present half minute; answers the recovery codes too.
 #[track_caller]
-fn enrol(browser: &mut Browser) -> (App, Vec<String>) {
+pub(super) fn enrol(browser: &mut Browser) -> (App, Vec<String>) {
     browser.post(&format!("{PAGE}/begin"), &[]).expect(303);
     let page = browser.get(PAGE).expect(200).text();
     assert!(page.contains("<svg class=\"qr\""), "{page}");
@@ -197,8 +197,24 @@ fn who_must_have_one_is_led_to_it_and_cannot_switch_it_off() {
         "second_factor_required"
     );
     other.get(PAGE).expect(200);
+    // Nothing else takes the browser for an operator's, and signing in leads to no circle.
+    for path in [
+        "/metrics",
+        "/live/events",
+        "/live/card/slt_0123456789abcdef0123456789abcdef",
+    ] {
+        other.get_from_afar(path).expect(401);
+    }
+    let ready = other.get_from_afar("/readyz").expect(200).json();
+    assert!(ready.get("notices").is_none(), "{ready}");
+    let link = format!(
+        "/login?next=/api/v1/auth/twitch/authorize?link_user={}",
+        operator.user_id
+    );
+    assert_eq!(other.get(&link).expect(303).header("location"), PAGE);
     let (_, recovery) = enrol(&mut other);
     other.get("/live").expect(200);
+    other.get_from_afar("/metrics").expect(200);
     let change = format!("{PAGE}/change");
     let off = [
         ("action", "disable"),

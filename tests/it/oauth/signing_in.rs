@@ -131,7 +131,7 @@ fn a_way_back_is_good_once_in_its_own_browser_and_for_ten_minutes() {
 }
 
 #[test]
-fn g50_a_bare_link_user_links_nothing_without_that_user_and_their_word() {
+fn g_50_a_bare_link_user_links_nothing_without_that_user_and_their_word() {
     let house = House::with("twitch");
     let other = house.server.admin_create("other@example.org", "streamer");
     let path = format!("{}?link_user={}", house.authorize(), house.owner.user_id);

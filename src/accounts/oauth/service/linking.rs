@@ -14,6 +14,13 @@ use crate::kernel::{Actor, Error, Result, UnixMillis};
 /// How long a page of confirmation serves.
 const PROOF_LIFE: Duration = Duration::from_mins(10);
 
+/// What became of a wish to link.
+enum Linked {
+    Done,
+    /// With another user.
+    Elsewhere(UserId),
+}
+
 impl OAuthService {
     /// What the page of confirmation gives the caller's browser: good there alone, for this provider, for ten
     /// minutes.
@@ -50,19 +57,22 @@ impl OAuthService {
         Ok(self.links().of(actor.user_id).await?.to_vec())
     }
 
-    /// Links an account that was just proved to the user in whose browser it was.
+    /// Links an account that was just proved to the user in whose browser it was. One that is linked with somebody
+    /// else is offered for a merge.
     pub(super) async fn link(
         &self,
         provider: Provider,
-        user: UserId,
+        actor: &Actor,
         identity: Identity,
         tokens: ProviderTokens,
     ) -> Result<Outcome> {
+        let user = actor.user_id;
         let (service, id) = (self.clone(), identity.provider_id.clone());
         let name = identity.display_name.clone();
         let job = move |tx: &Tx<'_>| {
-            if store::link_owner(tx, provider, &id)?.is_some_and(|owner| owner != user) {
-                return Err(linked_elsewhere(provider));
+            let owner = store::link_owner(tx, provider, &id)?;
+            if let Some(other) = owner.filter(|owner| *owner != user) {
+                return Ok(Linked::Elsewhere(other));
             }
             let links = store::links_of(tx, user)?;
             let same = links.iter().find(|link| link.provider == provider);
@@ -79,9 +89,12 @@ impl OAuthService {
                     &format!("{provider} {id} ({name})"),
                 )?;
             }
-            Ok::<_, Error>(Outcome::Linked(provider))
+            Ok::<_, Error>(Linked::Done)
         };
-        self.deps().store.write(job).await
+        match self.deps().store.write(job).await? {
+            Linked::Done => Ok(Outcome::Linked(provider)),
+            Linked::Elsewhere(other) => self.offer_merge(actor, provider, other).await,
+        }
     }
 
     /// Stores name and tokens of a linked account that was just proved.
@@ -97,7 +110,7 @@ impl OAuthService {
         self.deps().store.write(job).await
     }
 
-    fn keep_in(
+    pub(super) fn keep_in(
         &self,
         tx: &Tx<'_>,
         provider: Provider,
@@ -142,13 +155,6 @@ impl OAuthService {
         };
         self.deps().store.write(job).await
     }
-}
-
-fn linked_elsewhere(provider: Provider) -> Error {
-    let label = provider.label();
-    let message =
-        format!("this {label} account is linked with another account here: unlink it there first");
-    Error::conflict(message).reason("linked_elsewhere")
 }
 
 fn other_is_linked(provider: Provider) -> Error {

@@ -1,5 +1,7 @@
 //! Tokens of linked accounts, against a provider of ours that renews them.
 
+mod merging;
+
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
@@ -285,7 +287,7 @@ async fn signing_in_keeps_name_and_tokens_up_to_date() {
         .world
         .sql("UPDATE linked_account SET display_name = 'Old', tokens_sealed = NULL")
         .await;
-    let outcome = house.come_back(Intent::SignIn).await.unwrap();
+    let outcome = house.come_back(Intent::SignIn(None)).await.unwrap();
     let signed_in = matches!(
         outcome,
         Outcome::SignedIn {
@@ -313,7 +315,7 @@ async fn absurdly_many_departures_make_room_for_each_other() {
                                          expires_at_ms)
                 SELECT randomblob(32), randomblob(32), 'twitch', x'00', '/', 9000000000000 + i FROM n";
     house.world.sql(fill).await;
-    house.come_back(Intent::SignIn).await.unwrap();
+    house.come_back(Intent::SignIn(None)).await.unwrap();
     let count = |conn: &Connection| {
         let sql = "SELECT count(*) FROM oauth_state";
         Ok::<u32, Error>(conn.query_row(sql, [], |row| row.get(0))?)

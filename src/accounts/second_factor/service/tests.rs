@@ -229,12 +229,12 @@ async fn switching_it_off_takes_password_and_code() {
     let actor = actor(&user);
     let wrong = world
         .accounts
-        .reauthenticate(&actor, SecretString::from("guess"))
+        .confirm_first_factor(&actor, SecretString::from("guess"))
         .await;
     assert_eq!(wrong.unwrap_err().fields()[0].field, "current_password");
     world
         .accounts
-        .reauthenticate(&actor, SecretString::from(PASSWORD))
+        .confirm_first_factor(&actor, SecretString::from(PASSWORD))
         .await
         .unwrap();
     let factors = world.accounts.second_factors();
@@ -265,13 +265,13 @@ async fn who_has_no_password_proves_themselves_by_a_fresh_sign_in() {
     let nothing = || SecretString::from("");
     world
         .accounts
-        .reauthenticate(&actor, nothing())
+        .confirm_first_factor(&actor, nothing())
         .await
         .unwrap();
     world.clock.advance(Duration::from_secs(601));
     let stale = world
         .accounts
-        .reauthenticate(&actor, nothing())
+        .confirm_first_factor(&actor, nothing())
         .await
         .unwrap_err();
     assert_eq!(stale.fields()[0].code, "stale_sign_in");

@@ -71,8 +71,9 @@ async fn an_access_token_names_its_user_also_after_a_restart() {
     assert_eq!(again, actor);
 }
 
+/// G-01: the released plugin never refreshes by a timer.
 #[tokio::test]
-async fn an_old_access_token_serves_only_where_that_is_allowed_and_for_30_days() {
+async fn g_01_an_old_access_token_serves_only_where_that_is_allowed_and_for_30_days() {
     let world = World::new();
     let opened = open(&world).await;
     world.clock.advance(DAY);
@@ -144,7 +145,7 @@ async fn a_foreign_session_cannot_be_revoked() {
 
 /// G-55: a sign-out of what is over already is no error.
 #[tokio::test]
-async fn logging_out_twice_is_fine_also_with_an_old_token() {
+async fn g_55_logging_out_twice_is_fine_also_with_an_old_token() {
     let world = World::new();
     let opened = open(&world).await;
     world.clock.advance(2 * DAY);
@@ -163,8 +164,9 @@ async fn logging_out_twice_is_fine_also_with_an_old_token() {
     assert!(world.accounts.log_out_plugin("nonsense").await.is_err());
 }
 
+/// G-08: a lost answer costs no sign-in.
 #[tokio::test]
-async fn a_lost_answer_is_given_again_until_its_pair_is_used() {
+async fn g_08_a_lost_answer_is_given_again_until_its_pair_is_used() {
     let world = World::new();
     let opened = open(&world).await;
     let new = refresh(&world, &opened.tokens).await.unwrap();
@@ -184,8 +186,9 @@ async fn a_lost_answer_is_given_again_until_its_pair_is_used() {
     check(&world, &late, Expiry::Enforced).await.unwrap();
 }
 
+/// G-08: a reused refresh token ends its family.
 #[tokio::test]
-async fn after_the_first_use_the_old_token_serves_60_s_and_then_ends_the_family() {
+async fn g_08_after_the_first_use_the_old_token_serves_60_s_and_then_ends_the_family() {
     for used_by in ["access", "refresh"] {
         let world = World::new();
         let opened = open(&world).await;
@@ -272,9 +275,9 @@ async fn a_session_ends_90_days_after_its_last_refresh() {
     assert!(check(&world, &newer, Expiry::Lenient).await.is_err());
 }
 
-/// G-55: unknown is 401; what was revoked is 410, see `a_lost_answer_is_given_again_until_its_pair_is_used`.
+/// G-55: unknown is 401; what was revoked is 410, see `g_08_a_lost_answer_is_given_again_until_its_pair_is_used`.
 #[tokio::test]
-async fn an_unknown_refresh_token_is_no_proof() {
+async fn g_55_an_unknown_refresh_token_is_no_proof() {
     let world = World::new();
     for token in ["", "nonsense", &"x".repeat(10_000)] {
         let error = world.accounts.refresh(token).await.unwrap_err();
@@ -284,7 +287,7 @@ async fn an_unknown_refresh_token_is_no_proof() {
 
 /// G-53: a job deletes what is over.
 #[tokio::test]
-async fn old_sessions_are_deleted_with_their_tokens() {
+async fn g_53_old_sessions_are_deleted_with_their_tokens() {
     let world = World::new();
     let opened = open(&world).await;
     refresh(&world, &opened.tokens).await.unwrap();

@@ -122,6 +122,18 @@ pub(in super::super) fn subscription_put(
     Ok(())
 }
 
+/// Whether a user has a subscription that is not over, whether or not it is paid up.
+///
+/// # Errors
+/// When the statement fails.
+pub fn subscription_is_open(connection: &Connection, user_id: UserId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM billing_subscription WHERE user_id = ?1 AND is_over = 0)",
+        )?
+        .query_row([user_id], |row| row.get(0))
+}
+
 /// Subscriptions that are not over, in the order of their ids, after one.
 pub(in super::super) fn open_subscriptions(
     connection: &Connection,

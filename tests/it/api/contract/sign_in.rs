@@ -150,7 +150,7 @@ fn a_denial_reaches_the_plugin_with_its_reason() {
 
 /// G-51: the key lets its holder in as anybody, so it is asked for first, and compared in constant time.
 #[test]
-fn completing_needs_the_key_before_anything_else_is_looked_at() {
+fn g_51_completing_needs_the_key_before_anything_else_is_looked_at() {
     let keyed = desk_with_key();
     let attempt = keyed.plugin.begin_sign_in();
     let good = keyed.approval(&attempt);
@@ -206,7 +206,7 @@ fn completing_needs_the_key_before_anything_else_is_looked_at() {
 
 /// G-51: nobody holds a key that nobody configured.
 #[test]
-fn without_a_configured_key_nobody_completes() {
+fn g_51_without_a_configured_key_nobody_completes() {
     let desk = Desk::open();
     let attempt = desk.plugin.begin_sign_in();
     for key in ["", KEY] {

@@ -56,6 +56,13 @@ impl Browser {
         self.send(request.header("accept", "text/html"))
     }
 
+    /// Opens a page through a proxy, so that being on this machine proves nothing.
+    #[track_caller]
+    pub(crate) fn get_from_afar(&mut self, path: &str) -> Answer {
+        let request = self.http.request(Method::GET, path);
+        self.send(request.header("x-forwarded-for", "203.0.113.9"))
+    }
+
     /// Sends a form.
     #[track_caller]
     pub(crate) fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
