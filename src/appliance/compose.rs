@@ -132,7 +132,7 @@ async fn tend_names(tasks: &Tasks, relay: &RelayService) {
         let relay = relay.clone();
         async move { relay.tend_names().await }
     };
-    tasks.spawn("dns_names", tend).await;
+    tasks.spawn("dns_names_upkeep", tend).await;
 }
 
 /// Builds everything.

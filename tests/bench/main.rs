@@ -89,6 +89,7 @@ const SCENES: [Scene; 19] = [
     long_scene("scale", scale::measure),
     long_scene("registration", pool::registration),
     long_scene("crowd", pool::crowd),
+    long_scene("tick", pool::tick),
 ];
 
 fn main() {

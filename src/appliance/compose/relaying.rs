@@ -44,6 +44,8 @@ fn external_engine(
         .collect();
     let config = SlsConfig {
         link_stats_url: api.link_stats_url.clone(),
+        api_per_minute: api.api_calls_per_minute,
+        stats_per_minute: api.stats_calls_per_minute,
         outbound: Some(outbound.clone()),
         ..SlsConfig::new(api.url.clone(), api.key.clone(), owner)
     };

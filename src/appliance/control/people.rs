@@ -82,6 +82,7 @@ pub(super) async fn execute(control: &Control, request: ControlRequest) -> Resul
         | ControlRequest::ListNodes
         | ControlRequest::AddNode(_)
         | ControlRequest::SetNodeStatus { .. }
+        | ControlRequest::RotateNodeKey { .. }
         | ControlRequest::RemoveNode { .. }
         | ControlRequest::NameRegion { .. }
         | ControlRequest::ResetSecondFactor { .. }
