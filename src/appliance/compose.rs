@@ -137,7 +137,7 @@ async fn tend_names(tasks: &Tasks, relay: &RelayService) {
         let relay = relay.clone();
         async move { relay.tend_names().await }
     };
-    tasks.spawn("dns_names", tend).await;
+    tasks.spawn("dns_names_upkeep", tend).await;
 }
 
 /// Builds everything.
@@ -303,6 +303,8 @@ fn external_engine(
         .collect();
     let config = SlsConfig {
         link_stats_url: api.link_stats_url.clone(),
+        api_per_minute: api.api_calls_per_minute,
+        stats_per_minute: api.stats_calls_per_minute,
         outbound: Some(outbound.clone()),
         ..SlsConfig::new(api.url.clone(), api.key.clone(), owner)
     };

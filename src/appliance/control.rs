@@ -27,7 +27,7 @@ use crate::kernel::ids::UserId;
 use crate::kernel::{Error, Result, Role};
 use crate::relay::RelayService;
 use crate::relay::docker::Belongings;
-use crate::relay::nodes::NodeSpec;
+use crate::relay::nodes::{NodeKey, NodeSpec};
 use crate::settings::Settings;
 use crate::system::export::Departures;
 use crate::system::setup::SetupService;
@@ -124,6 +124,13 @@ pub enum ControlRequest {
         id: String,
         /// What.
         status: String,
+    },
+    /// Another key for the API of a relay node.
+    RotateNodeKey {
+        /// Which.
+        id: String,
+        /// The new one.
+        key: NodeKey,
     },
     /// No relay node any more.
     RemoveNode {
@@ -227,6 +234,7 @@ pub(super) async fn execute(control: &Control, request: ControlRequest) -> Resul
         request @ (ControlRequest::ListNodes
         | ControlRequest::AddNode(_)
         | ControlRequest::SetNodeStatus { .. }
+        | ControlRequest::RotateNodeKey { .. }
         | ControlRequest::RemoveNode { .. }
         | ControlRequest::NameRegion { .. }) => {
             execute_on_nodes(fleet::running(control.relay.as_ref())?, request).await
@@ -306,6 +314,7 @@ async fn execute_on_people(control: &Control, request: ControlRequest) -> Result
         | ControlRequest::ListNodes
         | ControlRequest::AddNode(_)
         | ControlRequest::SetNodeStatus { .. }
+        | ControlRequest::RotateNodeKey { .. }
         | ControlRequest::RemoveNode { .. }
         | ControlRequest::NameRegion { .. }
         | ControlRequest::ResetSecondFactor { .. }
@@ -320,6 +329,7 @@ async fn execute_on_nodes(relay: &RelayService, request: ControlRequest) -> Resu
         ControlRequest::SetNodeStatus { id, status } => {
             fleet::set_status(relay, &id, &status).await
         }
+        ControlRequest::RotateNodeKey { id, key } => fleet::rotate_key(relay, &id, key).await,
         ControlRequest::RemoveNode { id } => fleet::remove(relay, &id).await,
         ControlRequest::NameRegion { id, label, aliases } => {
             fleet::name_region(relay, &id, &label, &aliases).await

@@ -11,7 +11,7 @@ use crate::kernel::ids::NodeId;
 use crate::kernel::{Error, Result};
 use crate::relay::RelayService;
 use crate::relay::api::NodeView;
-use crate::relay::nodes::{Node, NodeChange, NodeSpec, NodeStatus, Region};
+use crate::relay::nodes::{Node, NodeChange, NodeKey, NodeSpec, NodeStatus, Region};
 use crate::relay::service::{NodeLoad, Operator};
 
 /// The service of the running server.
@@ -36,6 +36,15 @@ pub(super) async fn set_status(relay: &RelayService, id: &str, status: &str) -> 
     let (by, change) = (Operator::on_this_machine(), NodeChange::to_status(status));
     let node = relay.change_node(by, node_id(id)?, &change).await?;
     Ok(json!({ "id": node.id(), "status": node.facts.status.as_str() }))
+}
+
+pub(super) async fn rotate_key(relay: &RelayService, id: &str, key: NodeKey) -> Result<Value> {
+    let (by, id) = (Operator::on_this_machine(), node_id(id)?);
+    relay.rotate_node_key(by, id, key.0).await?;
+    let loads = relay.node_loads().await?;
+    let load = loads.iter().find(|load| load.node.id() == id);
+    let load = load.ok_or_else(|| Error::not_found("relay node"))?;
+    serde_json::to_value(NodeView::of(load).await).map_err(Error::internal)
 }
 
 pub(super) async fn remove(relay: &RelayService, id: &str) -> Result<Value> {

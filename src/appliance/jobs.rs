@@ -60,6 +60,7 @@ pub(super) fn table(config: &Config, inputs: &JobInputs) -> Vec<Job> {
         of_accounts(inputs),
         of_people(&inputs.people),
         of_relay(inputs),
+        of_names(config, inputs),
         of_billing(inputs),
         of_usage(inputs),
         of_house(config, inputs),
@@ -186,6 +187,20 @@ fn of_relay(inputs: &JobInputs) -> Vec<Job> {
             on!(relay, relay::delete_expired_idempotency),
         ),
     ]
+}
+
+/// What looks after DNS names, where there are any.
+fn of_names(config: &Config, inputs: &JobInputs) -> Vec<Job> {
+    let names = config.dns.as_ref().map(|_| {
+        job(
+            "dns_names",
+            MINUTE,
+            5 * MINUTE,
+            on!(inputs.relay, relay::reconcile_names),
+        )
+        .kept_on("a name goes on leading to where its slot no longer is")
+    });
+    names.into_iter().collect()
 }
 
 fn of_billing(inputs: &JobInputs) -> Vec<Job> {

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use super::{ConfigArgs, output};
 use crate::appliance::config::Config;
 use crate::appliance::{ControlRequest, command};
-use crate::relay::nodes::NodeSpec;
+use crate::relay::nodes::{NodeKey, NodeSpec, usual};
 
 /// Arguments of `node`.
 #[derive(Debug, Args)]
@@ -32,6 +32,8 @@ enum NodeCommand {
     Drain(WhichArgs),
     /// Move all sessions off a node.
     Deactivate(WhichArgs),
+    /// Replace the key of a node's API, and try it; the new one is the first line of stdin.
+    RotateKey(RotateKeyArgs),
     /// Remove a node that has no sessions.
     Remove(WhichArgs),
 }
@@ -71,12 +73,27 @@ struct AddArgs {
     /// TCP port of its statistics.
     #[arg(long, value_name = "PORT", default_value_t = 8090)]
     stats_port: u16,
+    /// Calls of its API that it takes per minute, where its `rate_limit_api` was raised.
+    #[arg(long, value_name = "CALLS", default_value_t = usual::api_calls_per_minute())]
+    api_calls_per_minute: u32,
+    /// Questions for figures that it takes per minute, where its `rate_limit_stats` was raised.
+    #[arg(long, value_name = "CALLS", default_value_t = usual::stats_calls_per_minute())]
+    stats_calls_per_minute: u32,
 }
 
 #[derive(Debug, Args)]
 struct WhichArgs {
     /// The node's id, as `list` shows it.
     id: String,
+}
+
+#[derive(Debug, Args)]
+struct RotateKeyArgs {
+    /// The node's id, as `list` shows it.
+    id: String,
+    /// Read the new key from the first line of stdin.
+    #[arg(long, required = true)]
+    key_stdin: bool,
 }
 
 /// Longest first line of stdin that is read.
@@ -107,6 +124,10 @@ pub(super) fn run(args: NodeArgs) -> anyhow::Result<()> {
         NodeCommand::Activate(which) => put(which.id, "active"),
         NodeCommand::Drain(which) => put(which.id, "draining"),
         NodeCommand::Deactivate(which) => put(which.id, "inactive"),
+        NodeCommand::RotateKey(which) => ControlRequest::RotateNodeKey {
+            id: which.id,
+            key: NodeKey(key_from_stdin()?),
+        },
         NodeCommand::Remove(which) => ControlRequest::RemoveNode { id: which.id },
     };
     output::json_line(&command(config, request)?)
@@ -125,6 +146,8 @@ fn spec(add: AddArgs) -> anyhow::Result<NodeSpec> {
         srt_publish_port: add.srt_publish_port,
         srt_play_port: add.srt_play_port,
         stats_port: add.stats_port,
+        api_calls_per_minute: add.api_calls_per_minute,
+        stats_calls_per_minute: add.stats_calls_per_minute,
     })
 }
 

@@ -1,5 +1,7 @@
 //! Upkeep of relay sessions, for the table of jobs.
 
+use anyhow::Context;
+
 use super::service::RelayService;
 
 /// Ends sessions whose lease or grace ran out. Every five seconds.
@@ -102,4 +104,25 @@ pub async fn reconcile_nodes(relay: &RelayService) -> anyhow::Result<String> {
         "{} slots registered, {} dropped, {} calls failed",
         done.registered, done.dropped, done.failed
     ))
+}
+
+/// Brings DNS names in line with where slots are. Every minute; a change that somebody makes is carried out at once.
+///
+/// # Errors
+/// The store's; what the provider refuses is told and tried again.
+pub async fn reconcile_names(relay: &RelayService) -> anyhow::Result<String> {
+    let done = relay.reconcile_names().await?;
+    let status = relay.names_status().context("no names are kept")?;
+    let changed = format!(
+        "{} records made or changed, {} removed",
+        done.put, done.removed
+    );
+    Ok(if status.waiting == 0 {
+        format!("{changed}; {} names lead to their relay", status.known)
+    } else {
+        format!(
+            "{changed}; {} changes wait: {}",
+            status.waiting, status.trouble
+        )
+    })
 }

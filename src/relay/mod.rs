@@ -24,6 +24,8 @@ pub mod nodes;
 mod outage;
 pub mod pages;
 mod presence;
+mod reach;
+mod registration;
 pub mod service;
 pub mod sls;
 mod store;

@@ -9,7 +9,7 @@ use super::pages::{AddNodeForm, RegionForm};
 use super::service::{NamesStatus, RegionOffer};
 use crate::http::form::Field;
 use crate::http::moment::Moment;
-use crate::http::page::Shell;
+use crate::http::page::{Shell, sentence};
 use crate::kernel::FieldError;
 use crate::kernel::ids::NodeId;
 
@@ -34,6 +34,12 @@ impl RefusedForm {
                 "link_stats_url",
                 "public_host",
                 "capacity",
+                "srtla_port",
+                "srt_publish_port",
+                "srt_play_port",
+                "stats_port",
+                "api_calls_per_minute",
+                "stats_calls_per_minute",
             ],
             Self::Region => &[],
         }
@@ -87,8 +93,12 @@ pub(super) struct NodesPage {
     regions: Vec<RegionRow>,
     /// The DNS names of slots, when there are any.
     names: Option<NamesStatus>,
+    names_trouble: String,
     /// Of the form that adds a node, in its order.
     fields: Vec<Field>,
+    /// What it has for those whose SLS is not as it comes, and whether one of them is wrong.
+    more_fields: Vec<Field>,
+    are_more_wrong: bool,
     region: RegionForm,
 }
 
@@ -100,6 +110,11 @@ struct NodeCard {
     badge: &'static str,
     status: &'static str,
     added: Moment,
+    /// Why it is down, and what else is wrong, as sentences.
+    reason: String,
+    notices: Vec<String>,
+    /// Whether what was typed into its form was refused.
+    is_refused: bool,
     /// What the form holds: the node's own, or what was refused.
     name: String,
     capacity: String,
@@ -127,12 +142,23 @@ impl NodesPage {
             aliases: offer.region.aliases.join(", "),
         });
         let card = |view| card(view, refusal.change.as_ref());
+        let errors: &[FieldError] = match refusal.form {
+            Some(RefusedForm::Add) => &refusal.errors,
+            Some(RefusedForm::Region) | None => &[],
+        };
+        let more_fields = refusal.add.more_fields(errors);
         Self {
             shell,
             nodes: nodes.into_iter().map(card).collect(),
             regions: regions.collect(),
+            names_trouble: names
+                .as_ref()
+                .map(|names| sentence(&names.trouble))
+                .unwrap_or_default(),
             names,
-            fields: fields(&refusal),
+            fields: refusal.add.fields(errors),
+            are_more_wrong: more_fields.iter().any(|field| field.error.is_some()),
+            more_fields,
             region: refusal.region,
         }
     }
@@ -159,60 +185,13 @@ fn card(view: NodeView, refused: Option<&TypedChange>) -> NodeCard {
         badge,
         status,
         added: view.created_at.into(),
+        reason: sentence(&view.reason),
+        notices: view.notices.iter().map(|it| sentence(it)).collect(),
+        is_refused: typed.is_some(),
         name: typed_name.unwrap_or_else(|| view.name.clone()),
         capacity: typed_capacity.unwrap_or_else(|| view.capacity.to_string()),
         view,
     }
-}
-
-fn fields(refusal: &Refusal) -> Vec<Field> {
-    let add = &refusal.add;
-    let errors: &[FieldError] = match refusal.form {
-        Some(RefusedForm::Add) => &refusal.errors,
-        Some(RefusedForm::Region) | None => &[],
-    };
-    let optional = |mut field: Field| {
-        field.is_required = false;
-        field
-    };
-    let capacity = if add.capacity.is_empty() {
-        "10"
-    } else {
-        &add.capacity
-    };
-    let mut key = Field::current_password("key", "Key of its API").with_autocomplete("off");
-    key.max_length = 512;
-    let fields = [
-        Field::text("name", "Name")
-            .with_max_length(64)
-            .with_value(&add.name),
-        Field::text("region", "Region")
-            .with_max_length(64)
-            .with_hint("Such as us-central.")
-            .with_value(&add.region),
-        Field::text("url", "Address of its API")
-            .with_max_length(1024)
-            .with_hint("Such as https://relay.example.org or http://relay.example.org:8090.")
-            .with_value(&add.url),
-        key.with_hint("With admin permissions."),
-        optional(Field::text("public_host", "Host for phones and players"))
-            .with_hint("The host of the address above when it is empty.")
-            .with_value(&add.public_host),
-        optional(Field::text(
-            "link_stats_url",
-            "Address of its figures of links",
-        ))
-        .with_max_length(1024)
-        .with_hint("Of the bonding receiver, when it has any.")
-        .with_value(&add.link_stats_url),
-        Field::text("capacity", "Sessions at most")
-            .with_max_length(6)
-            .with_value(capacity),
-    ];
-    fields
-        .into_iter()
-        .map(|field| field.with_error_among(errors))
-        .collect()
 }
 
 #[cfg(test)]

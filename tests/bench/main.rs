@@ -68,7 +68,7 @@ const fn scene(name: &'static str, measure: fn(&mut Table)) -> Scene {
     }
 }
 
-const SCENES: [Scene; 18] = [
+const SCENES: [Scene; 19] = [
     scene("start", start::measure),
     scene("calls", calls::measure),
     scene("starts-one-key", one_key::measure),
@@ -87,6 +87,7 @@ const SCENES: [Scene; 18] = [
     long_scene("soak", bonded::soak),
     long_scene("registration", pool::registration),
     long_scene("crowd", pool::crowd),
+    long_scene("tick", pool::tick),
 ];
 
 fn main() {

@@ -27,12 +27,11 @@ impl Supervisor {
             .collect();
         let problem = looked.as_ref().err().map(Problem::from);
         let problem = problem
+            .or_else(|| unset_images(&self.deps.config.layout))
             .or_else(|| watch.hook_problem.as_ref().map(Problem::from))
             .or_else(|| pull_problem(watch));
         let mut reasons = Vec::new();
-        if let Layout::Unset(keys) = self.deps.config.layout {
-            reasons.push(format!("Docker has no images for the relay: set {keys}"));
-        }
+        reasons.extend(unset_images(&self.deps.config.layout).map(|it| it.reason));
         // Containers outlive the engine's service under `live-restore`: then their ports decide.
         let is_blind = looked.is_err() && !watch.was_connected;
         if is_blind || (looked.is_err() && !silent.is_empty()) {
@@ -70,6 +69,16 @@ pub(super) fn pulls_of(watch: &Watch) -> Vec<PullStatus> {
         .collect()
 }
 
+fn unset_images(layout: &Layout) -> Option<Problem> {
+    match layout {
+        Layout::Unset(keys) => Some(Problem {
+            reason: "Docker has no images for the relay".to_owned(),
+            remedy: format!("set {keys}"),
+        }),
+        Layout::Two { .. } | Layout::Combined { .. } => None,
+    }
+}
+
 fn pull_problem(watch: &Watch) -> Option<Problem> {
     let failed = watch.pulls.values().find_map(|pull| pull.problem.as_ref());
     failed.map(Problem::from)
@@ -86,6 +95,7 @@ fn describe_container(
     let is_tripped = seen.breaker.verdict(now) == Verdict::Tripped;
     let state = match found.map(|found| found.activity) {
         _ if is_tripped => "crash_loop",
+        None if actual.is_none() => "unknown",
         None => "missing",
         Some(Activity::Created) => "created",
         Some(Activity::Running) => "running",
@@ -103,14 +113,26 @@ fn describe_container(
             .problem
             .as_ref()
             .or(seen.silence.as_ref())
-            .map(Problem::from),
+            .map(Problem::from)
+            .or_else(|| is_tripped.then(left_alone)),
         crashes: seen.crashes,
         exit_code: found.map_or(0, |found| found.exit_code),
         cpu_percent: seen.cpu_percent,
         memory_bytes: seen.memory_bytes,
-        started_at: found.and_then(|found| found.started_at.map(|at| at.to_string())),
+        // One that was never started has the year 1.
+        started_at: found
+            .and_then(|found| found.started_at)
+            .filter(|at| at.as_second() > 0)
+            .map(|at| at.to_string()),
         waits_for_idle: seen.waits_for_idle,
         last_lines: seen.last_lines.clone(),
+    }
+}
+
+fn left_alone() -> Problem {
+    Problem {
+        reason: "it keeps crashing, so it is not started any more".to_owned(),
+        remedy: "read its last lines, mend what they tell of, and restart it".to_owned(),
     }
 }
 

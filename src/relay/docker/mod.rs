@@ -185,10 +185,11 @@ impl Engine for DockerRelay {
 
     async fn health(&self) -> EngineHealth {
         let (age, status) = self.0.status();
-        match status.reason {
-            Some(reason) => EngineHealth::Degraded(reason),
+        match &status.reason {
+            Some(reason) => EngineHealth::Degraded(format!("{reason}: {}", status.remedy())),
             None if age > STALE => {
-                EngineHealth::Degraded("the containers were not looked at for a minute".to_owned())
+                let why = "the containers were not looked at for a minute: start this server again";
+                EngineHealth::Degraded(why.to_owned())
             }
             None => self.inner().health().await,
         }

@@ -3,9 +3,6 @@
 //! A container that runs proves nothing: SLS goes on without its API when the port is taken, and a receiver
 //! that ends at a wrong flag is begun again for ever inside a container that stays green.
 //!
-//! Source: draft-sharabayko-srt-01 section 4.3.1 (induction); the SRTLA receiver answers a registration for
-//! a group that it does not know with "no group" (0x9211), which changes nothing.
-//!
 //! Invariant: bounded in time and in bytes; whatever comes back, nothing panics.
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,7 +13,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use crate::kernel::secret::{ExposeSecret, SecretString};
-use crate::relay::induction;
+use crate::relay::{induction, registration};
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_millis(600);
@@ -44,7 +41,7 @@ pub(super) async fn ask(port: Port, number: u16) -> Result<(), String> {
         Port::Srt(what) => datagram(address, &induction::question(), induction::is_answer)
             .await
             .map_err(|why| format!("SLS's port for {what} ({number}/udp) {why}")),
-        Port::Srtla => datagram(address, &srtla_question(), is_srtla_answer)
+        Port::Srtla => datagram(address, &registration::question(), registration::is_answer)
             .await
             .map_err(|why| format!("the SRTLA receiver ({number}/udp) {why}")),
     }
@@ -130,19 +127,6 @@ async fn datagram(
     Err("does not answer".to_owned())
 }
 
-/// A registration for a group that nobody has.
-fn srtla_question() -> Vec<u8> {
-    let mut packet = vec![0x92, 0x01];
-    for _ in 0..16 {
-        packet.extend_from_slice(uuid::Uuid::new_v4().as_bytes());
-    }
-    packet
-}
-
-fn is_srtla_answer(packet: &[u8]) -> bool {
-    packet.starts_with(&[0x92, 0x11])
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -160,16 +144,6 @@ mod tests {
         assert!(!answer("200 OK", r#"{"status":"ok"}"#));
         assert!(!answer("200 OK", "<html>"));
         assert!(!is_healthy(b"200"));
-    }
-
-    #[test]
-    fn the_questions_are_as_long_as_the_protocols_say() {
-        assert_eq!(srtla_question().len(), 258);
-        let mut answer = induction::question();
-        assert!(!induction::is_answer(&answer));
-        answer[19] = 5;
-        answer[22..24].copy_from_slice(&[0x4A, 0x17]);
-        assert!(induction::is_answer(&answer));
     }
 
     #[tokio::test]
@@ -195,7 +169,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_answer_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = (is_srtla_answer(&bytes), is_healthy(&bytes));
+            let _ = is_healthy(&bytes);
         }
     }
 }

@@ -49,8 +49,10 @@ impl Supervisor {
                 silence = silence.or(Some(lost));
             }
             watch.part(spec.part).silence = silence;
-            // SLS without its API still carries media, which a restart would end.
-            if watch.part(spec.part).note_answers(now, media_answer) && actual.is_some() {
+            // SLS without its API still carries media, which a restart would end. And while the engine is gone
+            // its port maps may be gone with it, which is no fault of the container.
+            let is_innocent = media_answer || actual.is_none();
+            if watch.part(spec.part).note_answers(now, is_innocent) {
                 tracing::warn!(
                     part = spec.part.as_str(),
                     "its ports stay silent: it is restarted"

@@ -39,7 +39,8 @@ pub struct ContainerStatus {
     pub image_id: String,
     /// Its id; empty when there is none.
     pub id: String,
-    /// `missing`, `created`, `running`, `restarting`, `ended`, or `crash_loop`.
+    /// `missing`, `created`, `running`, `restarting`, `ended`, `crash_loop`, or `unknown` while the engine does
+    /// not answer.
     pub state: &'static str,
     /// What stands in its way.
     pub problem: Option<Problem>,
@@ -85,6 +86,18 @@ pub struct SupervisorStatus {
     pub pulls: Vec<PullStatus>,
     /// What works and should be changed.
     pub warnings: Vec<String>,
+}
+
+impl SupervisorStatus {
+    /// What to do first about what keeps it from being ready.
+    #[must_use]
+    pub fn remedy(&self) -> &str {
+        let of_containers = self.containers.iter().filter_map(|it| it.problem.as_ref());
+        let mut problems = self.problem.iter().chain(of_containers);
+        problems
+            .next()
+            .map_or("see the page Relay", |problem| &problem.remedy)
+    }
 }
 
 /// Whether what a reference names may change under us.

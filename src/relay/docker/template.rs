@@ -145,13 +145,8 @@ fn srtla_body(config: &DockerConfig, identity: &Identity) -> ContainerCreateBody
     body
 }
 
-/// Gives it a user, and that user its /tmp: with an image that has no such folder, runc makes one of mode
-/// 0755 at the first start and takes that mode over at every other. Seen with runc 1.1.
 fn run_as(body: &mut ContainerCreateBody, (uid, gid): (u32, u32)) {
     body.user = Some(format!("{uid}:{gid}"));
-    let host = body.host_config.get_or_insert_default();
-    let tmpfs = host.tmpfs.get_or_insert_default();
-    tmpfs.insert("/tmp".to_owned(), format!("{TMPFS},uid={uid},gid={gid}"));
 }
 
 /// Its supervisor begins as root and gives each program its own user.
@@ -223,7 +218,11 @@ fn host_config(config: &DockerConfig, identity: &Identity, ports: &[Published]) 
         cap_drop: Some(vec!["ALL".to_owned()]),
         readonly_rootfs: Some(true),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
-        tmpfs: Some(HashMap::from([("/tmp".to_owned(), TMPFS.to_owned())])),
+        // For whatever user the image has. Podman takes no owner here, as Docker would.
+        tmpfs: Some(HashMap::from([(
+            "/tmp".to_owned(),
+            format!("{TMPFS},mode=1777"),
+        )])),
         // Process 1 must pass signals on and reap; SLS and the receiver do neither.
         init: Some(true),
         ipc_mode: Some("private".to_owned()),

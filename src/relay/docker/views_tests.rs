@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::super::status::{Problem, PullStatus};
+use super::super::status::PullStatus;
 use super::*;
 use crate::http::page::{self, Theme};
 use crate::http::page_check::assert_sound_page;
@@ -81,7 +81,9 @@ fn a_problem_comes_with_its_remedy_and_a_pull_with_its_step() {
     }));
     assert_sound_page(&html);
     for text in [
-        "install Docker",
+        "Docker has no socket",
+        "What to do: install Docker",
+        "2026-11-21 10:00 UTC",
         "stop that program",
         "25 %",
         "/relay/apply",
@@ -92,10 +94,26 @@ fn a_problem_comes_with_its_remedy_and_a_pull_with_its_step() {
 }
 
 #[test]
+fn a_problem_that_the_reason_tells_is_not_told_twice() {
+    let html = page(Some(SupervisorStatus {
+        reason: Some("Docker has no socket at /x".into()),
+        problem: Some(Problem {
+            reason: "Docker has no socket at /x".into(),
+            remedy: "install Docker".into(),
+        }),
+        containers: vec![container("unknown")],
+        ..SupervisorStatus::default()
+    }));
+    assert_sound_page(&html);
+    assert_eq!(html.matches("no socket at /x").count(), 1);
+    assert!(html.contains("What to do: install Docker") && html.contains("not known"));
+}
+
+#[test]
 fn an_engine_without_containers_says_why_it_was_chosen() {
     let html = page(None);
     assert_sound_page(&html);
-    assert!(html.contains("the images are named") && !html.contains("/relay/restart"));
+    assert!(html.contains("the images are named.") && !html.contains("/relay/restart"));
 }
 
 #[test]

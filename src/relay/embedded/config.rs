@@ -32,7 +32,7 @@ pub struct EmbeddedConfig {
     pub first_media: Duration,
     /// Publishers at a time; default 256.
     pub publishers_max: usize,
-    /// Players at a time, of all slots; default 512.
+    /// Players at a time, of all slots; default 256.
     pub players_max: usize,
     /// Players at a time of one slot; default 16. Whoever has a play key could else take every place.
     pub players_per_slot_max: usize,
@@ -78,7 +78,7 @@ impl Default for EmbeddedConfig {
             player_idle: Duration::from_secs(6),
             first_media: Duration::from_secs(15),
             publishers_max: 256,
-            players_max: 512,
+            players_max: 256,
             players_per_slot_max: 16,
             publisher_buffer_bytes: 24_000_000,
             player_queue_bytes: 16_000_000,

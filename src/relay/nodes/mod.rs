@@ -23,4 +23,4 @@ pub use model::{
     EngineFactory, ExternalApi, LocalNode, NewNode, NodeFacts, NodeKind, NodeStatus, Region,
 };
 pub use registry::{Node, Nodes, Pool};
-pub use spec::{NodeSpec, usual};
+pub use spec::{NodeKey, NodeSpec, usual};

@@ -4,6 +4,7 @@
 //! sealed column hold.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ use crate::settings::{AdvertisedPorts, validate_host};
 
 /// Sessions that one node may be said to take.
 const CAPACITY_MAX: u32 = 100_000;
+/// Calls that a node may be said to take per minute, as for the one of the configuration.
+const CALLS_PER_MINUTE: RangeInclusive<u32> = 2..=1_000;
 /// Characters of a node's name, a region or an alias.
 const NAME_CHARS: usize = 64;
 /// Bytes of a node's key.
@@ -119,6 +122,10 @@ pub struct ExternalApi {
     pub key: SecretString,
     /// Where it tells of the links of bonded publishers; `None` when it does not.
     pub link_stats_url: Option<Url>,
+    /// Calls of the API that it takes per minute (`rate_limit_api`).
+    pub api_calls_per_minute: u32,
+    /// Questions for figures that it takes per minute (`rate_limit_stats`).
+    pub stats_calls_per_minute: u32,
 }
 
 /// Makes the engine of an external node; the identity is that of the own node, under which entries at the other
@@ -200,14 +207,13 @@ impl NewNode {
             check_url("link_stats_url", url)?;
         }
         check_key(&self.api.key)?;
+        check_calls("api_calls_per_minute", self.api.api_calls_per_minute)?;
+        check_calls("stats_calls_per_minute", self.api.stats_calls_per_minute)?;
         let host = validate_host(&self.public.host).map_err(|error| {
             Error::invalid_field("public_host", "invalid_host", error.to_string())
         })?;
         let ports = self.public.ports;
-        if [ports.srtla, ports.srt_publish, ports.srt_play, ports.stats].contains(&0) {
-            let message = "use ports from 1 to 65535";
-            return Err(Error::invalid_field("ports", "out_of_range", message));
-        }
+        check_ports(&ports)?;
         let public = NodeAddress { host, ports };
         Ok(Self {
             name,
@@ -216,6 +222,30 @@ impl NewNode {
             ..self
         })
     }
+}
+
+fn check_ports(ports: &AdvertisedPorts) -> Result<()> {
+    let named = [
+        ("srtla_port", ports.srtla),
+        ("srt_publish_port", ports.srt_publish),
+        ("srt_play_port", ports.srt_play),
+        ("stats_port", ports.stats),
+    ];
+    match named.iter().find(|(_, port)| *port == 0) {
+        Some((field, _)) => {
+            let message = "use a port from 1 to 65535";
+            Err(Error::invalid_field(field, "out_of_range", message))
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_calls(field: &'static str, per_minute: u32) -> Result<()> {
+    if CALLS_PER_MINUTE.contains(&per_minute) {
+        return Ok(());
+    }
+    let message = "use 2 to 1000 calls a minute, which is the most that an SLS can be set to";
+    Err(Error::invalid_field(field, "out_of_range", message))
 }
 
 /// Checks how many sessions a node is said to take.

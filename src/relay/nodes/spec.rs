@@ -56,9 +56,18 @@ pub struct NodeSpec {
     #[serde(default = "usual::stats_port")]
     #[schema(example = 8090)]
     pub stats_port: u16,
+    /// Calls of its API that it takes per minute; more than 30 only where its `rate_limit_api` was raised.
+    #[serde(default = "usual::api_calls_per_minute")]
+    #[schema(example = 30)]
+    pub api_calls_per_minute: u32,
+    /// Questions for figures that it takes per minute; more than 300 only where its `rate_limit_stats` was
+    /// raised.
+    #[serde(default = "usual::stats_calls_per_minute")]
+    #[schema(example = 300)]
+    pub stats_calls_per_minute: u32,
 }
 
-/// What stands for what an operator leaves out: the ports that SLS and the receiver have by themselves.
+/// What stands for what an operator leaves out: the ports and limits that SLS and the receiver have by themselves.
 pub mod usual {
     /// Sessions that a node takes.
     #[must_use]
@@ -89,7 +98,24 @@ pub mod usual {
     pub const fn stats_port() -> u16 {
         8090
     }
+
+    /// Calls of its API per minute.
+    #[must_use]
+    pub const fn api_calls_per_minute() -> u32 {
+        30
+    }
+
+    /// Questions for figures per minute.
+    #[must_use]
+    pub const fn stats_calls_per_minute() -> u32 {
+        300
+    }
 }
+
+/// A node's key on its way from a command to the running server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NodeKey(#[serde(serialize_with = "expose")] pub SecretString);
 
 fn expose<S: Serializer>(
     key: &SecretString,
@@ -127,6 +153,8 @@ impl NodeSpec {
                     .map(|text| parse("link_stats_url", text))
                     .transpose()?,
                 url,
+                api_calls_per_minute: self.api_calls_per_minute,
+                stats_calls_per_minute: self.stats_calls_per_minute,
             },
         };
         new.check()
@@ -157,6 +185,8 @@ mod tests {
             srt_publish_port: 4001,
             srt_play_port: 4000,
             stats_port: 8090,
+            api_calls_per_minute: 30,
+            stats_calls_per_minute: 300,
         }
     }
 
@@ -195,7 +225,13 @@ mod tests {
             refused(|spec| url.clone_into(&mut spec.url), "url");
         }
         refused(|spec| spec.capacity = 0, "capacity");
-        refused(|spec| spec.srtla_port = 0, "ports");
+        refused(|spec| spec.srtla_port = 0, "srtla_port");
+        refused(|spec| spec.stats_port = 0, "stats_port");
+        refused(|spec| spec.api_calls_per_minute = 1, "api_calls_per_minute");
+        refused(
+            |spec| spec.stats_calls_per_minute = 0,
+            "stats_calls_per_minute",
+        );
         refused(|spec| "auto".clone_into(&mut spec.region), "region");
         refused(|spec| "  ".clone_into(&mut spec.name), "name");
         refused(

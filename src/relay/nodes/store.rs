@@ -50,7 +50,8 @@ pub(in crate::relay) fn external_nodes(
 ) -> Result<Vec<(NodeFacts, ExternalApi)>> {
     let mut statement = connection.prepare_cached(
         "SELECT id, name, region, status, capacity, created_at_ms, api_url, api_key_sealed,
-                link_stats_url, public_host, srtla_port, srt_publish_port, srt_play_port, stats_port
+                link_stats_url, public_host, srtla_port, srt_publish_port, srt_play_port, stats_port,
+                api_calls_per_minute, stats_calls_per_minute
          FROM node WHERE kind = 'external' AND status <> 'removed' ORDER BY created_at_ms, id",
     )?;
     let rows = statement.query_map([], |row| {
@@ -59,15 +60,22 @@ pub(in crate::relay) fn external_nodes(
             row.get::<_, String>("api_url")?,
             row.get::<_, Vec<u8>>("api_key_sealed")?,
             row.get::<_, Option<String>>("link_stats_url")?,
+            (
+                row.get("api_calls_per_minute")?,
+                row.get("stats_calls_per_minute")?,
+            ),
         ))
     })?;
     let mut nodes = Vec::new();
     for row in rows {
-        let (facts, url, sealed, link_stats_url) = row?;
+        let (facts, url, sealed, link_stats_url, (api_calls_per_minute, stats_calls_per_minute)) =
+            row?;
         let api = ExternalApi {
             key: vault.open(&sealed, &seal_context(facts.id))?,
             url: parse_url(&url)?,
             link_stats_url: link_stats_url.as_deref().map(parse_url).transpose()?,
+            api_calls_per_minute,
+            stats_calls_per_minute,
         };
         nodes.push((facts, api));
     }
@@ -174,8 +182,8 @@ pub(in crate::relay) fn insert(
         .prepare_cached(
             "INSERT INTO node (id, kind, name, region, capacity, created_at_ms, api_url,
                  api_key_sealed, link_stats_url, public_host, srtla_port, srt_publish_port,
-                 srt_play_port, stats_port)
-             VALUES (?1, 'external', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                 srt_play_port, stats_port, api_calls_per_minute, stats_calls_per_minute)
+             VALUES (?1, 'external', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?
         .execute((
             id,
@@ -191,6 +199,8 @@ pub(in crate::relay) fn insert(
             ports.srt_publish,
             ports.srt_play,
             ports.stats,
+            new.api.api_calls_per_minute,
+            new.api.stats_calls_per_minute,
         ))?;
     Ok(Some(NodeFacts {
         id,

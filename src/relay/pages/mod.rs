@@ -2,6 +2,8 @@
 //!
 //! Invariant: what was typed comes back with a refused form, but never a key.
 
+mod add_form;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
@@ -9,7 +11,7 @@ use serde::Deserialize;
 
 use super::RelayService;
 use super::api::node_views;
-use super::nodes::{NodeChange, NodeSpec, Region, usual};
+use super::nodes::{NodeChange, Region};
 use super::service::Operator;
 use super::views::{NodesPage, Refusal};
 use crate::accounts::extract::BrowserActor;
@@ -20,6 +22,8 @@ use crate::http::{ApiError, Form, Path, Query};
 use crate::kernel::ids::NodeId;
 use crate::kernel::secret::SecretString;
 use crate::kernel::{Error, FieldError, Kind};
+
+pub(super) use add_form::AddNodeForm;
 
 const TITLE: &str = "Relay nodes";
 
@@ -106,44 +110,6 @@ async fn refused(
 
 fn back(done: &str) -> Response {
     Redirect::to(&format!("/nodes?done={done}")).into_response()
-}
-
-/// A node to add.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub struct AddNodeForm {
-    #[serde(default)]
-    pub(super) name: String,
-    #[serde(default)]
-    pub(super) region: String,
-    #[serde(default)]
-    pub(super) url: String,
-    #[serde(default)]
-    pub(super) key: SecretString,
-    #[serde(default)]
-    pub(super) link_stats_url: String,
-    #[serde(default)]
-    pub(super) public_host: String,
-    #[serde(default)]
-    pub(super) capacity: String,
-}
-
-impl AddNodeForm {
-    fn spec(&self) -> Result<NodeSpec, Error> {
-        let some = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-        Ok(NodeSpec {
-            name: self.name.clone(),
-            region: self.region.clone(),
-            url: self.url.trim().to_owned(),
-            key: self.key.clone(),
-            link_stats_url: some(&self.link_stats_url),
-            public_host: some(&self.public_host),
-            capacity: capacity(&self.capacity)?,
-            srtla_port: usual::srtla_port(),
-            srt_publish_port: usual::srt_publish_port(),
-            srt_play_port: usual::srt_play_port(),
-            stats_port: usual::stats_port(),
-        })
-    }
 }
 
 fn capacity(text: &str) -> Result<u32, Error> {

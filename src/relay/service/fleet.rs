@@ -8,40 +8,16 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use url::Url;
 
-use super::RelayService;
+use super::{Operator, RelayService};
 use crate::audit::{self, AuditEvent};
 use crate::db::Tx;
-use crate::kernel::ids::{NodeId, UserId};
+use crate::kernel::ids::NodeId;
 use crate::kernel::secret::SecretString;
-use crate::kernel::{Actor, Error, Result};
+use crate::kernel::{Error, Result};
 use crate::relay::nodes::{
     CheckedChange, ExternalApi, NewNode, Node, NodeChange, NodeStatus, Region,
 };
 use crate::relay::{nodes, store};
-
-/// Somebody who runs the appliance.
-#[derive(Debug, Clone, Copy)]
-pub struct Operator(Option<UserId>);
-
-impl Operator {
-    /// A signed-in operator or owner.
-    ///
-    /// # Errors
-    /// `Forbidden` for anybody else.
-    pub fn signed_in(actor: &Actor) -> Result<Self> {
-        if actor.is_operator() {
-            Ok(Self(Some(actor.user_id)))
-        } else {
-            Err(Error::forbidden())
-        }
-    }
-
-    /// Whoever may use the command line on this machine.
-    #[must_use]
-    pub const fn on_this_machine() -> Self {
-        Self(None)
-    }
-}
 
 impl RelayService {
     /// Adds a node. It takes sessions as soon as it says that it is well, which it is asked at once.

@@ -5,6 +5,7 @@
 
 mod active;
 mod capacity;
+mod deps;
 mod expiry;
 mod fleet;
 mod follow;
@@ -15,6 +16,7 @@ mod media;
 mod migrate;
 mod moves;
 mod names;
+mod operator;
 mod passphrase;
 mod place;
 mod provision;
@@ -32,13 +34,14 @@ use std::time::Duration;
 
 pub use active::UserSessions;
 pub use capacity::{NodeLoad, Places, RegionOffer};
+pub use deps::{RelayConfig, RelayDeps};
 pub use expiry::Expired;
-pub use fleet::Operator;
 pub use follow::FollowingRelay;
 pub use heartbeat::HeartbeatFrom;
 pub use keys::Registered;
 pub use migrate::MigrateRequest;
 pub use names::{NamesDone, NamesStatus};
+pub use operator::Operator;
 pub use self_hosted::{Connectivity, HomeRelay};
 pub use start::Started;
 pub use stop::{StopTarget, Stopped};
@@ -49,93 +52,24 @@ pub use upkeep::{Probed, Reconciled};
 use self::moves::Moves;
 use self::names::Names;
 use self::self_hosted::Calls;
-use super::dns::DnsZone;
 use super::events::RelayEvent;
-use super::limits::RelayLimits;
 use super::meter::Meter;
-use super::metrics::ProvisionMetrics;
 use super::model::{Session, SessionSnapshot, SlotSession, Status, StopReason};
 use super::nodes::Nodes;
 use super::outage::Outages;
 use super::presence::Presence;
 use super::store;
-use crate::db::{Cache, Store, Tx};
-use crate::http::outbound::Outbound;
+use crate::db::{Cache, Tx};
 use crate::jobs::Events;
 use crate::kernel::ids::{NodeId, RelaySessionId, SlotId, UserId};
 use crate::kernel::seal::Vault;
-use crate::kernel::secret::SecretString;
-use crate::kernel::{Clock, Error, Result, UnixMillis};
-use crate::plans::{PlansService, store as plans};
-use crate::settings::{PublicAddress, Settings};
-use crate::slots::{SlotsService, store as slots};
+use crate::kernel::{Error, Result, UnixMillis};
+use crate::plans::store as plans;
+use crate::settings::PublicAddress;
+use crate::slots::store as slots;
 
 /// Users whose sessions are kept in memory.
 const CACHED_USERS: usize = 4096;
-
-/// What configuration says about sessions.
-#[derive(Debug, Clone)]
-pub struct RelayConfig {
-    /// What `X-Relay-Auth` must say; `None` turns that way in off.
-    pub shared_key: Option<SecretString>,
-    /// How long a session lives without a sign of life.
-    pub lease: Duration,
-    /// How long media may be away before the broadcast is over.
-    pub grace_window: Duration,
-    /// How long one broadcast may be, where the plan limits it.
-    pub max_session: Duration,
-    /// How long `relay/start` waits for the relay before it answers `provisioning`.
-    pub start_patience: Duration,
-    /// How long the relay may take in the background before the session fails.
-    pub provisioning_budget: Duration,
-    /// How long a failed session is shown to a plugin that waits for it.
-    pub failure_shown: Duration,
-    /// Where calls to addresses that users set may go.
-    pub outbound: Outbound,
-    /// How often each call may be made.
-    pub limits: RelayLimits,
-}
-
-impl Default for RelayConfig {
-    fn default() -> Self {
-        Self {
-            shared_key: None,
-            lease: Duration::from_mins(5),
-            grace_window: Duration::from_mins(10),
-            max_session: Duration::from_hours(16),
-            start_patience: Duration::from_secs(5),
-            provisioning_budget: Duration::from_mins(1),
-            failure_shown: Duration::from_mins(3),
-            outbound: Outbound::default(),
-            limits: RelayLimits::default(),
-        }
-    }
-}
-
-/// What the service is built from.
-#[derive(Debug, Clone)]
-pub struct RelayDeps {
-    /// The main database.
-    pub store: Store,
-    /// The time.
-    pub clock: Clock,
-    /// Opens keys and tokens.
-    pub vault: Arc<Vault>,
-    /// Entitlement and usage.
-    pub plans: PlansService,
-    /// The slots.
-    pub slots: SlotsService,
-    /// The public address.
-    pub settings: Settings,
-    /// The relay nodes.
-    pub nodes: Nodes,
-    /// Where slots have their DNS names; `None` when they have none.
-    pub zone: Option<Arc<dyn DnsZone>>,
-    /// Times and limits.
-    pub config: RelayConfig,
-    /// What is counted.
-    pub metrics: ProvisionMetrics,
-}
 
 /// Relay sessions. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -257,12 +191,12 @@ impl RelayService {
     }
 
     #[cfg(test)]
-    pub(super) fn plans(&self) -> &PlansService {
+    pub(super) fn plans(&self) -> &crate::plans::PlansService {
         &self.0.deps.plans
     }
 
     #[cfg(test)]
-    pub(super) fn slots_service(&self) -> SlotsService {
+    pub(super) fn slots_service(&self) -> crate::slots::SlotsService {
         self.0.deps.slots.clone()
     }
 

@@ -16,8 +16,8 @@ use crate::audit::{self, AuditEvent};
 use crate::db::Tx;
 use crate::kernel::ids::UserId;
 use crate::kernel::{Actor, Code, Error, Kind, Result};
-use crate::relay::induction::{self, Answered};
 use crate::relay::model::ConnectionId;
+use crate::relay::reach::{self, Answered};
 use crate::relay::store::names::{self, SelfHosted};
 
 /// Relays that one user may have registered.
@@ -46,7 +46,7 @@ pub struct HomeRelay {
 /// Whether a relay at home can be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Connectivity {
-    /// An SRT listener answered.
+    /// An SRT listener or an SRTLA receiver answered.
     Reachable,
     /// Nobody answered.
     Unreachable,
@@ -242,8 +242,8 @@ impl RelayService {
         }
         let now = self.0.deps.clock.monotonic();
         self.0.home_calls.count(user, "probe", now)?;
-        Ok(match induction::ask(SocketAddr::new(ip, port)).await {
-            Answered::Srt => Connectivity::Reachable,
+        Ok(match reach::ask(SocketAddr::new(ip, port)).await {
+            Answered::Relay => Connectivity::Reachable,
             Answered::Nobody => Connectivity::Unreachable,
             Answered::NotAsked => Connectivity::Unknown,
         })

@@ -41,15 +41,15 @@ INSERT INTO stream_slot (id, user_id, slot_number, label, publish_key_sealed, pu
         CAST(id || 'b' AS BLOB), x'00', CAST(id || 'c' AS BLOB), 0, 0 FROM person;
 INSERT INTO relay_session (id, user_id, slot_id, connection_id, status, region, region_preference, requested_by,
         credentials_sealed, started_at_ms, stopped_at_ms, stop_reason, lease_expires_at_ms,
-        grace_window_seconds, max_session_seconds, updated_at_ms)
+        grace_window_seconds, max_session_seconds, updated_at_ms, ordinal)
     SELECT printf('ses_%032x', i * 64 + k), id, printf('slt_%032x', i), 'conn', 'stopped', 'local', '', '', x'00',
-        1769853600000 + k * 3600000, 1769853600000 + k * 3600000, 'requested', 0, 600, 57600, 0
+        1769853600000 + k * 3600000, 1769853600000 + k * 3600000, 'requested', 0, 600, 57600, 0, k
     FROM person, nth;
 INSERT INTO relay_session (id, user_id, slot_id, connection_id, status, region, region_preference, requested_by,
         credentials_sealed, started_at_ms, lease_expires_at_ms, grace_window_seconds, max_session_seconds,
-        updated_at_ms, metered_until_ms)
+        updated_at_ms, metered_until_ms, ordinal)
     SELECT printf('ses_%032x', i * 64 + 63), id, printf('slt_%032x', i), 'conn', 'active', 'local', '', '', x'00',
-        1774300000000, 0, 600, 57600, 0, 1774300000000 FROM person WHERE i < 20;
+        1774300000000, 0, 600, 57600, 0, 1774300000000, 63 FROM person WHERE i < 20;
 INSERT INTO assignment (id, session_id, node_id, assigned_at_ms, released_at_ms)
     SELECT 'asg_' || substr(id, 5), id, 'nod_00000000000000000000000000000001', 0, stopped_at_ms FROM relay_session;
 INSERT INTO usage_record (user_id, cycle_start_at_ms, session_id, seconds)

@@ -3,7 +3,9 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
+use glb::relay::docker::SupervisorStatus;
 use glb::relay::engine::{Engine, EngineHealth};
 
 use super::images::images;
@@ -11,6 +13,13 @@ use super::lives;
 use super::stage::{Stage, UP, spawn};
 use crate::harness::eventually::eventually_blocking;
 use crate::net::program::{Program, require};
+
+/// Longer than a restart or an upgrade of the engine takes, and than ports may be silent.
+const GONE_FOR: Duration = Duration::from_mins(1);
+/// Two looks, and what they take.
+const NOTICED_WITHIN: Duration = Duration::from_secs(15);
+/// As long as it takes two looks to do what is due.
+const SETTLED: Duration = Duration::from_secs(12);
 
 /// A `dockerd`. It needs root, as the real one does.
 struct Daemon {
@@ -45,8 +54,9 @@ impl Daemon {
             .args(["--exec-root", &self.file("exec")])
             .args(["--pidfile", &self.file("pid")])
             .args(["--host", &self.host()])
-            // The machine's own engine has these rules and that bridge.
-            .args(["--iptables=false", "--ip6tables=false", "--bridge=none"]);
+            // The machine's own engine has these rules. It has the default bridge, too, which this one shares:
+            // with none it would remove that.
+            .args(["--iptables=false", "--ip6tables=false"]);
         if keeps_containers {
             command.arg("--live-restore");
         }
@@ -141,6 +151,45 @@ async fn is_back(stage: &Stage) {
             it.problem.is_none() && it.is_ready && containers.all(|it| it.state == "running")
         })
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes more than a minute; .ci/run has it run beside the made-up requests"]
+async fn an_engine_that_was_gone_for_a_minute_has_the_same_containers() {
+    let mut daemon = Daemon::start();
+    images().copy_to(&daemon.host());
+    let mut stage = Stage::at(&daemon.host());
+    stage.supervise();
+    stage.until_ready().await;
+    let before = lives(&stage);
+
+    daemon.end();
+    let gone_at = Instant::now();
+    let says_so = |it: &SupervisorStatus| {
+        it.problem
+            .as_ref()
+            .is_some_and(|it| it.reason.contains("Docker") && !it.remedy.is_empty())
+    };
+    stage.until("its end is told", says_so).await;
+    while gone_at.elapsed() < GONE_FOR {
+        let status = stage.relay().status();
+        assert!(says_so(&status), "all the time: {status:#?}");
+        // It is the span itself that is tested.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    daemon.begin(true);
+    let back_at = Instant::now();
+    is_back(&stage).await;
+    assert!(back_at.elapsed() < NOTICED_WITHIN);
+    assert_eq!(lives(&stage), before, "nobody restarted them for it");
+    // Nor does anything that waited do so afterwards.
+    tokio::time::sleep(SETTLED).await;
+    assert_eq!(lives(&stage), before);
+    let status = stage.relay().status();
+    assert!(
+        status.containers.iter().all(|it| it.crashes == 0),
+        "{status:#?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

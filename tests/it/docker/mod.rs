@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use glb::relay::docker::{Layout, Part, RestartError};
 use glb::relay::engine::{Engine, EngineHealth};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::net::ports::free_udp_port;
@@ -224,11 +225,43 @@ async fn without_an_engine_the_reason_names_docker() {
     assert!(matches!(health, EngineHealth::Degraded(why) if why.contains("Docker has no socket")));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_speaks_too_old_an_api_is_told_and_taken_once_it_is_newer() {
+    let mut stage = Stage::new();
+    let path = stage.folder().join("old.sock");
+    let target = socket().trim_start_matches("unix://").to_owned();
+    // The engine's own answers, but for the number.
+    let old = Proxy::start_as(&path, &target, Some("1.24"));
+    stage.config.socket = path.display().to_string();
+    stage.supervise();
+    stage
+        .until("its age is told", |it| {
+            it.problem.as_ref().is_some_and(|it| {
+                it.reason.contains("API 1.24") && it.remedy.contains("install a newer Docker")
+            })
+        })
+        .await;
+    assert!(!stage.relay().takes_sessions());
+    assert_eq!(stage.everything(), Vec::<String>::new());
+    let health = stage.relay().health().await;
+    assert!(matches!(health, EngineHealth::Degraded(why) if why.contains("too old")));
+
+    old.stop(&path).await;
+    let proxy = Proxy::start(&path, &target);
+    stage.until_ready().await;
+    proxy.stop(&path).await;
+}
+
 /// Passes connections on to the engine's socket until it is stopped.
 struct Proxy(tokio::task::JoinHandle<()>);
 
 impl Proxy {
     fn start(path: &std::path::Path, target: &str) -> Self {
+        Self::start_as(path, target, None)
+    }
+
+    /// The engine says that this is the newest API it speaks.
+    fn start_as(path: &std::path::Path, target: &str, api: Option<&'static str>) -> Self {
         let listener = UnixListener::bind(path).unwrap();
         let target = target.to_owned();
         Self(stage::spawn(async move {
@@ -237,7 +270,10 @@ impl Proxy {
                 let target = target.clone();
                 conversations.spawn(async move {
                     let mut far = UnixStream::connect(target).await.unwrap();
-                    drop(tokio::io::copy_bidirectional(&mut near, &mut far).await);
+                    match api {
+                        None => drop(tokio::io::copy_bidirectional(&mut near, &mut far).await),
+                        Some(api) => pass_on_as(near, far, api).await,
+                    }
                 });
             }
         }))
@@ -248,5 +284,31 @@ impl Proxy {
         self.0.abort();
         assert!(self.0.await.is_err());
         std::fs::remove_file(path).unwrap();
+    }
+}
+
+/// Passes a conversation on, with another number of the API in the answers.
+async fn pass_on_as(near: UnixStream, far: UnixStream, api: &str) {
+    const NAME: &str = "\"ApiVersion\":\"";
+    let (mut from_near, mut to_near) = near.into_split();
+    let (mut from_far, mut to_far) = far.into_split();
+    let answers = async {
+        let mut piece = vec![0; 1 << 16];
+        while let Ok(length @ 1..) = from_far.read(&mut piece).await {
+            let mut text = String::from_utf8_lossy(&piece[..length]).into_owned();
+            let named: Vec<_> = text.match_indices(NAME).map(|(at, _)| at).collect();
+            for at in named {
+                // As long as what it replaces, so that the answer's length stays right.
+                let number = at + NAME.len()..at + NAME.len() + api.len();
+                text.replace_range(number, api);
+            }
+            if to_near.write_all(text.as_bytes()).await.is_err() {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        () = answers => {}
+        _ = tokio::io::copy(&mut from_near, &mut to_far) => {}
     }
 }

@@ -156,6 +156,13 @@ fn a_provider_in_trouble_harms_nothing_is_told_and_gets_the_change_when_it_is_ba
     eventually_blocking(PATIENCE, "the reason is told", || {
         page(&mut house).contains("refuses our token")
     });
+    let run = "/api/v1/jobs/dns_names/run";
+    let run = house.plugin.authorised(reqwest::Method::POST, run);
+    house.plugin.send(run).expect(200);
+    eventually_blocking(PATIENCE, "the job tells it too", || {
+        let page = house.browser.get("/jobs").expect(200).text();
+        page.contains("changes wait") && page.contains("refuses our token")
+    });
     for fault in [
         DnsFault::Failing,
         DnsFault::Garbage,

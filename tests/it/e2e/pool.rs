@@ -120,13 +120,26 @@ fn a_node_that_dies_loses_its_sessions_to_the_own_relay() {
 }
 
 #[test]
-fn a_node_with_a_wrong_key_is_down_and_says_why() {
+fn a_node_with_a_wrong_key_is_down_says_why_and_is_up_with_the_right_one() {
     let house = House::open();
-    house.add_node("another-key");
+    let added = house.add_node("another-key");
     eventually_blocking(PATIENCE, "the reason is told", || {
         let far = house.far();
         far["health"] == "down" && far["reason"].as_str().unwrap().contains("key")
     });
     let regions = house.plugin.get("/api/v1/relay/regions").expect(200).json();
     assert_eq!(regions["regions"][0]["available"], false, "{regions}");
+
+    let mut command = glb::command(house.server.data_dir());
+    let id = added["id"].as_str().unwrap();
+    command.args(["node", "rotate-key", id, "--key-stdin"]);
+    let told = glb::finish(command, &format!("{KEY}\n"));
+    let rotated = told.json_line();
+    assert_eq!(
+        (&rotated["id"], &rotated["reason"]),
+        (&added["id"], &json!("")),
+        "{rotated}"
+    );
+    assert!(!rotated.to_string().contains(KEY), "no key is printed");
+    house.start_far();
 }

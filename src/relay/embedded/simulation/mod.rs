@@ -9,6 +9,8 @@
 //! by the latency and the configuration; the encoder repeats a bounded number of packets for each that was
 //! lost; nobody who keeps talking is cut off.
 
+mod checks;
+mod connecting;
 mod encoder;
 mod network;
 mod player;
@@ -16,6 +18,7 @@ mod scenarios;
 
 use std::net::SocketAddr;
 
+use self::connecting::{encoder, player};
 use self::encoder::{Encoder, EncoderClock, Line, PAYLOAD_BYTES};
 use self::network::{Arrival, Network, Way, Weather};
 use self::player::{Player, Promise};
@@ -101,134 +104,6 @@ fn link(number: u8) -> SocketAddr {
 
 fn player_address() -> SocketAddr {
     SocketAddr::from(([10, 0, 1, 1], 2000))
-}
-
-fn to_link(hub: &mut Hub, address: SocketAddr) -> Vec<u8> {
-    let datagrams = sent(hub);
-    let mut mine = datagrams.into_iter().filter(|(_, to, _)| *to == address);
-    mine.next().expect("it is answered").2
-}
-
-/// Opens a group over the links; gives its id.
-fn bond(hub: &mut Hub, now: Micros, links: u8) -> Vec<u8> {
-    let open = [&[0x92, 0x00][..], &[7; 256]].concat();
-    hub.on_datagram(now, Port::Srtla, link(0), &open);
-    let id = to_link(hub, link(0))[2..].to_vec();
-    for number in 0..links {
-        let join = [&[0x92, 0x01][..], &id].concat();
-        hub.on_datagram(now, Port::Srtla, link(number), &join);
-        assert_eq!(to_link(hub, link(number)), [0x92, 0x02]);
-    }
-    id
-}
-
-/// Calls; `timestamp` is what the caller's clock reads. Gives the answer.
-fn call(
-    hub: &mut Hub,
-    now: Micros,
-    (port, address): (Port, SocketAddr),
-    timestamp: u32,
-    handshake: Handshake,
-) -> Handshake {
-    hub.on_datagram(now, port, address, &induction(handshake.socket_id));
-    let answer = handshake_of(&to_link(hub, address)).expect("inductions are answered");
-    let cookie = answer.cookie;
-    let mut conclusion = conclusion_datagram(&Handshake {
-        cookie,
-        ..handshake
-    });
-    conclusion[8..12].copy_from_slice(&timestamp.to_be_bytes());
-    hub.on_datagram(now, port, address, &conclusion);
-    let answer = handshake_of(&to_link(hub, address)).expect("conclusions are answered");
-    assert_eq!(answer.kind, CONCLUSION, "it is admitted");
-    answer
-}
-
-fn encoder(hub: &mut Hub, now: Micros, setup: Setup) -> Encoder {
-    let group = (setup.links > 0).then(|| bond(hub, now, setup.links));
-    let port = if group.is_some() {
-        Port::Srtla
-    } else {
-        Port::Publish
-    };
-    let initial = Sequence::new(setup.initial);
-    let handshake = Handshake {
-        initial_sequence: initial,
-        ..caller("live_a", setup.latency_ms)
-    };
-    let answer = call(
-        hub,
-        now,
-        (port, link(0)),
-        setup.reading.timestamp(),
-        handshake,
-    );
-    let lines = (0..setup.links.max(1)).map(|number| Line {
-        address: link(number),
-        last_heard: now,
-    });
-    Encoder {
-        // Its timestamps count from the clock's zero.
-        sender: Sender::new(SenderSetup {
-            now: Micros::ZERO,
-            initial,
-            destination: answer.socket_id,
-            latency: Micros::from_millis(setup.latency_ms.into()),
-            window_packets: 8192,
-            queue_bytes: 16_000_000,
-        }),
-        clock: EncoderClock {
-            set_at: now,
-            reading: setup.reading,
-            parts_per_million: setup.parts_per_million,
-        },
-        lines: lines.collect(),
-        group,
-        remote_id: answer.socket_id,
-        interval: setup.interval,
-        next_media: now,
-        made: Vec::new(),
-        is_closed: false,
-        is_silent: false,
-        naks: 0,
-        acks: 0,
-        next_keepalive: now,
-        last_line: 0,
-    }
-}
-
-fn player(hub: &mut Hub, now: Micros, setup: Setup) -> Player {
-    let latency = Micros::from_millis(setup.latency_ms.into());
-    let handshake = caller("play_a", setup.latency_ms);
-    let initial = handshake.initial_sequence;
-    let answer = call(hub, now, (Port::Play, player_address()), 0, handshake);
-    Player {
-        address: player_address(),
-        remote_id: answer.socket_id,
-        receiver: Receiver::new(ReceiverSetup {
-            now,
-            timestamp: 0,
-            initial,
-            latency,
-            limits: ReceiveLimits {
-                window_packets: 16_384,
-                bytes: 24_000_000,
-            },
-            is_bonded: false,
-            ignores_early_repeats: true,
-        }),
-        promise: Promise {
-            // The relay waits for the encoder's latency, and the player for its own.
-            kept_for: latency * 2 - TOLERANCE,
-            delay_max: latency * 2 + setup.travel_max * 2 + SLACK,
-        },
-        next_number: 0,
-        delivered: 0,
-        missing: 0,
-        delay_seen: Micros::ZERO,
-        is_closed: false,
-        next_keepalive: now,
-    }
 }
 
 impl World {
@@ -342,108 +217,5 @@ impl World {
                     .hear(now, address, &arrival.datagram, &mut self.network);
             }
         }
-    }
-}
-
-impl World {
-    /// What must hold at any moment.
-    fn check(&mut self) {
-        assert!(
-            !self.encoder.is_closed,
-            "the encoder was cut off at {:?}",
-            self.now
-        );
-        assert!(
-            !self.player.is_closed,
-            "the player was cut off at {:?}",
-            self.now
-        );
-        let stats = self.hub.stats(self.now);
-        let [stream] = stats.as_slice() else {
-            panic!("there is one stream");
-        };
-        let publisher = stream.publisher.as_ref().expect("somebody publishes");
-        let [player] = stream.players.as_slice() else {
-            panic!("somebody plays");
-        };
-        let per_second = 1_000_000 / self.encoder.interval.get();
-        let latency_packets = self.latency.get() * per_second / 1_000_000;
-        // What comes in the second that a timestamp may lie ahead, and what follows a gap at once.
-        let most = u32::try_from(latency_packets + 2 * per_second + 20).unwrap();
-        assert!(
-            publisher.buffer_packets <= most,
-            "{} packets are held",
-            publisher.buffer_packets
-        );
-        let span_max = self.latency.max(Micros::from_secs(1)) + SLACK;
-        assert!(
-            Micros::from(player.buffer) <= span_max,
-            "{:?} wait for the player",
-            player.buffer
-        );
-        self.check_control();
-        let bytes = usize::try_from(publisher.buffer_packets).unwrap() * PAYLOAD_BYTES;
-        assert!(bytes <= self.config.publisher_buffer_bytes);
-    }
-
-    /// Control packets towards the encoder are bounded: 100 ACKs a second on every line, a loss report each
-    /// 20 ms and for each new gap, and what SRTLA adds.
-    fn check_control(&mut self) {
-        let made = self.encoder.made.len() as u64;
-        let new = made - std::mem::replace(&mut self.made_checked, made);
-        let lines = self.encoder.lines.len() as u64;
-        let control = std::mem::take(&mut self.to_encoder);
-        let most = (100 + 12) * lines + 2 * new + 60;
-        assert!(
-            control <= most,
-            "{control} control packets in a second, {new} of media"
-        );
-    }
-
-    /// Packets of the encoder that the lines lost or that were overtaken on them, both ways.
-    fn trouble(&self) -> u64 {
-        let lines = self.encoder.lines.iter().map(|line| {
-            let there = self.network.tally(line.address, Way::ToRelay);
-            let back = self.network.tally(line.address, Way::FromRelay);
-            there.lost + there.overtaken + back.lost
-        });
-        lines.sum()
-    }
-
-    /// Ends the stream, lets everything arrive, and checks that every packet is accounted for.
-    #[track_caller]
-    fn finish(&mut self) {
-        self.encoder.next_media = Micros::MAX;
-        self.run(self.latency * 2 + Micros::from_secs(2));
-        let made = self.encoder.made.len() as u64;
-        let player = &self.player;
-        assert_eq!(
-            player.delivered + player.missing,
-            player.next_number,
-            "every packet came or is known to be missing"
-        );
-        assert!(
-            made - player.next_number <= made / 10 + 200,
-            "{made} made, the last that came is {}",
-            player.next_number
-        );
-    }
-
-    /// The same for weather in which nothing may be lost.
-    #[track_caller]
-    fn finish_whole(&mut self) {
-        self.finish();
-        let made = self.encoder.made.len() as u64;
-        let stats = self.hub.stats(self.now);
-        let reason = stats
-            .first()
-            .and_then(|stream| stream.publisher.as_ref())
-            .map(|publisher| publisher.last_drop.clone());
-        assert_eq!(
-            (self.player.missing, self.player.delivered),
-            (0, made),
-            "nothing may be lost; the relay's last reason: {reason:?}, the player's: {:?}",
-            self.player.receiver.last_drop()
-        );
     }
 }

@@ -19,6 +19,15 @@ const TIME_BYTES: usize = 8;
 const ORIGIN_BYTES: usize = 8;
 const DIGEST_BYTES: usize = 32;
 
+/// An invitation that came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Invitation {
+    /// The network that it was sent to.
+    pub(super) origin: u64,
+    /// When it was sent.
+    pub(super) made: Micros,
+}
+
 /// Makes and checks invitations.
 pub(super) struct Inviter {
     secret: [u8; 32],
@@ -60,16 +69,20 @@ impl Inviter {
         id
     }
 
-    /// The network that an id was sent to, when it is an invitation of ours that is still good.
-    pub(super) fn origin(&self, now: Micros, id: &[u8; ID_BYTES]) -> Option<u64> {
+    /// What an id proves, when it is an invitation of ours that is still good.
+    pub(super) fn check(&self, now: Micros, id: &[u8; ID_BYTES]) -> Option<Invitation> {
         let (half, ours) = id.split_first_chunk()?;
         let (time, rest) = ours.split_first_chunk()?;
         let (origin, rest) = rest.split_first_chunk()?;
-        let age = now - Micros::new(i64::from_be_bytes(*time));
+        let made = Micros::new(i64::from_be_bytes(*time));
+        let age = now - made;
         let is_fresh = age >= Micros::ZERO && age <= LIFE;
         let mac = self.mac(half, *time, *origin);
         let is_ours = is_fresh && mac.verify_slice(&rest[..DIGEST_BYTES]).is_ok();
-        is_ours.then(|| u64::from_be_bytes(*origin))
+        is_ours.then(|| Invitation {
+            origin: u64::from_be_bytes(*origin),
+            made,
+        })
     }
 
     fn mac(
@@ -96,18 +109,22 @@ mod tests {
         let inviter = Inviter::new([1; 32]);
         let now = Micros::from_secs(50);
         let id = inviter.invite(now, 77, &[7; HALF_ID_BYTES]);
-        assert_eq!(inviter.origin(now + LIFE, &id), Some(77));
-        assert_eq!(inviter.origin(now + LIFE + Micros::new(1), &id), None);
+        let good = Invitation {
+            origin: 77,
+            made: now,
+        };
+        assert_eq!(inviter.check(now + LIFE, &id), Some(good));
+        assert_eq!(inviter.check(now + LIFE + Micros::new(1), &id), None);
         assert_eq!(
-            inviter.origin(now - Micros::new(1), &id),
+            inviter.check(now - Micros::new(1), &id),
             None,
             "it was not made yet"
         );
-        assert_eq!(Inviter::new([2; 32]).origin(now, &id), None);
+        assert_eq!(Inviter::new([2; 32]).check(now, &id), None);
         for changed in [0, 127, 135, 136, 143, 144, 175] {
             let mut forged = id;
             forged[changed] ^= 1;
-            assert_eq!(inviter.origin(now, &forged), None, "{changed}");
+            assert_eq!(inviter.check(now, &forged), None, "{changed}");
         }
     }
 }

@@ -9,6 +9,7 @@
 mod group;
 mod invitation;
 mod packet;
+mod registering;
 #[cfg(test)]
 mod tests;
 
@@ -19,18 +20,14 @@ use bytes::Bytes;
 
 use self::group::{Group, Link};
 use self::invitation::Inviter;
-use self::packet::{
-    HALF_ID_BYTES, ID_BYTES, Packet, SenderReport, joined, no_group, opened, parse, refused,
-};
+use self::packet::{ID_BYTES, Packet, SenderReport, parse};
 use super::GroupId;
-use super::limiter::{AddressLimiter, origin_of};
+use super::limiter::AddressLimiter;
 use super::time::Micros;
 use crate::relay::engine::LinkStats;
 
 /// A link that was silent for so long is gone; so is a group without links.
 const LINK_TIMEOUT: Micros = Micros::from_secs(10);
-/// A group may take so long to get its stream admitted before it makes room for others.
-const ADMISSION_GRACE: Micros = Micros::from_secs(2);
 const SWEEP_INTERVAL: Micros = Micros::from_secs(1);
 /// First two bytes of an SRT ACK.
 const SRT_ACK: [u8; 2] = [0x80, 0x02];
@@ -66,23 +63,12 @@ pub(crate) struct SrtlaCounters {
     pub(crate) groups_refused: u64,
     /// Links refused because their group has so many.
     pub(crate) links_refused: u64,
-    /// Registrations refused because the address is a link already.
+    /// Joins refused because the address is a link of another group.
     pub(crate) address_taken: u64,
     /// Joins of groups that are not there.
     pub(crate) no_group: u64,
     /// Groups opened.
     pub(crate) opened: u64,
-}
-
-/// Where a new group goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// There is a free place.
-    Free,
-    /// This group makes room.
-    Of(GroupId),
-    /// There is none.
-    Nowhere,
 }
 
 /// The SRTLA receiver.
@@ -194,125 +180,6 @@ impl Srtla {
         self.outgoing
             .extend(full_batch.map(|packet| (source, packet)));
         Some(group_id)
-    }
-
-    fn on_open(&mut self, now: Micros, source: SocketAddr, half: &[u8; HALF_ID_BYTES]) {
-        if !self.invitations.take(now, source.ip()) {
-            self.counters.invitations_limited += 1;
-            return;
-        }
-        if self.by_address.contains_key(&source) {
-            self.counters.address_taken += 1;
-            self.refuse(source);
-            return;
-        }
-        let origin = origin_of(source.ip());
-        if self.place(now, origin) == Place::Nowhere {
-            self.counters.groups_refused += 1;
-            self.refuse(source);
-            return;
-        }
-        let id = self.inviter.invite(now, origin, half);
-        self.outgoing.push((source, opened(&id)));
-    }
-
-    /// Where a new group of a network would go. A network with many groups makes room among its own.
-    fn place(&self, now: Micros, origin: u64) -> Place {
-        let of_origin = self.groups.values().filter(|group| group.origin == origin);
-        let unadmitted = of_origin.filter(|group| !group.is_admitted).count();
-        let oldest = if unadmitted >= self.limits.waiting_groups_max {
-            self.oldest_idle(now, |group| group.origin == origin)
-        } else if self.groups.len() >= self.limits.groups_max {
-            self.oldest_idle(now, |_| true)
-        } else {
-            return Place::Free;
-        };
-        oldest.map_or(Place::Nowhere, Place::Of)
-    }
-
-    /// The group that makes room: the oldest that had its time and has no admitted stream.
-    fn oldest_idle(&self, now: Micros, is_meant: impl Fn(&Group) -> bool) -> Option<GroupId> {
-        self.groups
-            .iter()
-            .filter(|(_, group)| !group.is_admitted && now - group.opened > ADMISSION_GRACE)
-            .filter(|(_, group)| is_meant(group))
-            .min_by_key(|(_, group)| group.opened)
-            .map(|(id, _)| *id)
-    }
-
-    fn on_join(&mut self, now: Micros, source: SocketAddr, id: &[u8; ID_BYTES]) {
-        let known = self.by_id.get(id).copied();
-        if known.is_some() && self.by_address.get(&source).copied() == known {
-            // Our answer was lost.
-            self.outgoing.push((source, joined()));
-            return;
-        }
-        let origin = match known {
-            Some(_) => None,
-            None => self.inviter.origin(now, id),
-        };
-        if known.is_none() && origin.is_none() {
-            self.counters.no_group += 1;
-            self.outgoing.push((source, no_group()));
-            return;
-        }
-        if !self.registrations.take(now, source.ip()) {
-            self.counters.limited += 1;
-            return;
-        }
-        if self.by_address.contains_key(&source) {
-            self.counters.address_taken += 1;
-            self.refuse(source);
-            return;
-        }
-        let group_id =
-            known.or_else(|| origin.and_then(|origin| self.create(now, origin, source, id)));
-        let Some(group_id) = group_id else {
-            self.counters.groups_refused += 1;
-            self.refuse(source);
-            return;
-        };
-        self.let_in(now, group_id, source);
-    }
-
-    fn let_in(&mut self, now: Micros, group_id: GroupId, source: SocketAddr) {
-        let links_max = self.limits.links_max;
-        let group = self.groups.get_mut(&group_id);
-        let Some(group) = group.filter(|group| group.links.len() < links_max) else {
-            self.counters.links_refused += 1;
-            self.refuse(source);
-            return;
-        };
-        group.join(now, source);
-        group.last_address = source;
-        self.by_address.insert(source, group_id);
-        self.outgoing.push((source, joined()));
-    }
-
-    fn create(
-        &mut self,
-        now: Micros,
-        origin: u64,
-        source: SocketAddr,
-        id: &[u8; ID_BYTES],
-    ) -> Option<GroupId> {
-        match self.place(now, origin) {
-            Place::Free => {}
-            Place::Of(idle) => self.remove(idle),
-            Place::Nowhere => return None,
-        }
-        self.last_group = self.last_group.wrapping_add(1);
-        let group_id = GroupId(self.last_group);
-        let id = Box::new(*id);
-        self.by_id.insert(id.clone(), group_id);
-        self.groups
-            .insert(group_id, Group::new(now, origin, id, source));
-        self.counters.opened += 1;
-        Some(group_id)
-    }
-
-    fn refuse(&mut self, source: SocketAddr) {
-        self.outgoing.push((source, refused()));
     }
 
     /// Sends an SRT packet to a group. ACKs go to every link, because each judges itself by them; the

@@ -83,10 +83,8 @@ fn a_group_opens_with_both_halves_and_links_join_it() {
         "one link too many"
     );
     assert_eq!(join(&mut srtla, START, link(3), &[9; 256]), 0x9211);
-    assert!(
-        open(&mut srtla, START, link(2)).is_none(),
-        "a link cannot open another group"
-    );
+    assert!(open(&mut srtla, START, link(2)).is_some());
+    assert_eq!(srtla.groups.len(), 1, "a link may ask for another group");
 }
 
 #[test]
@@ -212,6 +210,44 @@ fn roomy() -> Srtla {
         ..LIMITS
     };
     Srtla::new(START, limits, [9; 32])
+}
+
+#[test]
+fn a_sender_that_begins_anew_from_its_old_addresses_has_its_group_at_once() {
+    let mut srtla = srtla();
+    let first = open(&mut srtla, START, link(1)).unwrap();
+    for number in [1, 2] {
+        assert_eq!(join(&mut srtla, START, link(number), &first), 0x9202);
+    }
+    let former = srtla.by_address[&link(1)];
+    srtla.admit(former);
+
+    let soon = START + MS * 500;
+    let second = open(&mut srtla, soon, link(1)).unwrap();
+    assert_eq!(srtla.groups.len(), 1, "asking alone ends nothing");
+    for number in [1, 2] {
+        assert_eq!(join(&mut srtla, soon, link(number), &second), 0x9202);
+    }
+    assert_eq!(srtla.gone, [former], "its stream ends with it");
+    assert_eq!((srtla.groups.len(), srtla.by_address.len()), (1, 2));
+    let late = "a late repetition of what began the former one changes nothing";
+    assert_eq!(join(&mut srtla, soon, link(1), &first), 0x9210, "{late}");
+    assert_eq!(srtla.gone, [former], "{late}");
+}
+
+#[test]
+fn nobody_takes_a_link_out_of_its_group_from_elsewhere() {
+    let mut srtla = srtla();
+    let victims = open(&mut srtla, START, link(1)).unwrap();
+    join(&mut srtla, START, link(1), &victims);
+    let group = srtla.by_address[&link(1)];
+    // A forger has an invitation and a group of his own, and sends with the victim's address.
+    let invited = open(&mut srtla, START, link(7)).unwrap();
+    assert_eq!(join(&mut srtla, START, link(1), &invited), 0x9210);
+    assert_eq!(join(&mut srtla, START, link(7), &invited), 0x9202);
+    assert_eq!(join(&mut srtla, START, link(1), &invited), 0x9210);
+    assert_eq!(srtla.counters.address_taken, 2);
+    assert_eq!(srtla.by_address[&link(1)], group);
 }
 
 #[test]

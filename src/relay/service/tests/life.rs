@@ -120,6 +120,32 @@ async fn only_a_session_that_its_lease_ended_is_revived_and_only_when_nothing_is
 }
 
 #[tokio::test]
+async fn a_session_is_newer_than_those_before_it_although_the_clock_was_set_back() {
+    let fixture = Fixture::new().await;
+    let actor = fixture.user(Tier::Free, 1).await;
+    let older = started(&fixture, &actor, "a").await;
+    fixture.pass(300);
+    fixture.relay.expire().await.unwrap();
+    fixture.clock.set_wall(NOON - Duration::from_hours(1));
+    let newer = started(&fixture, &actor, "a").await;
+    assert!(newer.started_at < older.started_at);
+    fixture.pass(300);
+    fixture.relay.expire().await.unwrap();
+
+    let beat = async |id| {
+        let from = HeartbeatFrom::User(actor);
+        let beaten = fixture.relay.heartbeat(from, id).await;
+        beaten.map_err(|error| error.kind())
+    };
+    assert_eq!(
+        beat(older.id).await,
+        Err(Kind::NotFound),
+        "its connection went on"
+    );
+    assert!(beat(newer.id).await.is_ok(), "the last one is revived");
+}
+
+#[tokio::test]
 async fn a_heartbeat_comes_from_the_owner_or_with_the_shared_key() {
     let key = SecretString::from("k".repeat(32));
     let config = RelayConfig {

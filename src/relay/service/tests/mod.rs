@@ -1,6 +1,7 @@
 //! The use cases against a real store, a relay in memory and a clock that stands still.
 
 mod entitled;
+mod fleet;
 mod keys;
 mod life;
 mod metering;

@@ -36,8 +36,9 @@ pub(in crate::relay) fn insert(
             "INSERT INTO relay_session (id, user_id, slot_id, connection_id, status, region,
                  region_preference, requested_by, credentials_sealed, started_at_ms,
                  lease_expires_at_ms, grace_window_seconds, max_session_seconds, broadcast_seconds,
-                 supersedes_session_id, updated_at_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?10)",
+                 supersedes_session_id, updated_at_ms, ordinal)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?10,
+                 (SELECT coalesce(max(ordinal), 0) + 1 FROM relay_session WHERE user_id = ?2))",
         )?
         .execute((
             session.id,

@@ -114,19 +114,15 @@ pub(in crate::relay) fn has_newer(
     connection: &Connection,
     session: &Session,
 ) -> rusqlite::Result<bool> {
-    // Ids of one millisecond are ordered too, so two starts in one are told apart.
     connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM relay_session
-                 WHERE user_id = ?1 AND connection_id = ?2 AND started_at_ms >= ?3 AND id > ?4)",
+                     INDEXED BY relay_session_connection
+                 WHERE user_id = ?1 AND connection_id = ?2
+                     AND ordinal > (SELECT ordinal FROM relay_session WHERE id = ?3))",
         )?
         .query_row(
-            (
-                session.user_id,
-                &session.connection_id,
-                session.started_at,
-                session.id,
-            ),
+            (session.user_id, &session.connection_id, session.id),
             |row| row.get(0),
         )
 }
@@ -246,7 +242,7 @@ pub(in crate::relay) fn open_of_user(
     let sql = select!(concat!(
         "INDEXED BY relay_session_open_connection WHERE user_id = ?1 AND ",
         open!(),
-        " ORDER BY started_at_ms DESC, id DESC"
+        " ORDER BY ordinal DESC"
     ));
     list(connection, sql, &[&user_id])
 }
@@ -261,7 +257,7 @@ pub(in crate::relay) fn failed_of_user(
         "INDEXED BY relay_session_failed
          WHERE user_id = ?1 AND status = 'stopped' AND stopped_at_ms > ?2
              AND stop_reason IN ('relay_rejected', 'relay_unavailable')
-         ORDER BY started_at_ms DESC, id DESC"
+         ORDER BY ordinal DESC"
     );
     list(connection, sql, &[&user_id, &since])
 }
@@ -274,7 +270,7 @@ pub(in crate::relay) fn newest_open(
     let sql = select!(concat!(
         "INDEXED BY relay_session_open_connection WHERE user_id = ?1 AND ",
         open!(),
-        " ORDER BY started_at_ms DESC, id DESC LIMIT 1"
+        " ORDER BY ordinal DESC LIMIT 1"
     ));
     one(connection, sql, &[&user_id])
 }

@@ -6,6 +6,9 @@
 //! Invariant: a name is shown only while its record is known to lead where the slot is; a row is deleted only
 //! when its record is gone.
 
+mod change;
+mod slug;
+
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,18 +21,15 @@ use serde::Serialize;
 use tokio::sync::Notify;
 use utoipa::ToSchema;
 
+pub(super) use self::change::full_name;
+use self::change::{Change, Forget, Wanted, change_of};
+pub(super) use self::slug::free_slug;
 use super::RelayService;
 use crate::kernel::ids::{NodeId, SlotId};
-use crate::kernel::secret::random_bytes;
 use crate::kernel::{Error, Result, error_chain};
 use crate::relay::dns::{DnsError, DnsZone};
 use crate::relay::store::names::{self, NameRow};
 
-/// What slugs are made of.
-const SLUG_LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-const SLUG_CHARS: usize = 8;
-/// Between two looks when nothing wakes us.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Changes under way at once.
 const CHANGES_AT_ONCE: usize = 4;
 /// Before a change that failed is tried again, doubled each time.
@@ -84,47 +84,6 @@ pub struct NamesDone {
     pub waiting: usize,
 }
 
-/// A change to be made at the provider.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Change {
-    /// The name shall lead there.
-    Put(NameRow, String, Ipv4Addr),
-    /// The record of this name shall go; the row too when nobody owns it any more.
-    Remove(NameRow, String, Forget),
-}
-
-/// What a name shall lead to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    /// There.
-    Address(Ipv4Addr),
-    /// Nowhere, for now.
-    Nowhere,
-    /// Nobody owns it any more.
-    Gone,
-}
-
-impl Wanted {
-    /// Of an owner who is there.
-    fn of_owner(address: Option<Ipv4Addr>) -> Self {
-        address.map_or(Self::Nowhere, Self::Address)
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Forget {
-    Row,
-    RecordOnly,
-}
-
-impl Change {
-    fn row(&self) -> &NameRow {
-        match self {
-            Self::Put(row, ..) | Self::Remove(row, ..) => row,
-        }
-    }
-}
-
 impl Names {
     /// The name of a slot that is known to lead to `ipv4`.
     pub(super) fn leading_to(&self, slot_id: SlotId, ipv4: Ipv4Addr) -> Option<String> {
@@ -167,7 +126,8 @@ impl RelayService {
         })
     }
 
-    /// Runs until it is dropped: brings names in line as soon as something changed, and again when it failed.
+    /// Runs until it is dropped: brings names in line as soon as something changed, and again when it failed. A
+    /// job looks now and then for what nobody told of.
     pub async fn tend_names(&self) {
         loop {
             if let Err(error) = self.reconcile_names().await {
@@ -176,13 +136,16 @@ impl RelayService {
                     "DNS names were not brought in line"
                 );
             }
-            let pause = self.until_next_try();
-            // Nobody woke us: then it is time to look again.
-            drop(tokio::time::timeout(pause, self.0.names.wake.notified()).await);
+            let woken = self.0.names.wake.notified();
+            match self.until_next_try() {
+                // Nobody woke us: then it is time to try again.
+                Some(pause) => drop(tokio::time::timeout(pause, woken).await),
+                None => woken.await,
+            }
         }
     }
 
-    fn until_next_try(&self) -> Duration {
+    fn until_next_try(&self) -> Option<Duration> {
         let now = self.0.deps.clock.monotonic();
         let backlog = self.0.names.backlog();
         let next = backlog
@@ -190,9 +153,7 @@ impl RelayService {
             .values()
             .map(|(_, at)| (*at).max(backlog.limited_until))
             .min();
-        next.map_or(LOOK_EVERY, |at| {
-            at.saturating_sub(now).clamp(RETRY_FIRST / 4, LOOK_EVERY)
-        })
+        next.map(|at| at.saturating_sub(now).max(RETRY_FIRST / 4))
     }
 
     /// Brings the records at the provider in line with slots and nodes; what failed lately waits its turn.
@@ -356,121 +317,6 @@ impl NamesDone {
             removed: self.removed + other.removed,
             failed: self.failed + other.failed,
             waiting: self.waiting + other.waiting,
-        }
-    }
-}
-
-/// What is to be done about a name.
-fn change_of(row: NameRow, wanted: Wanted, domain: &str) -> Option<Change> {
-    let name = full_name(&row.slug, domain);
-    let known = row.record.clone();
-    match (wanted, known) {
-        // Also what was perhaps made, and never noted.
-        (Wanted::Gone, known) => {
-            let name = known.map_or(name, |(known, _)| known);
-            Some(Change::Remove(row, name, Forget::Row))
-        }
-        // Of a domain that is configured no longer.
-        (Wanted::Address(_) | Wanted::Nowhere, Some((known, _))) if known != name => {
-            Some(Change::Remove(row, known, Forget::RecordOnly))
-        }
-        (Wanted::Nowhere, Some(_)) => Some(Change::Remove(row, name, Forget::RecordOnly)),
-        (Wanted::Nowhere, None) => None,
-        (Wanted::Address(wanted), Some((_, known))) if wanted == known => None,
-        (Wanted::Address(wanted), _) => Some(Change::Put(row, name, wanted)),
-    }
-}
-
-pub(super) fn full_name(slug: &str, domain: &str) -> String {
-    format!("{slug}.{domain}")
-}
-
-/// A slug that nobody has.
-pub(super) fn free_slug(connection: &Connection) -> rusqlite::Result<String> {
-    loop {
-        let slug = random_slug();
-        if !names::is_slug_taken(connection, &slug)? {
-            return Ok(slug);
-        }
-    }
-}
-
-/// Eight letters and digits, each as likely as any other; the first is a letter, so that it reads as a name.
-fn random_slug() -> String {
-    let mut slug = String::with_capacity(SLUG_CHARS);
-    while slug.len() < SLUG_CHARS {
-        for byte in random_bytes::<32>() {
-            let letters = if slug.is_empty() {
-                26
-            } else {
-                SLUG_LETTERS.len()
-            };
-            // What is left over beyond a multiple would make the first letters likelier.
-            let fair = 256 / letters * letters;
-            if usize::from(byte) < fair && slug.len() < SLUG_CHARS {
-                slug.push(char::from(SLUG_LETTERS[usize::from(byte) % letters]));
-            }
-        }
-    }
-    slug
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::relay::dns::RecordId;
-
-    fn row(record: Option<(&str, [u8; 4])>) -> NameRow {
-        NameRow {
-            slug: "abcd1234".to_owned(),
-            slot: Some(SlotId::generate()),
-            record: record.map(|(name, ip)| (name.to_owned(), ip.into())),
-            record_id: record.map(|_| RecordId("r".to_owned())),
-        }
-    }
-
-    #[test]
-    fn what_differs_is_changed_and_what_does_not_is_left_alone() {
-        let (here, there) = ([8, 8, 8, 8], [9, 9, 9, 9]);
-        let leads_to = |ip: [u8; 4]| Wanted::Address(ip.into());
-        let own = "abcd1234.relay.example.org";
-        let change = |record: Option<(&str, [u8; 4])>, wanted: Wanted| match change_of(
-            row(record),
-            wanted,
-            "relay.example.org",
-        ) {
-            None => "nothing",
-            Some(Change::Put(_, name, _)) if name == own => "put",
-            Some(Change::Remove(_, _, Forget::Row)) => "forget",
-            Some(Change::Remove(_, name, Forget::RecordOnly)) if name == own => "remove",
-            Some(Change::Remove(..)) => "remove the old",
-            Some(Change::Put(..)) => "put elsewhere",
-        };
-        assert_eq!(change(None, leads_to(here)), "put");
-        assert_eq!(change(Some((own, here)), leads_to(here)), "nothing");
-        assert_eq!(change(Some((own, here)), leads_to(there)), "put");
-        assert_eq!(change(Some((own, here)), Wanted::Nowhere), "remove");
-        assert_eq!(change(None, Wanted::Nowhere), "nothing");
-        assert_eq!(change(None, Wanted::Gone), "forget");
-        assert_eq!(change(Some((own, here)), Wanted::Gone), "forget");
-        let old = "abcd1234.old.example.org";
-        assert_eq!(change(Some((old, here)), leads_to(here)), "remove the old");
-    }
-
-    #[test]
-    fn slugs_are_names_and_differ() {
-        let slugs: std::collections::HashSet<_> = (0..200).map(|_| random_slug()).collect();
-        assert_eq!(slugs.len(), 200);
-        for slug in slugs {
-            assert_eq!(slug.len(), SLUG_CHARS);
-            assert!(
-                slug.starts_with(|first: char| first.is_ascii_lowercase()),
-                "{slug}"
-            );
-            assert!(
-                slug.bytes().all(|byte| SLUG_LETTERS.contains(&byte)),
-                "{slug}"
-            );
         }
     }
 }
