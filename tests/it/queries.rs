@@ -29,7 +29,7 @@ const SMALL_INDEXES: [&str; 3] = [
 /// Statements that walk, by file and a part of their text, and why they may. It only gets shorter.
 const WALKS: [(&str, &str, &str); 6] = [
     (
-        "accounts/oauth/store.rs",
+        "accounts/oauth/store/state.rs",
         "OFFSET ?1",
         "the table is held to a few thousand rows, by this statement",
     ),
