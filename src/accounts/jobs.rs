@@ -2,6 +2,7 @@
 
 use super::oauth::OAuthService;
 use super::service::{AccountsService, Outbox};
+use crate::kernel::counted;
 
 /// Writes when sessions were last heard of. Once a minute.
 ///
@@ -9,7 +10,7 @@ use super::service::{AccountsService, Outbox};
 /// The store's.
 pub async fn write_last_seen(accounts: &AccountsService) -> anyhow::Result<String> {
     let rows = accounts.write_last_seen().await?;
-    Ok(format!("{rows} sessions seen"))
+    Ok(format!("{} seen", counted(rows, "session", "sessions")))
 }
 
 /// Deletes sessions, token pairs and failed sign-ins that are over. Every ten minutes.
@@ -18,7 +19,7 @@ pub async fn write_last_seen(accounts: &AccountsService) -> anyhow::Result<Strin
 /// The store's.
 pub async fn delete_ended_sessions(accounts: &AccountsService) -> anyhow::Result<String> {
     let rows = accounts.delete_ended().await?;
-    Ok(format!("{rows} rows deleted"))
+    Ok(format!("{} deleted", counted(rows, "row", "rows")))
 }
 
 /// Sends what lies in the outbox. Every few seconds.
@@ -40,5 +41,5 @@ pub async fn deliver_mails(outbox: &Outbox) -> anyhow::Result<String> {
 /// The store's.
 pub async fn delete_old_departures(oauth: &OAuthService) -> anyhow::Result<String> {
     let rows = oauth.delete_old().await?;
-    Ok(format!("{rows} rows deleted"))
+    Ok(format!("{} deleted", counted(rows, "row", "rows")))
 }

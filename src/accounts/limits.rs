@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::http::{Allowance, Limiter};
+use crate::http::{Allowance, LimitName, Limiter};
 use crate::kernel::{Clock, Code, Error, Kind, Result};
 
 /// What an address is granted when nothing else is configured.
@@ -15,8 +15,8 @@ pub(crate) struct AddressLimit(Limiter);
 
 impl AddressLimit {
     /// What each address is granted by `clock`; `None` is no limit.
-    pub(crate) fn new(clock: &Clock, allowance: Option<Allowance>) -> Self {
-        Self(Limiter::new(clock, allowance))
+    pub(crate) fn new(clock: &Clock, name: LimitName, allowance: Option<Allowance>) -> Self {
+        Self(Limiter::new(clock, name, allowance))
     }
 
     /// Counts a try of `ip`.

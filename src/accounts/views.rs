@@ -97,8 +97,10 @@ impl SignInPage {
 pub struct UsersPage {
     /// What is around the content.
     pub shell: Shell,
-    /// All users.
+    /// Users, as many as a page holds.
     pub users: Vec<UserRow>,
+    /// `q`: what those are looked for by.
+    pub search: Field,
     /// `email` of the form that adds one.
     pub email: Field,
     /// `display_name` of that form.
@@ -152,6 +154,10 @@ impl UsersPage {
     ) -> Self {
         Self {
             users,
+            search: Field::text("q", "Find")
+                .with_max_length(100)
+                .with_hint("What a name, an address or an id begins with.")
+                .optional(),
             email: Field::email("email", "E-mail")
                 .with_autocomplete("off")
                 .with_value(values.email)
@@ -165,6 +171,13 @@ impl UsersPage {
             added,
             next: None,
         }
+    }
+
+    /// With what users are looked for by.
+    #[must_use]
+    pub fn with_search(mut self, text: &str) -> Self {
+        self.search = self.search.with_value(text);
+        self
     }
 
     /// With a link to the page after this one.

@@ -1,5 +1,7 @@
 //! Builds every service from the ones below it. Nothing runs yet.
 
+mod relaying;
+
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -22,22 +24,15 @@ use super::stores::Stores;
 use crate::accounts::oauth::OAuthService;
 use crate::accounts::oauth::service::OAuthDeps;
 use crate::http::outbound::Outbound;
-use crate::http::{AnonymousCalls, AnonymousLimit, Around, Limiter, StopSignal};
+use crate::http::{AnonymousCalls, AnonymousLimit, Around, LimitName, Limiter, StopSignal};
 use crate::jobs::{Jobs, Tasks};
-use crate::kernel::ids::NodeId;
-use crate::kernel::{self, Clock, Error};
+use crate::kernel::{self, Clock};
 use crate::live::{Carriers, LiveService};
 use crate::plans::billing::jobs as billing_jobs;
 use crate::plugin::snapshot::Snapshots;
 use crate::plugin::{PluginConfig, PluginService};
-use crate::relay::dns::cloudflare::{Cloudflare, CloudflareConfig};
 use crate::relay::engine::Engine;
-use crate::relay::limits::RelayLimits;
-use crate::relay::nodes::{EngineFactory, ExternalApi};
-use crate::relay::sls::{SlsConfig, SlsEngine};
-use crate::relay::{
-    DnsZone, LocalNode, Nodes, RelayConfig, RelayDeps, RelayEvent, RelayService, nodes,
-};
+use crate::relay::{Nodes, RelayEvent, RelayService};
 use crate::settings::{AddressSources, Settings};
 use crate::system::health::{HealthService, MetricsAccess};
 use crate::system::jobs::JobControl;
@@ -156,8 +151,8 @@ pub(super) async fn compose(
     let settings = settings(config, opened, sources).await?;
     opened.accounts.second_factors().follow(&settings);
     let figures = Figures::default();
-    let nodes = nodes(opened, &engine, &config.outbound).await?;
-    let relay = relay(config, opened, &settings, &nodes, &figures).await?;
+    let nodes = relaying::nodes(opened, &engine, &config.outbound).await?;
+    let relay = relaying::relay(config, opened, &settings, &nodes, &figures).await?;
     let live = live(config, opened, local, nodes, &relay, &figures);
     let plugin = plugin(config, opened, &settings);
     let oauth = oauth(config, opened, &settings);
@@ -182,7 +177,7 @@ pub(super) async fn compose(
     let (jobs, ticker) = Jobs::new(table, store, clock, figures.jobs.clone()).await?;
     let setup = setup(config, opened, &settings, addresses);
     let control = control(opened, local, &setup, &people, &settings, &relay);
-    let anonymous = AnonymousLimit::new(Limiter::new(&opened.clock, config.limits.anonymous));
+    let anonymous = anonymous(config, &opened.clock);
     let app = App(Arc::new(Services {
         accounts: opened.accounts.clone(),
         anonymous: anonymous.clone(),
@@ -208,6 +203,11 @@ pub(super) async fn compose(
         around: around(config, figures, anonymous, stop),
         ticker: Some(Box::pin(ticker)),
     })
+}
+
+fn anonymous(config: &Config, clock: &Clock) -> AnonymousLimit {
+    let allowance = config.limits.anonymous;
+    AnonymousLimit::new(Limiter::new(clock, LimitName::Anonymous, allowance))
 }
 
 /// What the command line asks of the running server.
@@ -276,87 +276,6 @@ fn live(
     .with_latency_bounds(local.latency())
 }
 
-/// The own relay and the external nodes.
-async fn nodes(
-    opened: &Opened,
-    engine: &Arc<dyn Engine>,
-    outbound: &Outbound,
-) -> anyhow::Result<Nodes> {
-    let local = LocalNode::new(Arc::clone(engine));
-    let (store, clock, vault) = (&opened.store, &opened.clock, &opened.vault);
-    let outbound = outbound.clone();
-    let factory: EngineFactory = Arc::new(move |api, own| external_engine(api, own, &outbound));
-    Ok(nodes::load(store, clock, vault, local, factory).await?)
-}
-
-/// The engine of a node that is not ours.
-fn external_engine(
-    api: &ExternalApi,
-    own: NodeId,
-    outbound: &Outbound,
-) -> kernel::Result<Arc<dyn Engine>> {
-    // Letters and digits alone tell our entries from those of others.
-    let owner: String = own
-        .to_string()
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .collect();
-    let config = SlsConfig {
-        link_stats_url: api.link_stats_url.clone(),
-        api_per_minute: api.api_calls_per_minute,
-        stats_per_minute: api.stats_calls_per_minute,
-        outbound: Some(outbound.clone()),
-        ..SlsConfig::new(api.url.clone(), api.key.clone(), owner)
-    };
-    let engine = SlsEngine::new(&config).map_err(Error::internal)?;
-    Ok(Arc::new(engine))
-}
-
-/// Where slots have their names, when that is configured.
-fn zone(config: &Config) -> anyhow::Result<Option<Arc<dyn DnsZone>>> {
-    let Some(keys) = config.dns.clone() else {
-        return Ok(None);
-    };
-    let zone = Cloudflare::new(CloudflareConfig {
-        api_base: keys.api_base,
-        zone_id: keys.zone_id,
-        token: keys.token,
-        domain: keys.domain,
-    })?;
-    Ok(Some(Arc::new(zone)))
-}
-
-/// The relay's sessions, which follow the plans as the slots do.
-async fn relay(
-    config: &Config,
-    opened: &Opened,
-    settings: &Settings,
-    nodes: &Nodes,
-    figures: &Figures,
-) -> anyhow::Result<RelayService> {
-    opened.plans.load_rules().await?;
-    let relay = RelayService::new(RelayDeps {
-        zone: zone(config)?,
-        store: opened.store.clone(),
-        clock: opened.clock.clone(),
-        vault: Arc::clone(&opened.vault),
-        plans: opened.plans.clone(),
-        slots: opened.slots.clone(),
-        settings: settings.clone(),
-        nodes: nodes.clone(),
-        metrics: figures.provision.clone(),
-        config: RelayConfig {
-            shared_key: config.relay_shared_key.clone(),
-            outbound: config.outbound.clone(),
-            limits: relay_limits(config, &opened.clock),
-            ..RelayConfig::default()
-        },
-    });
-    opened.plans.follow(opened.slots.clone());
-    opened.plans.follow(relay.follower());
-    Ok(relay)
-}
-
 fn oauth(config: &Config, opened: &Opened, settings: &Settings) -> OAuthService {
     OAuthService::new(OAuthDeps {
         store: opened.store.clone(),
@@ -369,16 +288,6 @@ fn oauth(config: &Config, opened: &Opened, settings: &Settings) -> OAuthService 
         address_allowance: config.limits.login,
         config: config.oauth.clone(),
     })
-}
-
-fn relay_limits(config: &Config, clock: &Clock) -> RelayLimits {
-    let limiter = |allowance| Limiter::new(clock, allowance);
-    RelayLimits {
-        start: limiter(config.limits.start),
-        stop: limiter(config.limits.stop),
-        active: limiter(config.limits.active),
-        usage: limiter(config.limits.usage),
-    }
 }
 
 fn plugin(config: &Config, opened: &Opened, settings: &Settings) -> PluginService {

@@ -4,6 +4,8 @@
 //! HTTP to the server over a socket of mode 0600 in `<data>/run/`. So there is one writer and no stale
 //! cache, ever, and both ways call [`execute`].
 
+mod people;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,12 +20,10 @@ use serde_json::{Value, json};
 use super::config::Config;
 use super::open::{self, Opened};
 use super::{compose, fleet, listen, relay};
-use crate::accounts::joining::{MadeInvite, NewInvite};
 use crate::accounts::service::{PluginSessions, SignUps};
-use crate::accounts::{AccountsService, DisplayName, Email, NewUser, Password};
+use crate::accounts::{AccountsService, Email, Password};
 use crate::db::{FolderLock, LockError};
 use crate::http::{ApiError, Json};
-use crate::kernel::ids::UserId;
 use crate::kernel::{Error, Result, Role};
 use crate::relay::RelayService;
 use crate::relay::docker::Belongings;
@@ -214,7 +214,7 @@ pub(super) async fn execute(control: &Control, request: ControlRequest) -> Resul
             display_name,
             role,
             password,
-        } => create_user(control, &email, display_name, role, password).await,
+        } => people::create_user(control, &email, display_name, role, password).await,
         ControlRequest::ResetPassword { email, password } => {
             let email = Email::parse(&email)?;
             let (password, is_shown) = password.resolve()?;
@@ -222,14 +222,14 @@ pub(super) async fn execute(control: &Control, request: ControlRequest) -> Resul
             let reset = control
                 .accounts
                 .reset_password(email, &password, PluginSessions::Revoke);
-            Ok(answer(reset.await?.id, shown.as_ref()))
+            Ok(people::answer(reset.await?.id, shown.as_ref()))
         }
         request @ (ControlRequest::ResetLink { .. }
         | ControlRequest::DeleteUser { .. }
-        | ControlRequest::Invite { .. }) => execute_on_people(control, request).await,
+        | ControlRequest::Invite { .. }) => people::execute(control, request).await,
         ControlRequest::ResetSecondFactor { email } => {
             let reset = control.accounts.reset_second_factor(Email::parse(&email)?);
-            Ok(answer(reset.await?.id, None))
+            Ok(people::answer(reset.await?.id, None))
         }
         request @ (ControlRequest::ListNodes
         | ControlRequest::AddNode(_)
@@ -240,85 +240,6 @@ pub(super) async fn execute(control: &Control, request: ControlRequest) -> Resul
             execute_on_nodes(fleet::running(control.relay.as_ref())?, request).await
         }
         ControlRequest::RemoveContainers => control.containers.remove().await,
-    }
-}
-
-async fn create_user(
-    control: &Control,
-    email: &str,
-    display_name: Option<String>,
-    role: Role,
-    password: PasswordChoice,
-) -> Result<Value> {
-    let email = Email::parse(email)?;
-    let display_name = match display_name {
-        Some(name) => DisplayName::parse(&name)?,
-        None => DisplayName::from_email(&email),
-    };
-    // Whoever comes first owns the appliance, whatever was asked for.
-    let role = if control.accounts.has_owner().await? {
-        role
-    } else {
-        Role::Owner
-    };
-    let (password, is_shown) = password.resolve()?;
-    let shown = is_shown.then(|| password.secret().clone());
-    let new = NewUser {
-        email,
-        display_name,
-        role,
-        password,
-    };
-    let user = control.accounts.create_user(new).await?;
-    control.setup.forget_token().await?;
-    if let Some(relay) = &control.relay {
-        relay.sync_user(user.id).await?;
-    }
-    Ok(answer(user.id, shown.as_ref()))
-}
-
-async fn execute_on_people(control: &Control, request: ControlRequest) -> Result<Value> {
-    match request {
-        ControlRequest::ResetLink { email } => {
-            let user = control
-                .accounts
-                .user_by_email(Email::parse(&email)?)
-                .await?;
-            let (id, settings) = (user.id, &control.settings);
-            let link = control.accounts.make_reset_link(None, id, settings).await?;
-            Ok(json!({ "user_id": id, "link": link.expose_secret() }))
-        }
-        ControlRequest::DeleteUser { email } => {
-            let user = control
-                .accounts
-                .user_by_email(Email::parse(&email)?)
-                .await?;
-            match &control.departures {
-                Some(departures) => departures.delete(None, user.id).await?,
-                // The server carries it through when it starts.
-                None => control.accounts.begin_deletion(None, user.id).await?,
-            }
-            Ok(json!({ "user_id": user.id }))
-        }
-        ControlRequest::Invite { email, role, days } => {
-            let email = email.as_deref().map(Email::parse).transpose()?;
-            let new = NewInvite::new(email, role, days)?;
-            Ok(match control.sign_ups.invite(None, new).await? {
-                MadeInvite::Link(link) => json!({ "link": link.expose_secret() }),
-                MadeInvite::Mailed(email) => json!({ "mailed_to": email }),
-            })
-        }
-        ControlRequest::SetupToken
-        | ControlRequest::CreateUser { .. }
-        | ControlRequest::ResetPassword { .. }
-        | ControlRequest::ListNodes
-        | ControlRequest::AddNode(_)
-        | ControlRequest::SetNodeStatus { .. }
-        | ControlRequest::RotateNodeKey { .. }
-        | ControlRequest::RemoveNode { .. }
-        | ControlRequest::NameRegion { .. }
-        | ControlRequest::ResetSecondFactor { .. }
-        | ControlRequest::RemoveContainers => Err(Error::internal("no request about people")),
     }
 }
 
@@ -342,13 +263,6 @@ async fn execute_on_nodes(relay: &RelayService, request: ControlRequest) -> Resu
         | ControlRequest::Invite { .. }
         | ControlRequest::ResetSecondFactor { .. }
         | ControlRequest::RemoveContainers => Err(Error::internal("no request about nodes")),
-    }
-}
-
-fn answer(user_id: UserId, password: Option<&SecretString>) -> Value {
-    match password {
-        Some(password) => json!({ "user_id": user_id, "password": password.expose_secret() }),
-        None => json!({ "user_id": user_id }),
     }
 }
 

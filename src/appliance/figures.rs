@@ -10,6 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::stores::Stores;
+use crate::db::DbFigures;
 use crate::http::HttpMetrics;
 use crate::jobs::JobMetrics;
 use crate::live::RelayMetrics;
@@ -63,7 +64,7 @@ struct LookedUp {
     ports: Family<EventLabel, Gauge>,
     assignments: Family<NodeLabel, Gauge>,
     nodes_up: Family<NodeLabel, Gauge>,
-    queue: Gauge,
+    queue: Family<DatabaseLabel, Gauge>,
     file_bytes: Family<DatabaseLabel, Gauge>,
     wal_bytes: Family<DatabaseLabel, Gauge>,
     damaged: Family<DatabaseLabel, Gauge>,
@@ -78,7 +79,9 @@ impl Figures {
         self.relay.register(&mut registry);
         self.billing.register(&mut registry);
         self.provision.register(&mut registry);
-        stores.main.metrics().register(&mut registry);
+        let databases = stores.both().into_iter();
+        let databases = databases.map(|(name, store)| (name, store.metrics().clone()));
+        registry.register_collector(Box::new(DbFigures::of(databases.collect())));
         self.looked_up.register(&mut registry);
         let build = Family::<BuildLabel, Gauge>::default();
         let version = env!("CARGO_PKG_VERSION");
@@ -130,9 +133,10 @@ impl LookedUp {
     }
 
     fn look_at_stores(&self, stores: &Stores) {
-        self.queue.set(number(stores.main.queue_depth()));
         for (database, store) in stores.both() {
             let label = DatabaseLabel { database };
+            let waiting = number(store.queue_depth());
+            self.queue.get_or_create(&label).set(waiting);
             let (file, wal) = store.size_bytes();
             self.file_bytes.get_or_create(&label).set(number(file));
             self.wal_bytes.get_or_create(&label).set(number(wal));

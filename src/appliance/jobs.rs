@@ -1,5 +1,6 @@
 //! The one table of jobs.
 
+use crate::kernel::counted;
 use std::time::Duration;
 
 use super::config::Config;
@@ -360,7 +361,10 @@ async fn look_up_carriers(live: &LiveService) -> anyhow::Result<String> {
 
 async fn forget_health(relay: RelayService, retention: Duration) -> anyhow::Result<String> {
     let deleted = relay.forget_old_health(retention).await?;
-    Ok(format!("{deleted} heartbeats deleted"))
+    Ok(format!(
+        "{} deleted",
+        counted(deleted, "heartbeat", "heartbeats")
+    ))
 }
 
 async fn forget_samples(live: LiveService, retention: Duration) -> anyhow::Result<String> {

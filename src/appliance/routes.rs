@@ -34,6 +34,7 @@ pub(super) fn main(config: &Config, app: &App, around: &Around) -> Router {
         .merge(api())
         .merge(pool_api())
         .merge(plans_routes())
+        .merge(billing_routes())
         .merge(pages())
         .merge(people())
         .merge(assets())
@@ -128,15 +129,6 @@ fn api() -> Router<App> {
         .route("/api/v1/jobs", get(jobs_api::list_jobs))
         .route("/api/v1/jobs/{name}", put(jobs_api::switch_job))
         .route("/api/v1/jobs/{name}/run", post(jobs_api::run_job))
-        // Billing.
-        .route("/api/v1/billing/checkout", post(billing_api::post_checkout))
-        .route("/api/v1/billing/webhook", post(billing_api::post_webhook))
-        .route("/api/v1/billing/status", get(billing_api::get_status))
-        .route("/api/v1/billing/events", get(billing_api::get_events))
-        .route(
-            "/api/v1/billing/events/{id}/redo",
-            post(billing_api::redo_event),
-        )
         .route("/api/v1/openapi.json", get(openapi::get_document))
         .route("/stats/{key}", get(live_api::get_stats))
 }
@@ -166,6 +158,20 @@ fn pool_api() -> Router<App> {
             post(relay::rotate_node_key),
         )
         .route("/api/v1/relay/regions/{region}", put(relay::name_region))
+}
+
+/// What payment providers and their customers call.
+fn billing_routes() -> Router<App> {
+    Router::new()
+        .route("/api/v1/billing/checkout", post(billing_api::post_checkout))
+        .route("/api/v1/billing/portal", post(billing_api::post_portal))
+        .route("/api/v1/billing/webhook", post(billing_api::post_webhook))
+        .route("/api/v1/billing/status", get(billing_api::get_status))
+        .route("/api/v1/billing/events", get(billing_api::get_events))
+        .route(
+            "/api/v1/billing/events/{id}/redo",
+            post(billing_api::redo_event),
+        )
 }
 
 /// Plans and usage.
@@ -344,6 +350,7 @@ fn own_ways_in() -> Router<App> {
         // Billing.
         .route("/account/plan", get(billing::show_plan))
         .route("/account/plan/upgrade", post(billing::upgrade))
+        .route("/account/plan/manage", post(billing::manage))
         .route("/billing", get(billing::show_billing))
         .route("/billing/events/{id}/redo", post(billing::redo_event))
 }

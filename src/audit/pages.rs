@@ -155,7 +155,8 @@ pub async fn show_audit(
         }
         Err(error) => return Err(error.into()),
     };
-    let names = accounts.display_names(&user.actor).await?;
+    let actors = page.events.iter().filter_map(|event| event.actor).collect();
+    let names = accounts.display_names(&user.actor, actors).await?;
     let next = page.next.map(|cursor| query.at(&cursor.to_string()));
     let page = AuditLogPage {
         shell: frame.at("/users").signed_in("Audit log", &user),

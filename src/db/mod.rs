@@ -34,7 +34,7 @@ pub use connection::Durability;
 use damage::Damage;
 pub use error::DbError;
 pub use lock::{FolderLock, LockError};
-pub use metrics::DbMetrics;
+pub use metrics::{DbFigures, DbMetrics};
 pub use migrate::{MigrateError, Schema, migrate};
 use readers::Readers;
 pub use writer::{Tx, Writer};
@@ -175,7 +175,7 @@ impl Store {
         self.writer.queue_depth()
     }
 
-    /// The writer's figures.
+    /// The figures of this database.
     #[must_use]
     pub fn metrics(&self) -> &DbMetrics {
         &self.metrics

@@ -19,6 +19,7 @@ use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::limit_name::LimitName;
 use super::request_id::RequestId;
 use crate::kernel::ids::UserId;
 use crate::kernel::{Clock, Code, Error, Kind, Result};
@@ -126,6 +127,7 @@ type Counts = RateLimiter<Caller, DashMapStateStore<Caller>, Monotonic, StateInf
 pub struct Limiter(Option<Arc<Limited>>);
 
 struct Limited {
+    name: LimitName,
     allowance: Allowance,
     clock: Clock,
     counts: Counts,
@@ -162,10 +164,10 @@ impl fmt::Debug for Limiter {
 }
 
 impl Limiter {
-    /// Grants each caller `allowance` by `clock`; `None` is no limit.
+    /// Grants each caller `allowance` by `clock`; `None` is no limit. `name` stands in the figures.
     #[must_use]
-    pub fn new(clock: &Clock, allowance: Option<Allowance>) -> Self {
-        Self(allowance.map(|allowance| Arc::new(Limited::new(clock.clone(), allowance))))
+    pub fn new(clock: &Clock, name: LimitName, allowance: Option<Allowance>) -> Self {
+        Self(allowance.map(|allowance| Arc::new(Limited::new(clock.clone(), name, allowance))))
     }
 
     /// Counts a call of `user` for the connection of that name.
@@ -200,9 +202,10 @@ impl Limiter {
 }
 
 impl Limited {
-    fn new(clock: Clock, allowance: Allowance) -> Self {
+    fn new(clock: Clock, name: LimitName, allowance: Allowance) -> Self {
         let now = Monotonic(clock.clone());
         Self {
+            name,
             allowance,
             clock,
             counts: RateLimiter::new(allowance.quota(), DashMapStateStore::default(), now),
@@ -221,7 +224,10 @@ impl Limited {
         Standing::of(self.allowance, remaining).note();
         match outcome {
             Ok(_) => Ok(()),
-            Err(until) => Err(too_many(until.wait_time_from(self.clock.monotonic()))),
+            Err(until) => {
+                RequestId::note_limit(self.name);
+                Err(too_many(until.wait_time_from(self.clock.monotonic())))
+            }
         }
     }
 

@@ -9,7 +9,11 @@ use crate::kernel::clock::ManualClock;
 
 fn limiter(allowance: Allowance) -> (Limiter, Arc<ManualClock>) {
     let clock = ManualClock::starting_at(UnixMillis(0));
-    let limiter = Limiter::new(&Clock::from_source(clock.clone()), Some(allowance));
+    let limiter = Limiter::new(
+        &Clock::from_source(clock.clone()),
+        LimitName::Other,
+        Some(allowance),
+    );
     (limiter, clock)
 }
 
@@ -52,7 +56,7 @@ fn connections_of_a_user_and_users_do_not_share() {
 
 #[test]
 fn no_allowance_is_no_limit() {
-    let limit = Limiter::new(&Clock::system(), None);
+    let limit = Limiter::new(&Clock::system(), LimitName::Other, None);
     for _ in 0..1000 {
         limit.check_address(ip("203.0.113.9")).unwrap();
     }

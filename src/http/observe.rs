@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use super::limit_name::{LimitName, LimitedCalls};
 use super::request_id::RequestId;
 
 /// Labels of a request: never a user's or a session's id.
@@ -43,6 +44,7 @@ pub struct HttpMetrics {
     requests: Family<RequestLabels, Counter>,
     seconds: Family<RouteLabels, Histogram>,
     in_flight: Gauge,
+    limited: LimitedCalls,
     /// The figures of each route that was asked for, so that a request costs one look-up.
     routes: Arc<RwLock<HashMap<String, Arc<RouteFigures>>>>,
 }
@@ -61,6 +63,7 @@ impl Default for HttpMetrics {
             requests: Family::default(),
             seconds: Family::new_with_constructor(histogram),
             in_flight: Gauge::default(),
+            limited: LimitedCalls::default(),
             routes: Arc::default(),
         }
     }
@@ -84,6 +87,7 @@ impl HttpMetrics {
             "Requests being handled",
             self.in_flight.clone(),
         );
+        self.limited.register(registry);
         // A family shows up with its first labels: make it stand at zero from the first scrape.
         for class in 1..CLASSES.len() {
             drop(self.counter(NO_ROUTE, 0, class));
@@ -170,6 +174,10 @@ impl<'a> Observed<'a> {
         let elapsed = self.started.elapsed();
         let route = self.route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
         self.metrics.count(route, self.method, status, elapsed);
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            let name = RequestId::noted_limit().unwrap_or(LimitName::Other);
+            self.metrics.limited.count(name);
+        }
         log(METHODS[self.method], route, status, elapsed);
     }
 }

@@ -207,6 +207,7 @@ impl Shell {
         }
         if matches!(user.role, Role::Owner | Role::Operator) {
             nav.push(nav_item("Users", "/users", "users", path));
+            nav.push(nav_item("Plans", "/plans", "plans", path));
         }
         nav.push(nav_item("Account", "/account", "account", path));
         Self {

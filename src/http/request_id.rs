@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderValue;
 
+use super::limit_name::LimitName;
 use super::limits::Standing;
 
 tokio::task_local! {
@@ -17,6 +18,8 @@ tokio::task_local! {
 struct Current {
     id: RequestId,
     standing: Cell<Option<Standing>>,
+    /// The limit that its caller reached.
+    limit: Cell<Option<LimitName>>,
 }
 
 /// A request's id: the client's own when it is a sane token, else a fresh one.
@@ -58,6 +61,7 @@ impl RequestId {
         let current = Current {
             id: self,
             standing: Cell::new(None),
+            limit: Cell::new(None),
         };
         CURRENT.scope(current, future).await
     }
@@ -72,6 +76,18 @@ impl RequestId {
     pub(super) fn with_standing(look: impl FnOnce(&Cell<Option<Standing>>)) {
         // What no request does is told to nobody.
         CURRENT.try_with(|current| look(&current.standing)).ok();
+    }
+
+    /// Notes which limit the caller of this task's request reached; nothing outside of one.
+    pub(super) fn note_limit(name: LimitName) {
+        CURRENT
+            .try_with(|current| current.limit.set(Some(name)))
+            .ok();
+    }
+
+    /// The limit that the caller of this task's request reached.
+    pub(super) fn noted_limit() -> Option<LimitName> {
+        CURRENT.try_with(|current| current.limit.get()).ok()?
     }
 
     /// As a header value.

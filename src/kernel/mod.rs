@@ -5,6 +5,7 @@
 
 pub mod actor;
 pub mod clock;
+pub mod count;
 pub mod error;
 pub mod ids;
 pub mod seal;
@@ -13,5 +14,6 @@ pub mod time;
 
 pub use actor::{Actor, Role, Via};
 pub use clock::Clock;
+pub use count::counted;
 pub use error::{Code, Error, FieldError, Kind, Result, error_chain};
 pub use time::UnixMillis;

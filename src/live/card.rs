@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::extract::{FromRef, FromRequestParts};
 use bytes::Bytes;
 use http::request::Parts;
+use tokio::sync::broadcast;
 
 use super::LiveService;
 use super::addresses::{Shown, clients};
@@ -18,17 +19,19 @@ use super::views::{PassphraseForms, SlotAddresses, SlotCard, SlotFigures};
 use crate::accounts::AccountsService;
 use crate::http::ApiError;
 use crate::kernel::ids::{SlotId, UserId};
-use crate::kernel::{Actor, Error, Result, Role};
+use crate::kernel::{Actor, Error, Kind, Result, Role, counted};
+use crate::plans::{Entitlement, PlansService, Reason};
 use crate::relay::RelayService;
 use crate::relay::model::Moved;
 use crate::settings::{PublicAddress, Settings};
-use crate::slots::{Slot, SlotsService};
+use crate::slots::{LISTED_TOGETHER, Scope, Slot, SlotsService};
 
 /// What cards are made from. A handler takes it as an argument.
 #[derive(Debug, Clone)]
 pub struct Cards {
     accounts: AccountsService,
     live: LiveService,
+    plans: PlansService,
     relay: RelayService,
     settings: Settings,
     slots: SlotsService,
@@ -38,6 +41,7 @@ impl<S> FromRequestParts<S> for Cards
 where
     AccountsService: FromRef<S>,
     LiveService: FromRef<S>,
+    PlansService: FromRef<S>,
     RelayService: FromRef<S>,
     Settings: FromRef<S>,
     SlotsService: FromRef<S>,
@@ -49,6 +53,7 @@ where
         Ok(Self {
             accounts: AccountsService::from_ref(state),
             live: LiveService::from_ref(state),
+            plans: PlansService::from_ref(state),
             relay: RelayService::from_ref(state),
             settings: Settings::from_ref(state),
             slots: SlotsService::from_ref(state),
@@ -65,12 +70,35 @@ struct Listed {
     /// Whose it is, when it is not the reader's own.
     owner: Option<String>,
     can_control: bool,
+    /// Why it admits nobody, when its owner's plan does not cover it.
+    uncovered: Option<String>,
+}
+
+/// Which part of the slots a page is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Focus {
+    /// One user's slots alone.
+    pub(super) user: Option<UserId>,
+    /// A slot that is shown in any case.
+    pub(super) slot: Option<SlotId>,
+}
+
+impl Focus {
+    /// On one slot.
+    pub(super) const fn on(slot_id: SlotId) -> Self {
+        Self {
+            user: None,
+            slot: Some(slot_id),
+        }
+    }
 }
 
 /// The slots that a reader may see, the reader's own first.
 #[derive(Debug, Clone)]
 pub(super) struct Board {
     all: Vec<Listed>,
+    /// Nobody's are left out because all are too many.
+    pub(super) is_all: bool,
     /// Where each stands in `all`.
     places: HashMap<SlotId, usize>,
 }
@@ -78,8 +106,10 @@ pub(super) struct Board {
 impl Board {
     fn new(
         slots: Vec<(Arc<Slot>, Arc<PublicAddress>)>,
+        is_all: bool,
         actor: &Actor,
         names: &HashMap<UserId, String>,
+        plans: &HashMap<UserId, Entitlement>,
     ) -> Self {
         let listed = |(slot, address): (Arc<Slot>, Arc<PublicAddress>)| {
             let is_own = slot.user_id == actor.user_id;
@@ -87,6 +117,9 @@ impl Board {
             Listed {
                 owner: (!is_own).then(name),
                 can_control: actor.may_control(slot.user_id),
+                uncovered: plans
+                    .get(&slot.user_id)
+                    .and_then(|plan| uncovered(plan, slot.slot_number)),
                 slot,
                 address,
             }
@@ -99,6 +132,7 @@ impl Board {
         Self {
             places: places.collect(),
             all,
+            is_all,
         }
     }
 
@@ -136,17 +170,27 @@ impl Cards {
         }
     }
 
-    /// The slots that `actor` may see.
+    /// Ids of slots as they change.
+    pub(super) fn changes(&self) -> broadcast::Receiver<SlotId> {
+        self.live.changes()
+    }
+
+    /// The slots that `actor` may see; when all are too many, the reader's own and those on air.
     ///
     /// # Errors
     /// The store's.
-    pub(super) async fn board(&self, actor: &Actor) -> Result<Board> {
-        let mut slots = self.slots.list_visible(actor).await?;
+    pub(super) async fn board(&self, actor: &Actor, focus: Focus) -> Result<Board> {
+        let scope = focus
+            .user
+            .map_or_else(|| self.everybody(focus), Scope::Owner);
+        let visible = self.slots.list_visible(actor, scope).await?;
+        let (mut slots, is_all) = (visible.slots, visible.is_all);
         slots.retain(|slot| self.concerns(actor, slot));
         let names = match actor.role {
             Role::Streamer => HashMap::new(),
             Role::Owner | Role::Operator | Role::Viewer => {
-                self.accounts.display_names(actor).await?
+                let owners = slots.iter().map(|slot| slot.user_id).collect();
+                self.accounts.display_names(actor, owners).await?
             }
         };
         let ids = slots.iter().map(|slot| slot.id).collect();
@@ -156,8 +200,35 @@ impl Cards {
             let address = addresses.get(&slot.id).unwrap_or(&own);
             (slot, Arc::clone(address))
         };
-        let slots = slots.into_iter().map(reached).collect();
-        Ok(Board::new(slots, actor, &names))
+        let slots: Vec<_> = slots.into_iter().map(reached).collect();
+        let plans = self.entitlements(&slots).await?;
+        Ok(Board::new(slots, is_all, actor, &names, &plans))
+    }
+
+    /// What the plans of the slots' owners entitle to, from memory as a rule.
+    async fn entitlements(
+        &self,
+        slots: &[(Arc<Slot>, Arc<PublicAddress>)],
+    ) -> Result<HashMap<UserId, Entitlement>> {
+        let mut plans = HashMap::new();
+        for (slot, _) in slots {
+            if plans.contains_key(&slot.user_id) {
+                continue;
+            }
+            match self.plans.entitlement(slot.user_id).await {
+                Ok(plan) => drop(plans.insert(slot.user_id, plan)),
+                // The user went meanwhile.
+                Err(error) if error.kind() == Kind::Forbidden => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(plans)
+    }
+
+    fn everybody(&self, focus: Focus) -> Scope {
+        let mut wanted = self.live.slots_on_air(LISTED_TOGETHER as usize);
+        wanted.extend(focus.slot.filter(|id| !wanted.contains(id)));
+        Scope::Everybody { wanted }
     }
 
     /// A viewer cannot send, so slots of their own that nobody ever used would only be in the way.
@@ -236,6 +307,7 @@ impl Cards {
             figures: self.figures_of(listed, guided),
             addresses: listed.can_control.then(addresses),
             can_control: listed.can_control,
+            uncovered: listed.uncovered.clone(),
             refused: None,
             passphrase: PassphraseForms {
                 is_set: listed.can_control && slot.keys.passphrase.is_some(),
@@ -280,6 +352,24 @@ impl Cards {
         }
         figures
     }
+}
+
+/// Why a slot admits nobody; `None` for one that the plan covers.
+fn uncovered(plan: &Entitlement, slot_number: u32) -> Option<String> {
+    if plan.covers_slot(slot_number) {
+        return None;
+    }
+    let why = match plan.reason_code {
+        Reason::SubscriptionRequired => "the plan includes no relay".to_owned(),
+        _ if !plan.is_enabled() => "the plan is not active".to_owned(),
+        _ => format!(
+            "the plan covers {}, and this is number {slot_number}",
+            counted(plan.max_slots, "slot", "slots")
+        ),
+    };
+    Some(format!(
+        "Nobody can send or play here: {why}. Its keys are kept."
+    ))
 }
 
 /// What a reader is told of a session that we moved.

@@ -184,6 +184,16 @@ impl Hub {
         (links, now.saturating_sub(entry.stats_at))
     }
 
+    /// At most `limit` slots that are on air.
+    #[must_use]
+    pub(super) fn slots_on_air(&self, limit: usize) -> Vec<SlotId> {
+        let entries = self.entries();
+        let on_air = entries
+            .iter()
+            .filter(|(_, it)| it.machine.state().is_on_air());
+        on_air.map(|(id, _)| *id).take(limit).collect()
+    }
+
     /// How many slots are on air.
     #[must_use]
     pub(super) fn on_air(&self) -> usize {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 pub use self::passphrase::change_passphrase;
 use super::LiveService;
-use super::card::Cards;
+use super::card::{Cards, Focus};
 use super::views::{LivePage, RefusedLabel, SlotCard};
 use crate::accounts::extract::{BrowserActor, OptionalBrowserActor};
 use crate::accounts::frame::Frame;
@@ -32,6 +32,12 @@ pub struct LiveQuery {
     /// The slot whose keys are shown.
     #[serde(default)]
     reveal: String,
+    /// A slot that is shown in any case.
+    #[serde(default)]
+    slot: String,
+    /// The user whose slots alone are shown.
+    #[serde(default)]
+    user: String,
     welcome: Option<String>,
     still: Option<String>,
     /// What a form did, as [`Done::code`] says.
@@ -50,14 +56,21 @@ pub async fn show_live(
     frame: Frame,
     Query(query): Query<LiveQuery>,
 ) -> Result<Response, ApiError> {
-    let board = cards.board(&user.actor).await?;
+    let revealed = query.reveal.parse().ok();
+    let focus = Focus {
+        user: query.user.parse().ok(),
+        slot: query.slot.parse().ok().or(revealed),
+    };
+    let board = cards.board(&user.actor, focus).await?;
     let flash = Done::parse(&query.done).map(Done::flash);
     let mut notices = cards.notices(&user.actor).await;
     notices.extend(billing.past_due_notice(user.actor.user_id).await?);
     let page = LivePage {
         shell: frame.signed_in(TITLE, &user).with_flash(flash),
         notices,
-        cards: cards.all(&board, query.reveal.parse().ok()),
+        cards: cards.all(&board, revealed),
+        is_all: board.is_all,
+        focus: focus.user,
         is_welcome: query.welcome.is_some(),
         is_still: query.still.is_some(),
     };
@@ -82,7 +95,7 @@ pub async fn show_card(
     Query(query): Query<CardQuery>,
 ) -> Result<Response, ApiError> {
     let user = user.ok_or_else(|| Error::unauthenticated("sign in first"))?;
-    let board = cards.board(&user.actor).await?;
+    let board = cards.board(&user.actor, Focus::on(slot_id)).await?;
     let is_revealed = query.reveal.as_deref() == Some("1");
     let card = cards.one(&board, slot_id, is_revealed.then_some(slot_id))?;
     Ok(render(StatusCode::OK, &card))
@@ -111,7 +124,7 @@ pub async fn rename_slot(
         Err(error) if error.kind() == Kind::Invalid => problem_of(&error),
         Err(error) => return Err(error.into()),
     };
-    let board = cards.board(&user.actor).await?;
+    let board = cards.board(&user.actor, Focus::on(slot_id)).await?;
     let mut all = cards.all(&board, None);
     let card = card_to_control(&mut all, slot_id)?;
     card.refused = Some(RefusedLabel {
@@ -134,6 +147,8 @@ fn show_refused(shell: Shell, cards: Vec<SlotCard>) -> Response {
         // Told on the page itself; this one is about a form.
         notices: Vec::new(),
         cards,
+        is_all: true,
+        focus: None,
         is_welcome: false,
         is_still: true,
     };
@@ -290,7 +305,7 @@ impl Done {
 
     fn back_to(self, slot_id: SlotId) -> Response {
         let code = self.code();
-        Redirect::to(&format!("/live?done={code}#slot-{slot_id}")).into_response()
+        Redirect::to(&format!("/live?done={code}&slot={slot_id}#slot-{slot_id}")).into_response()
     }
 }
 

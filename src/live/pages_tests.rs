@@ -1,5 +1,7 @@
 //! The page through its routes: who sees what, and what the forms do.
 
+#[path = "pages_tests/crowd.rs"]
+mod crowd;
 #[path = "pages_tests/passphrase.rs"]
 mod passphrase;
 #[path = "pages_tests/world.rs"]
@@ -199,7 +201,10 @@ async fn a_slot_gets_a_new_name_and_the_page_says_so() {
         .post(&ada, &format!("/slots/{id}/label"), "label=+Studio+%C3%A4+")
         .await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
-    assert_eq!(answer.location, format!("/live?done=renamed#slot-{id}"));
+    assert_eq!(
+        answer.location,
+        format!("/live?done=renamed&slot={id}#slot-{id}")
+    );
     let page = world.get(&ada, "/live?done=renamed").await.body;
     assert!(page.contains("The slot has its new name.") && page.contains("Studio ä"));
 }
@@ -267,13 +272,13 @@ async fn disconnecting_cuts_off_the_sender_and_says_whether_there_was_one() {
     let answer = world.post(&ada, &path, "").await;
     assert_eq!(
         answer.location,
-        format!("/live?done=disconnected#slot-{id}")
+        format!("/live?done=disconnected&slot={id}#slot-{id}")
     );
     assert_eq!(world.engine.connected(id), (false, true));
     let answer = world.post(&ada, &path, "").await;
     assert_eq!(
         answer.location,
-        format!("/live?done=nobody-connected#slot-{id}")
+        format!("/live?done=nobody-connected&slot={id}#slot-{id}")
     );
 }
 

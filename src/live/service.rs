@@ -159,6 +159,12 @@ impl LiveService {
         self.poller.hub.state(slot_id)
     }
 
+    /// At most `limit` slots that are on air.
+    #[must_use]
+    pub fn slots_on_air(&self, limit: usize) -> Vec<SlotId> {
+        self.poller.hub.slots_on_air(limit)
+    }
+
     /// The event that tells a look of a slot, made by `make` unless there is one of its newest figures.
     pub(super) fn frame<E>(
         &self,

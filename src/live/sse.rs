@@ -18,16 +18,16 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName};
+use serde::Deserialize;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
-use super::LiveService;
-use super::card::{Board, Cards};
+use super::card::{Board, Cards, Focus};
 use super::model::State;
 use crate::accounts::AccountsService;
 use crate::accounts::extract::{OptionalBrowserActor, session_cookie};
-use crate::http::{ApiError, Peer, StopSignal};
+use crate::http::{ApiError, Peer, Query, StopSignal};
 use crate::kernel::ids::SlotId;
 use crate::kernel::secret::{ExposeSecret, SecretString};
 use crate::kernel::{Actor, Error, Kind, Result, error_chain};
@@ -41,6 +41,14 @@ const ALIVE: Bytes = Bytes::from_static(b": alive\n\n");
 /// nginx would hold the events back. Source: <https://nginx.org/en/docs/http/ngx_http_proxy_module.html>
 const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
 
+/// Which slots the page shows.
+#[derive(Debug, Deserialize)]
+pub struct EventsQuery {
+    /// The user whose slots alone are shown.
+    #[serde(default)]
+    user: String,
+}
+
 /// `GET /live/events`
 ///
 /// # Errors
@@ -48,10 +56,10 @@ const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-bufferi
 pub async fn stream_events(
     cards: Cards,
     Service(accounts): Service<AccountsService>,
-    Service(live): Service<LiveService>,
     Extension(stop): Extension<StopSignal>,
     OptionalBrowserActor(user): OptionalBrowserActor,
     peer: Peer,
+    Query(query): Query<EventsQuery>,
     headers: HeaderMap,
 ) -> std::result::Result<Response, ApiError> {
     let token = session_cookie(&headers, peer.is_https).filter(|_| user.is_some());
@@ -60,7 +68,11 @@ pub async fn stream_events(
         accounts,
         token: SecretString::from(token),
     };
-    let feed = Feed::begin(cards, reader, live.changes(), stop).await?;
+    let focus = Focus {
+        user: query.user.parse().ok(),
+        slot: None,
+    };
+    let feed = Feed::begin(cards, focus, reader, stop).await?;
     let events = stream::unfold(feed, async |mut feed| {
         let event = feed.next().await?;
         Some((Ok::<_, Infallible>(event), feed))
@@ -93,6 +105,7 @@ impl Reader {
 
 struct Feed {
     cards: Cards,
+    focus: Focus,
     reader: Reader,
     /// As whom the browser sees the board.
     actor: Actor,
@@ -105,20 +118,17 @@ struct Feed {
 }
 
 impl Feed {
-    async fn begin(
-        cards: Cards,
-        reader: Reader,
-        changes: broadcast::Receiver<SlotId>,
-        stop: StopSignal,
-    ) -> Result<Self> {
+    async fn begin(cards: Cards, focus: Focus, reader: Reader, stop: StopSignal) -> Result<Self> {
+        let changes = cards.changes();
         let actor = reader.actor().await?;
-        let board = cards.board(&actor).await?;
+        let board = cards.board(&actor, focus).await?;
         let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut feed = Self {
             queue: VecDeque::new(),
             pace: Pace::default(),
             cards,
+            focus,
             reader,
             actor,
             board,
@@ -197,7 +207,7 @@ impl Feed {
     async fn renew(&mut self, freshness: Freshness) -> Result<()> {
         let actor = self.reader.actor().await?;
         if freshness == Freshness::Board || actor != self.actor {
-            self.board = self.cards.board(&actor).await?;
+            self.board = self.cards.board(&actor, self.focus).await?;
             self.actor = actor;
         }
         Ok(())

@@ -13,7 +13,7 @@ use super::addresses::Client;
 use super::sparkline::Sparkline;
 use crate::http::moment::Moment;
 use crate::http::page::Shell;
-use crate::kernel::ids::SlotId;
+use crate::kernel::ids::{SlotId, UserId};
 use crate::kernel::secret::{ExposeSecret, SecretString};
 
 /// What a slot is doing, in one word.
@@ -63,6 +63,10 @@ pub struct LivePage {
     pub notices: Vec<String>,
     /// The slots that the user may see, in their order.
     pub cards: Vec<SlotCard>,
+    /// Nobody's slots are left out because all are too many.
+    pub is_all: bool,
+    /// The user whose slots alone are shown.
+    pub focus: Option<UserId>,
     /// Whether this is the first visit after the setup.
     pub is_welcome: bool,
     /// Whether a reader without scripts asked for a page that does not load itself anew
@@ -94,6 +98,8 @@ pub struct SlotCard {
     pub addresses: Option<SlotAddresses>,
     /// Whether the reader may rename, rotate and disconnect.
     pub can_control: bool,
+    /// Why nobody may send or play, when the owner's plan does not cover the slot.
+    pub uncovered: Option<String>,
     /// The name that was just refused, when one was.
     pub refused: Option<RefusedLabel>,
     /// What the forms about the passphrase need.

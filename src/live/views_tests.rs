@@ -114,6 +114,7 @@ fn card(label: &str, state: SlotState, is_revealed: bool) -> SlotCard {
             is_open: state == SlotState::Waiting,
         }),
         can_control: true,
+        uncovered: None,
         refused: None,
         passphrase: PassphraseForms {
             can_encrypt: true,
@@ -160,6 +161,8 @@ fn page(cards: Vec<SlotCard>) -> LivePage {
         shell: shell("Live", "/live", Role::Owner),
         notices: Vec::new(),
         cards,
+        is_all: true,
+        focus: None,
         is_welcome: false,
         is_still: false,
     }

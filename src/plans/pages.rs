@@ -6,14 +6,14 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use super::adjustment::{AdjustmentReason, NewAdjustment};
-use super::api::{require_operator, status, tier};
+use super::api::{status, tier};
 use super::views::{
     AdjustmentValues, HistoryPart, Person, PlanValues, PlansPage, UsagePage, UsagePart, UserFacts,
     UserForms, UserPage,
 };
 use super::{Ledger, PlansService};
 use crate::accounts::AccountsService;
-use crate::accounts::extract::BrowserActor;
+use crate::accounts::extract::{BrowserActor, OperatorActor};
 use crate::accounts::frame::Frame;
 use crate::accounts::model::SignedIn;
 use crate::accounts::views::role_label;
@@ -78,11 +78,10 @@ impl DoneQuery {
 /// 403 for whoever is no operator.
 pub async fn show_plans(
     State(plans): State<PlansService>,
-    BrowserActor(user): BrowserActor,
+    OperatorActor(user): OperatorActor,
     frame: Frame,
     Query(query): Query<DoneQuery>,
 ) -> Result<Response, ApiError> {
-    require_operator(user.actor.is_operator())?;
     let shell = frame.signed_in("Plans", &user).with_flash(query.flash());
     let rules = plans.rules();
     let hours = hours_text(rules.standard_included_seconds);
@@ -103,11 +102,10 @@ pub struct PlansForm {
 /// 403 for whoever is no operator, 409 when the configuration sets it.
 pub async fn change_plans(
     State(plans): State<PlansService>,
-    BrowserActor(user): BrowserActor,
+    OperatorActor(user): OperatorActor,
     frame: Frame,
     Form(form): Form<PlansForm>,
 ) -> Result<Response, ApiError> {
-    require_operator(user.actor.is_operator())?;
     let Some(seconds) = seconds_of(&form.included_hours) else {
         let message = "use a number of hours from 0 to 744, such as 15 or 1.5";
         let errors = [FieldError::new("included_hours", "out_of_range", message)];
@@ -154,12 +152,11 @@ fn seconds_of(text: &str) -> Option<u64> {
 /// 403 for whoever is no operator, 404 for an unknown user.
 pub async fn show_user(
     State(parts): State<UserParts>,
-    BrowserActor(user): BrowserActor,
+    OperatorActor(user): OperatorActor,
     frame: Frame,
     Path(user_id): Path<UserId>,
     Query(query): Query<DoneQuery>,
 ) -> Result<Response, ApiError> {
-    require_operator(user.actor.is_operator())?;
     let ledger = parts.plans.ledger(user_id).await?;
     let forms = UserForms {
         plan: PlanValues::from(&ledger.plan),
@@ -235,12 +232,11 @@ pub struct PlanForm {
 /// 403 for whoever may not change it, 404 for an unknown user.
 pub async fn change_plan(
     State(parts): State<UserParts>,
-    BrowserActor(user): BrowserActor,
+    OperatorActor(user): OperatorActor,
     frame: Frame,
     Path(user_id): Path<UserId>,
     Form(form): Form<PlanForm>,
 ) -> Result<Response, ApiError> {
-    require_operator(user.actor.is_operator())?;
     let ledger = parts.plans.ledger(user_id).await?;
     let values = PlanValues {
         tier: tier(&form.tier)?,
@@ -289,12 +285,11 @@ pub struct AdjustmentForm {
 /// 403 for whoever may not change it, 404 for an unknown user.
 pub async fn adjust_usage(
     State(parts): State<UserParts>,
-    BrowserActor(user): BrowserActor,
+    OperatorActor(user): OperatorActor,
     frame: Frame,
     Path(user_id): Path<UserId>,
     Form(form): Form<AdjustmentForm>,
 ) -> Result<Response, ApiError> {
-    require_operator(user.actor.is_operator())?;
     let ledger = parts.plans.ledger(user_id).await?;
     // The minus of a phone's keyboard may be a real one.
     let minutes = form.minutes.trim().replace('−', "-");

@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::http::page_check::assert_sound_page;
-use crate::kernel::ids::{AdjustmentId, RelaySessionId};
+use crate::kernel::ids::{AdjustmentId, RelaySessionId, UserId};
 use crate::kernel::{Role, UnixMillis};
 use crate::live::views::tests::shell;
 use crate::plans::adjustment::AdjustmentSource;
-use crate::plans::model::PlanRules;
+use crate::plans::model::{Plan, PlanRules};
 use crate::plans::{Cycle, EXTRAS_MAX};
 
 const AT: UnixMillis = UnixMillis(1_774_300_000_000);

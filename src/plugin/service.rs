@@ -11,6 +11,7 @@ use crate::accounts::service::Issued;
 use crate::accounts::{AccountsService, AddressLimit, PluginDevice};
 use crate::audit::{self, AuditEvent};
 use crate::db::{Store, Tx};
+use crate::http::LimitName;
 use crate::kernel::ids::{AuthSessionId, LoginAttemptId, UserId};
 use crate::kernel::seal::Vault;
 use crate::kernel::secret::{ExposeSecret, SecretString, TokenDigest, random_token, secrets_match};
@@ -82,7 +83,11 @@ impl PluginService {
         config: PluginConfig,
     ) -> Self {
         Self(Arc::new(Inner {
-            start_limit: AddressLimit::new(&clock, config.address_allowance),
+            start_limit: AddressLimit::new(
+                &clock,
+                LimitName::PluginLogin,
+                config.address_allowance,
+            ),
             store,
             clock,
             vault,

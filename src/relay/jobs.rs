@@ -3,6 +3,7 @@
 use anyhow::Context;
 
 use super::service::RelayService;
+use crate::kernel::counted;
 
 /// Ends sessions whose lease or grace ran out. Every five seconds.
 ///
@@ -11,8 +12,9 @@ use super::service::RelayService;
 pub async fn expire(relay: &RelayService) -> anyhow::Result<String> {
     let expired = relay.expire().await?;
     Ok(format!(
-        "{} leases and {} grace windows were over",
-        expired.leases, expired.graces
+        "{} and {} over",
+        counted(expired.leases, "lease", "leases"),
+        counted(expired.graces, "grace window", "grace windows")
     ))
 }
 
@@ -22,7 +24,10 @@ pub async fn expire(relay: &RelayService) -> anyhow::Result<String> {
 /// The store's.
 pub async fn sweep_provisioning(relay: &RelayService) -> anyhow::Result<String> {
     let count = relay.sweep_provisioning().await?;
-    Ok(format!("{count} sessions taken up"))
+    Ok(format!(
+        "{} taken up",
+        counted(count, "session", "sessions")
+    ))
 }
 
 /// Tells the relay of every slot again, for those it did not take before. Every minute.
@@ -32,8 +37,10 @@ pub async fn sweep_provisioning(relay: &RelayService) -> anyhow::Result<String> 
 pub async fn register_slots(relay: &RelayService) -> anyhow::Result<String> {
     let total = relay.register_all().await?;
     Ok(format!(
-        "{} slots registered, {} dropped, {} failed",
-        total.registered, total.dropped, total.failed
+        "{} registered, {} dropped, {} failed",
+        counted(total.registered, "slot", "slots"),
+        total.dropped,
+        total.failed
     ))
 }
 
@@ -43,7 +50,7 @@ pub async fn register_slots(relay: &RelayService) -> anyhow::Result<String> {
 /// The store's.
 pub async fn write_usage(relay: &RelayService) -> anyhow::Result<String> {
     let slots = relay.flush().await?;
-    Ok(format!("{slots} slots had seconds"))
+    Ok(format!("{} had seconds", counted(slots, "slot", "slots")))
 }
 
 /// Makes good what was not counted in outages. Every two minutes.
@@ -52,7 +59,10 @@ pub async fn write_usage(relay: &RelayService) -> anyhow::Result<String> {
 /// The store's.
 pub async fn reconcile_outages(relay: &RelayService) -> anyhow::Result<String> {
     let seconds = relay.reconcile_outages().await?;
-    Ok(format!("{seconds} seconds made good"))
+    Ok(format!(
+        "{} made good",
+        counted(seconds, "second", "seconds")
+    ))
 }
 
 /// Writes what heartbeats told. Every minute.
@@ -61,7 +71,10 @@ pub async fn reconcile_outages(relay: &RelayService) -> anyhow::Result<String> {
 /// The store's.
 pub async fn write_health(relay: &RelayService) -> anyhow::Result<String> {
     let events = relay.write_health().await?;
-    Ok(format!("{events} heartbeats written"))
+    Ok(format!(
+        "{} written",
+        counted(events, "heartbeat", "heartbeats")
+    ))
 }
 
 /// Writes when leases end. Every minute.
@@ -70,7 +83,7 @@ pub async fn write_health(relay: &RelayService) -> anyhow::Result<String> {
 /// The store's.
 pub async fn write_leases(relay: &RelayService) -> anyhow::Result<String> {
     let leases = relay.write_leases().await?;
-    Ok(format!("{leases} leases renewed"))
+    Ok(format!("{} renewed", counted(leases, "lease", "leases")))
 }
 
 /// Deletes idempotency keys that expired. Every five minutes.
@@ -79,7 +92,7 @@ pub async fn write_leases(relay: &RelayService) -> anyhow::Result<String> {
 /// The store's.
 pub async fn delete_expired_idempotency(relay: &RelayService) -> anyhow::Result<String> {
     let rows = relay.delete_expired_idempotency().await?;
-    Ok(format!("{rows} keys deleted"))
+    Ok(format!("{} deleted", counted(rows, "key", "keys")))
 }
 
 /// Asks relay nodes how they are and moves sessions off those that are down. Every five seconds.
@@ -89,8 +102,10 @@ pub async fn delete_expired_idempotency(relay: &RelayService) -> anyhow::Result<
 pub async fn probe_nodes(relay: &RelayService) -> anyhow::Result<String> {
     let probed = relay.probe_nodes().await?;
     Ok(format!(
-        "{} nodes up, {} down, {} sessions moved",
-        probed.up, probed.down, probed.moved
+        "{} up, {} down, {} moved",
+        counted(probed.up, "node", "nodes"),
+        probed.down,
+        counted(probed.moved, "session", "sessions")
     ))
 }
 
@@ -101,8 +116,10 @@ pub async fn probe_nodes(relay: &RelayService) -> anyhow::Result<String> {
 pub async fn reconcile_nodes(relay: &RelayService) -> anyhow::Result<String> {
     let done = relay.reconcile_nodes().await?;
     Ok(format!(
-        "{} slots registered, {} dropped, {} calls failed",
-        done.registered, done.dropped, done.failed
+        "{} registered, {} dropped, {} failed",
+        counted(done.registered, "slot", "slots"),
+        done.dropped,
+        counted(done.failed, "call", "calls")
     ))
 }
 

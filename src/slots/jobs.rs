@@ -1,6 +1,7 @@
 //! Upkeep of slots, for the table of jobs.
 
 use super::service::SlotsService;
+use crate::kernel::counted;
 
 /// Deletes rotated play keys that no longer name their slot. Every hour.
 ///
@@ -8,5 +9,8 @@ use super::service::SlotsService;
 /// The store's.
 pub async fn delete_expired_keys(slots: &SlotsService) -> anyhow::Result<String> {
     let rows = slots.delete_expired_keys().await?;
-    Ok(format!("{rows} retired keys deleted"))
+    Ok(format!(
+        "{} deleted",
+        counted(rows, "retired key", "retired keys")
+    ))
 }

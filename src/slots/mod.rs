@@ -17,5 +17,5 @@ pub mod urls;
 pub use model::{KeyKind, Slot, SlotKeys, StreamToken};
 pub use passphrase::{Passphrase, PassphraseChange};
 pub use plan::SLOTS_OF_NEW_USERS;
-pub use service::SlotsService;
+pub use service::{LISTED_TOGETHER, Scope, SlotsService, Visible};
 pub use urls::ClientUrls;

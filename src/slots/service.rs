@@ -18,6 +18,57 @@ const CACHED_USERS: usize = 4096;
 /// Keys whose slot is kept in memory.
 const CACHED_KEYS: usize = 4096;
 
+/// As many slots of all users are listed together; of more, those that are asked for.
+pub const LISTED_TOGETHER: u32 = 100;
+
+/// Which slots of other users somebody asks for.
+#[derive(Debug, Clone)]
+pub enum Scope {
+    /// Everybody's.
+    Everybody {
+        /// Those that count when all are too many.
+        wanted: Vec<SlotId>,
+    },
+    /// One user's.
+    Owner(UserId),
+}
+
+/// Slots that somebody may see.
+#[derive(Debug, Clone)]
+pub struct Visible {
+    /// The slots.
+    pub slots: Vec<Arc<Slot>>,
+    /// Nobody's are left out because all are too many.
+    pub is_all: bool,
+}
+
+impl Visible {
+    fn all(slots: Vec<Arc<Slot>>) -> Self {
+        Self {
+            slots,
+            is_all: true,
+        }
+    }
+}
+
+/// All slots when they are few, else those of `own` and the wanted ones.
+fn everybodys(
+    connection: &rusqlite::Connection,
+    vault: &Vault,
+    own: UserId,
+    wanted: &[SlotId],
+) -> Result<Visible> {
+    let mut slots = store::slot_list_first(connection, vault, LISTED_TOGETHER + 1)?;
+    let is_all = slots.len() <= LISTED_TOGETHER as usize;
+    if !is_all {
+        slots = store::slot_list(connection, vault, own)?;
+        let others = store::slot_list_among(connection, vault, wanted)?;
+        slots.extend(others.into_iter().filter(|slot| slot.user_id != own));
+    }
+    let slots = slots.into_iter().map(Arc::new).collect();
+    Ok(Visible { slots, is_all })
+}
+
 /// Stream slots. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct SlotsService(Arc<Inner>);
@@ -109,19 +160,21 @@ impl SlotsService {
         inner.caches.by_user.get_or_load(owner, load).await
     }
 
-    /// The slots that the caller may see: a streamer's own, else everybody's, by owner and number. Their
-    /// keys are for whoever may control them.
+    /// The slots that the caller may see, as far as `scope` goes: a streamer's own whatever it says, else by
+    /// owner and number. Their keys are for whoever may control them.
     ///
     /// # Errors
     /// When the store fails or a key does not open.
-    pub async fn list_visible(&self, actor: &Actor) -> Result<Vec<Arc<Slot>>> {
-        match actor.role {
-            Role::Streamer => Ok(self.list(actor.user_id).await?.to_vec()),
-            Role::Owner | Role::Operator | Role::Viewer => {
-                let vault = Arc::clone(&self.0.vault);
-                let all = move |connection: &_| store::slot_list_all(connection, &vault);
-                let slots = self.0.store.read(all).await?;
-                Ok(slots.into_iter().map(Arc::new).collect())
+    pub async fn list_visible(&self, actor: &Actor, scope: Scope) -> Result<Visible> {
+        match (actor.role, scope) {
+            (Role::Streamer, _) => Ok(Visible::all(self.list(actor.user_id).await?.to_vec())),
+            (Role::Owner | Role::Operator | Role::Viewer, Scope::Owner(owner)) => {
+                Ok(Visible::all(self.list(owner).await?.to_vec()))
+            }
+            (Role::Owner | Role::Operator | Role::Viewer, Scope::Everybody { wanted }) => {
+                let (vault, own) = (Arc::clone(&self.0.vault), actor.user_id);
+                let read = move |connection: &_| everybodys(connection, &vault, own, &wanted);
+                self.0.store.read(read).await
             }
         }
     }

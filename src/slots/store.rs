@@ -102,16 +102,33 @@ pub fn slot_list(connection: &Connection, vault: &Vault, user_id: UserId) -> Res
     rows.map(|row| row?.open(vault)).collect()
 }
 
-/// Everybody's slots, by owner and number.
+/// The first `limit` of everybody's slots, by owner and number.
 ///
 /// # Errors
 /// When a statement fails or a key does not open.
-pub fn slot_list_all(connection: &Connection, vault: &Vault) -> Result<Vec<Slot>> {
+pub fn slot_list_first(connection: &Connection, vault: &Vault, limit: u32) -> Result<Vec<Slot>> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM stream_slot ORDER BY user_id, slot_number"
+        "SELECT {COLUMNS} FROM stream_slot ORDER BY user_id, slot_number LIMIT ?1"
     ))?;
-    let rows = statement.query_map([], SealedSlot::from_row)?;
+    let rows = statement.query_map([limit], SealedSlot::from_row)?;
     rows.map(|row| row?.open(vault)).collect()
+}
+
+/// Those of `ids` that are there, by owner and number.
+///
+/// # Errors
+/// When a statement fails or a key does not open.
+pub fn slot_list_among(
+    connection: &Connection,
+    vault: &Vault,
+    ids: &[SlotId],
+) -> Result<Vec<Slot>> {
+    let mut slots = Vec::with_capacity(ids.len());
+    for id in ids {
+        slots.extend(slot_get(connection, vault, *id)?);
+    }
+    slots.sort_by_key(|slot| (slot.user_id, slot.slot_number));
+    Ok(slots)
 }
 
 /// One slot.

@@ -20,6 +20,7 @@ mod pushed;
 mod relayed;
 mod relaying;
 mod resends;
+mod scale;
 mod scene;
 mod start;
 mod streams;
@@ -68,7 +69,7 @@ const fn scene(name: &'static str, measure: fn(&mut Table)) -> Scene {
     }
 }
 
-const SCENES: [Scene; 19] = [
+const SCENES: [Scene; 20] = [
     scene("start", start::measure),
     scene("calls", calls::measure),
     scene("starts-one-key", one_key::measure),
@@ -85,6 +86,7 @@ const SCENES: [Scene; 19] = [
     scene("resends", resends::measure),
     scene("uneven", bonded::uneven),
     long_scene("soak", bonded::soak),
+    long_scene("scale", scale::measure),
     long_scene("registration", pool::registration),
     long_scene("crowd", pool::crowd),
     long_scene("tick", pool::tick),

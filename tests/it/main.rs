@@ -10,6 +10,8 @@ mod docker;
 #[cfg(test)]
 mod e2e;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod layers;
@@ -17,3 +19,5 @@ mod layers;
 mod net;
 #[cfg(test)]
 mod oauth;
+#[cfg(test)]
+mod queries;

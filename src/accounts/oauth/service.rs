@@ -22,8 +22,8 @@ use crate::accounts::model::{BrowserClient, SignedIn};
 use crate::accounts::service::AccountsService;
 use crate::audit::{self, AuditEvent};
 use crate::db::{Store, Tx};
-use crate::http::Allowance;
 use crate::http::outbound::Outbound;
+use crate::http::{Allowance, LimitName};
 use crate::kernel::ids::UserId;
 use crate::kernel::seal::Vault;
 use crate::kernel::secret::{ExposeSecret, SecretString, TokenDigest};
@@ -98,7 +98,7 @@ impl OAuthService {
         let links = deps.accounts.linked_accounts();
         links.offer(deps.config.providers.keys().copied());
         Self(Arc::new(Inner {
-            start_limit: AddressLimit::new(&deps.clock, deps.address_allowance),
+            start_limit: AddressLimit::new(&deps.clock, LimitName::Oauth, deps.address_allowance),
             renewing: tokio::sync::Mutex::default(),
             deps,
         }))

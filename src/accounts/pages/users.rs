@@ -31,23 +31,31 @@ pub async fn show_users(
     let Ok(after) = after else {
         return Err(Error::not_found("page of users").into());
     };
-    let values = AddUserValues::default();
-    users_page(
-        &accounts,
-        &owner,
-        &frame,
-        StatusCode::OK,
-        (values, after),
-        &[],
-        None,
-    )
-    .await
+    let shown = Shown {
+        text: &query.q,
+        after,
+        ..Shown::default()
+    };
+    users_page(&accounts, &owner, &frame, StatusCode::OK, shown).await
 }
 
-/// Which page of users.
+/// Which users.
 #[derive(Debug, Deserialize)]
 pub struct UsersQuery {
     after: Option<String>,
+    /// What their name, address or id begins with.
+    #[serde(default)]
+    q: String,
+}
+
+/// What the page shows.
+#[derive(Debug, Default)]
+struct Shown<'a> {
+    text: &'a str,
+    after: Option<UserId>,
+    values: AddUserValues<'a>,
+    errors: &'a [FieldError],
+    added: Option<AddedUser>,
 }
 
 fn rows(users: &[User], reader: &SignedIn) -> Vec<UserRow> {
@@ -67,16 +75,29 @@ async fn users_page(
     owner: &SignedIn,
     frame: &Frame,
     status: StatusCode,
-    (values, after): (AddUserValues<'_>, Option<UserId>),
-    errors: &[FieldError],
-    added: Option<AddedUser>,
+    shown: Shown<'_>,
 ) -> Result<Response, ApiError> {
-    let (users, has_more) = accounts.list_users(&owner.actor, after).await?;
+    let listed = accounts.list_users(&owner.actor, shown.text, shown.after);
+    let (users, has_more) = listed.await?;
     let next = users.last().filter(|_| has_more);
-    let next = next.map(|user| format!("/users?after={}", user.id));
+    let next = next.map(|user| address(shown.text, user.id));
     let shell = frame.signed_in("Users", owner);
-    let page = UsersPage::new(shell, rows(&users, owner), values, errors, added);
-    Ok(render(status, &page.with_next(next)))
+    let rows = rows(&users, owner);
+    let page = UsersPage::new(shell, rows, shown.values, shown.errors, shown.added);
+    Ok(render(
+        status,
+        &page.with_search(shown.text).with_next(next),
+    ))
+}
+
+/// Where the users after one stand, of those whom the text is about.
+fn address(text: &str, after: UserId) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    if !text.is_empty() {
+        query.append_pair("q", text);
+    }
+    query.append_pair("after", &after.to_string());
+    format!("/users?{}", query.finish())
 }
 
 /// The form that adds a user.
@@ -131,54 +152,38 @@ pub async fn add_user(
         display_name: &form.display_name,
         role: form.role,
     };
+    let refused = |errors| Shown {
+        values,
+        errors,
+        ..Shown::default()
+    };
     let refuse = StatusCode::UNPROCESSABLE_ENTITY;
     let new = match form.new_user() {
         Ok(new) => new,
         Err(errors) => {
-            return users_page(
-                &accounts,
-                &owner,
-                &frame,
-                refuse,
-                (values, None),
-                &errors,
-                None,
-            )
-            .await;
+            return users_page(&accounts, &owner, &frame, refuse, refused(&errors)).await;
         }
     };
     let initial_password = new.password.secret().clone();
     match accounts.add_user(&owner.actor, new).await {
         Ok(user) => {
             admit(&relay, &user).await;
-            let added = Some(AddedUser {
-                email: user.email,
-                initial_password,
-            });
-            let blank = AddUserValues::default();
-            users_page(
-                &accounts,
-                &owner,
-                &frame,
-                StatusCode::OK,
-                (blank, None),
-                &[],
-                added,
-            )
-            .await
+            let shown = Shown {
+                added: Some(AddedUser {
+                    email: user.email,
+                    initial_password,
+                }),
+                ..Shown::default()
+            };
+            users_page(&accounts, &owner, &frame, StatusCode::OK, shown).await
         }
         Err(error) if error.kind() == Kind::Conflict => {
-            let taken = FieldError::new("email", "taken", error.message().to_owned());
-            users_page(
-                &accounts,
-                &owner,
-                &frame,
-                refuse,
-                (values, None),
-                &[taken],
-                None,
-            )
-            .await
+            let taken = [FieldError::new(
+                "email",
+                "taken",
+                error.message().to_owned(),
+            )];
+            users_page(&accounts, &owner, &frame, refuse, refused(&taken)).await
         }
         Err(error) => Err(error.into()),
     }

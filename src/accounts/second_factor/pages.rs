@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
 use super::model::{PENDING_LIFE, RecoveryCodes, Standing};
-use super::views::{CodePage, EnrolmentView, RecoveryCodesPage, SecondFactorPage, Stage};
+use super::views::{CodePage, Decision, EnrolmentView, RecoveryCodesPage, SecondFactorPage, Stage};
 use crate::accounts::extract::{
     AnyBrowserActor, browser_client, cookie_of, session_cookie, set_cookie,
 };
@@ -188,8 +188,11 @@ async fn own_page(
         current_password: accounts.has_password(&user.actor).await?.then(password),
         is_required: factors.is_required(),
         concerns_reader: user.is_operator(),
-        may_decide: user.actor.role == Role::Owner,
-        is_rule_fixed: settings.is_fixed::<SecondFactorRule>(),
+        decision: match user.actor.role {
+            Role::Owner if settings.is_fixed::<SecondFactorRule>() => Decision::OfConfiguration,
+            Role::Owner => Decision::OfReader,
+            Role::Operator | Role::Viewer | Role::Streamer => Decision::OfOthers,
+        },
     })
 }
 

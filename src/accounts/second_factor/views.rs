@@ -121,6 +121,17 @@ fn qr_code(text: &str) -> Html {
     ))
 }
 
+/// Who decides whether owners and operators must have a second factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Not the reader.
+    OfOthers,
+    /// The reader, an owner, if the configuration did not.
+    OfConfiguration,
+    /// The reader, an owner.
+    OfReader,
+}
+
 /// `GET /account/second-factor`
 #[derive(Debug, Template)]
 #[template(path = "pages/accounts/second_factor.html")]
@@ -137,10 +148,8 @@ pub struct SecondFactorPage {
     pub is_required: bool,
     /// Whether the reader is one of them.
     pub concerns_reader: bool,
-    /// Whether the reader may change that.
-    pub may_decide: bool,
-    /// Whether the configuration says it, so that nobody can change it here.
-    pub is_rule_fixed: bool,
+    /// Who decides that.
+    pub decision: Decision,
 }
 
 impl SecondFactorPage {

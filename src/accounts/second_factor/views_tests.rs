@@ -30,8 +30,7 @@ fn own(stage: Stage) -> SecondFactorPage {
         ),
         is_required: true,
         concerns_reader: true,
-        may_decide: true,
-        is_rule_fixed: false,
+        decision: Decision::OfReader,
     }
 }
 

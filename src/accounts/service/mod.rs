@@ -35,6 +35,7 @@ use super::store::{self, ApiKeyRow, AuthSessionRow, BrowserSessionRow};
 use super::token::AccessTokens;
 use crate::audit::{self, AuditEvent};
 use crate::db::{Cache, Store, Tx};
+use crate::http::LimitName;
 use crate::kernel::ids::{ApiKeyId, AuthSessionId, BrowserSessionId, UserId};
 use crate::kernel::seal::Vault;
 use crate::kernel::secret::TokenDigest;
@@ -88,14 +89,15 @@ impl AccountsService {
         tokens: AccessTokens,
         config: AccountsConfig,
     ) -> Self {
+        let limit = |name| AddressLimit::new(&clock, name, config.address_allowance);
         let second_factors = SecondFactors::new(store.clone(), clock.clone(), Arc::clone(&vault));
         Self(Arc::new(Inner {
             linked_accounts: LinkedAccounts::new(store.clone()),
             store,
             second_factors,
-            address_limit: AddressLimit::new(&clock, config.address_allowance),
-            letter_limit: AddressLimit::new(&clock, config.address_allowance),
-            link_limit: AddressLimit::new(&clock, config.address_allowance),
+            address_limit: limit(LimitName::SignIn),
+            letter_limit: limit(LimitName::Letter),
+            link_limit: limit(LimitName::Link),
             clock,
             vault,
             tokens,

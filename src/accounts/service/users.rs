@@ -1,6 +1,6 @@
 //! Making users, and their passwords.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
 
 use super::{AccountsService, note};
@@ -114,32 +114,42 @@ impl AccountsService {
     }
 
     /// A page of users, oldest first, and whether more follow: [`USERS_A_PAGE`] at most that came after `after`.
+    /// With a `text`, those whose name, address or id begins with it.
     ///
     /// # Errors
     /// `Forbidden` for whoever is no operator.
     pub async fn list_users(
         &self,
         actor: &Actor,
+        text: &str,
         after: Option<UserId>,
     ) -> Result<(Vec<User>, bool)> {
         actor.require_operator()?;
-        let read =
-            move |conn: &rusqlite::Connection| store::user_list(conn, after, USERS_A_PAGE + 1);
+        let text = text.trim().to_owned();
+        let read = move |conn: &rusqlite::Connection| match text.as_str() {
+            "" => store::user_list(conn, after, USERS_A_PAGE + 1),
+            text => store::user_search(conn, text, after, USERS_A_PAGE + 1),
+        };
         let mut users = self.0.store.read(read).await?;
         let has_more = users.len() > USERS_A_PAGE as usize;
         users.truncate(USERS_A_PAGE as usize);
         Ok((users, has_more))
     }
 
-    /// What all users call themselves, for a list of what belongs to several of them.
+    /// What `users` call themselves, for a list of what belongs to several of them.
     ///
     /// # Errors
     /// `Forbidden` for a streamer, who sees only what is their own.
-    pub async fn display_names(&self, actor: &Actor) -> Result<HashMap<UserId, String>> {
+    pub async fn display_names(
+        &self,
+        actor: &Actor,
+        users: BTreeSet<UserId>,
+    ) -> Result<HashMap<UserId, String>> {
         if actor.role == Role::Streamer {
             return Err(Error::forbidden());
         }
-        Ok(self.0.store.read(store::user_names).await?)
+        let read = move |conn: &rusqlite::Connection| store::user_names(conn, &users);
+        Ok(self.0.store.read(read).await?)
     }
 
     /// One user.
@@ -333,18 +343,18 @@ mod tests {
                 .add_user(&actor(&added), new_user("x@example.org", Role::Owner))
                 .await;
             assert_eq!(refused.unwrap_err().kind(), Kind::Forbidden);
-            let listed = world.accounts.list_users(&actor(&added), None).await;
+            let listed = world.accounts.list_users(&actor(&added), "", None).await;
             assert_eq!(listed.is_ok(), role == Role::Operator);
         }
         let (users, has_more) = world
             .accounts
-            .list_users(&actor(&owner), None)
+            .list_users(&actor(&owner), "", None)
             .await
             .unwrap();
         assert_eq!((users.len(), has_more), (4, false));
         let rest = world
             .accounts
-            .list_users(&actor(&owner), Some(users[1].id))
+            .list_users(&actor(&owner), "", Some(users[1].id))
             .await;
         assert_eq!(rest.unwrap().0, users[2..]);
     }

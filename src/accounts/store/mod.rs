@@ -41,6 +41,6 @@ pub use user::owner_exists;
 pub(super) use user::{
     owner_count, user_by_email, user_by_id, user_credentials, user_delete_marked,
     user_demand_verification, user_has_password, user_insert, user_list, user_mark_for_deletion,
-    user_names, user_set_email, user_set_password, user_set_passwordless, user_set_unverified,
-    user_set_verified, users_in_deletion,
+    user_names, user_search, user_set_email, user_set_password, user_set_passwordless,
+    user_set_unverified, user_set_verified, users_in_deletion,
 };

@@ -1,5 +1,7 @@
 //! The `user` table.
 
+use std::collections::{BTreeSet, HashMap};
+
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::accounts::model::{Email, NewUser, User};
@@ -78,13 +80,46 @@ pub(in crate::accounts) fn user_list(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// What all users call themselves.
+/// Users who are not being deleted and whose address, name or id begins with `text`, oldest first: at most `limit`
+/// that came after `after`. Letters of either case are the same, in names those of ASCII.
+pub(in crate::accounts) fn user_search(
+    conn: &Connection,
+    text: &str,
+    after: Option<UserId>,
+    limit: u32,
+) -> Result<Vec<User>, DbError> {
+    let sql = "SELECT id, email, display_name, role, created_at_ms, email_verified_at_ms,
+                      must_verify_email
+               FROM user WHERE id > ?5 AND deletion_started_at_ms IS NULL AND id IN (
+                   SELECT id FROM user WHERE email >= ?1 AND email < ?2
+                   UNION
+                   SELECT id FROM user WHERE id >= ?1 AND id < ?2
+                   UNION
+                   SELECT id FROM user WHERE display_name COLLATE NOCASE >= ?3
+                       AND display_name COLLATE NOCASE < ?4)
+               ORDER BY id LIMIT ?6";
+    // Beyond everything that begins with the text.
+    let end = |text: &str| format!("{text}{}", char::MAX);
+    let lower = text.to_lowercase();
+    let after = after.map_or_else(String::new, |id| id.to_string());
+    let mut statement = conn.prepare_cached(sql)?;
+    let range = (&lower, end(&lower), text, end(text), after, limit);
+    let rows = statement.query_map(range, from_row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// What these users call themselves; those who are not there are left out.
 pub(in crate::accounts) fn user_names(
     conn: &Connection,
-) -> Result<std::collections::HashMap<UserId, String>, DbError> {
-    let mut statement = conn.prepare_cached("SELECT id, display_name FROM user")?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    users: &BTreeSet<UserId>,
+) -> Result<HashMap<UserId, String>, DbError> {
+    let mut statement = conn.prepare_cached("SELECT display_name FROM user WHERE id = ?1")?;
+    let mut names = HashMap::new();
+    for user in users {
+        let name = statement.query_row([user], |row| row.get(0)).optional()?;
+        names.extend(name.map(|name| (*user, name)));
+    }
+    Ok(names)
 }
 
 /// How many owners there are who are not being deleted.

@@ -89,6 +89,7 @@ use crate::system::jobs::api as jobs;
         relay::self_hosted::deregister_home,
         // Billing.
         billing::post_checkout,
+        billing::post_portal,
         billing::post_webhook,
         billing::get_status,
         billing::get_events,

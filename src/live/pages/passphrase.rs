@@ -13,7 +13,7 @@ use crate::http::{ApiError, Form, Path};
 use crate::kernel::Result;
 use crate::kernel::ids::SlotId;
 use crate::kernel::secret::{ExposeSecret, SecretString};
-use crate::live::card::Cards;
+use crate::live::card::{Cards, Focus};
 use crate::live::views::RefusedPassphrase;
 use crate::relay::RelayService;
 use crate::slots::{Passphrase, PassphraseChange};
@@ -69,7 +69,7 @@ pub async fn change_passphrase(
         }
         Err(error) => problem_of(&error),
     };
-    let board = cards.board(&user.actor).await?;
+    let board = cards.board(&user.actor, Focus::on(slot_id)).await?;
     let mut all = cards.all(&board, None);
     let card = card_to_control(&mut all, slot_id)?;
     card.passphrase.refused = Some(RefusedPassphrase {

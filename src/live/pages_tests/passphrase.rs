@@ -21,7 +21,10 @@ async fn a_passphrase_is_drawn_shown_when_asked_for_and_removed() {
     let id = world.first_slot(&ada).await.id;
     let done = world.post(&ada, &path(id), "action=generate").await;
     assert_eq!(done.status, StatusCode::SEE_OTHER);
-    assert_eq!(done.location, format!("/live?done=passphrase#slot-{id}"));
+    assert_eq!(
+        done.location,
+        format!("/live?done=passphrase&slot={id}#slot-{id}")
+    );
     let drawn = passphrase(&world, &ada).await.unwrap();
     assert_eq!(world.engine.passphrase(id).unwrap(), drawn);
     let page = world.get(&ada, "/live?done=passphrase").await.body;
@@ -32,7 +35,10 @@ async fn a_passphrase_is_drawn_shown_when_asked_for_and_removed() {
     assert!(page.contains(&format!("passphrase={drawn}")));
     assert!(page.contains(&format!(">{drawn}<")), "a field of its own");
     let done = world.post(&ada, &path(id), "action=remove").await;
-    assert_eq!(done.location, format!("/live?done=no-passphrase#slot-{id}"));
+    assert_eq!(
+        done.location,
+        format!("/live?done=no-passphrase&slot={id}#slot-{id}")
+    );
     assert_eq!(passphrase(&world, &ada).await, None);
     assert_eq!(world.engine.passphrase(id), None);
 }
@@ -44,7 +50,10 @@ async fn a_passphrase_of_ones_own_is_taken_as_it_was_typed() {
     let id = world.first_slot(&ada).await.id;
     let form = format!("action=set&passphrase=+{OWN}+");
     let done = world.post(&ada, &path(id), &form).await;
-    assert_eq!(done.location, format!("/live?done=passphrase#slot-{id}"));
+    assert_eq!(
+        done.location,
+        format!("/live?done=passphrase&slot={id}#slot-{id}")
+    );
     assert_eq!(passphrase(&world, &ada).await.as_deref(), Some(OWN));
 }
 

@@ -18,6 +18,7 @@ use crate::accounts::model::{BrowserClient, User};
 use crate::accounts::{AccountsService, service::testing as accounts};
 use crate::db::testing::telemetry_store;
 use crate::http::StopSignal;
+use crate::kernel::ids::UserId;
 use crate::kernel::secret::ExposeSecret;
 use crate::kernel::{Clock, Role};
 use crate::live::{LiveService, RelayMetrics, State as SlotState, sse};
@@ -35,6 +36,7 @@ struct App {
     accounts: AccountsService,
     billing: BillingService,
     live: LiveService,
+    plans: PlansService,
     relay: RelayService,
     settings: Settings,
     slots: SlotsService,
@@ -64,6 +66,19 @@ pub(in crate::live) struct Browser {
 
 impl World {
     pub(in crate::live) async fn new() -> Self {
+        Self::under(PlanRules::default()).await
+    }
+
+    /// Where plans count.
+    pub(in crate::live) async fn with_billing() -> Self {
+        let rules = PlanRules {
+            is_billing_configured: true,
+            ..PlanRules::default()
+        };
+        Self::under(rules).await
+    }
+
+    async fn under(rules: PlanRules) -> Self {
         let world = accounts::World::new();
         let clock = Clock::from_source(Arc::clone(&world.clock) as _);
         let (store, vault) = (world.store.clone(), Arc::clone(&world.vault));
@@ -71,10 +86,11 @@ impl World {
         let settings = settings.unwrap();
         let slots = SlotsService::new(store.clone(), clock.clone(), Arc::clone(&vault));
         let engine = FakeEngine::new();
+        let plans = PlansService::new(store.clone(), clock.clone(), rules);
         let nodes = stored(&store, &clock, &vault, &engine).await;
         let relay = RelayService::new(RelayDeps {
             metrics: crate::relay::ProvisionMetrics::default(),
-            plans: PlansService::new(store.clone(), clock.clone(), PlanRules::default()),
+            plans: plans.clone(),
             store,
             clock: clock.clone(),
             vault,
@@ -99,6 +115,7 @@ impl World {
                 accounts: world.accounts.clone(),
                 billing,
                 live,
+                plans,
                 relay,
                 settings,
                 slots,
@@ -143,6 +160,17 @@ impl World {
             cookie: format!("glb={token}"),
             user,
         }
+    }
+
+    /// Gives a user a tier.
+    pub(super) async fn set_tier(&self, user_id: UserId, tier: &'static str) {
+        let plans = self.app.plans.clone();
+        let set = self.accounts.store.write(move |tx| {
+            plans.forget_after(tx, user_id);
+            let sql = "UPDATE plan SET tier = ?2 WHERE user_id = ?1";
+            Ok::<_, Error>(tx.execute(sql, (user_id, tier))?)
+        });
+        set.await.unwrap();
     }
 
     pub(in crate::live) async fn slots(&self, browser: &Browser) -> Arc<[Arc<Slot>]> {

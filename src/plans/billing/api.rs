@@ -66,6 +66,32 @@ pub async fn post_checkout(
     }))
 }
 
+/// Where to see bills, and to change or end what is paid for.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PortalAnswer {
+    /// Opens without a password for hours at most: show it to nobody else.
+    #[schema(example = "https://shop.example.com/billing?signature=1")]
+    url: String,
+}
+
+/// Makes a link to the caller's page at the provider: bills, the way of payment, the end of a subscription.
+///
+/// # Errors
+/// 409 with the reason `no_subscription` for who never paid; 502 when the provider fails; 503
+/// `billing_not_configured`.
+#[utoipa::path(
+    post, path = "/api/v1/billing/portal", tag = "Billing", security(("plugin" = [])),
+    responses((status = 200, description = "Where it is.", body = PortalAnswer)),
+    extensions(("x-errors" = json!(["conflict", "upstream_failed", "billing_not_configured"]))),
+)]
+pub async fn post_portal(
+    State(billing): State<BillingService>,
+    PluginActor(actor): PluginActor,
+) -> Result<JsonBody<PortalAnswer>, ApiError> {
+    let url = billing.portal(&actor).await?.to_string();
+    Ok(JsonBody(PortalAnswer { url }))
+}
+
 /// The product of a request or a form; nothing is `standard`.
 pub(super) fn product_of(word: Option<&str>) -> Result<Product, Error> {
     let word = word.unwrap_or(Product::Standard.as_str());

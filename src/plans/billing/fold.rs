@@ -137,7 +137,7 @@ fn known_references(facts: &[Fact]) -> Known<'_> {
 }
 
 /// The subscriptions that a fact is about. A refund that names none is about those that share an order, an
-/// invoice or a payment with it, or else about all of its customer.
+/// invoice or a payment with it, or else, unless it is that of an order, about all of its customer.
 fn subjects(fact: &Fact, known: &Known<'_>) -> BTreeSet<String> {
     if let Some(id) = &fact.subscription {
         return BTreeSet::from([id.clone()]);
@@ -151,7 +151,9 @@ fn subjects(fact: &Fact, known: &Known<'_>) -> BTreeSet<String> {
         .flatten()
         .map(|&id| id.to_owned())
         .collect();
-    if !named.is_empty() {
+    // Every subscription names its order: one that none names was for something else.
+    let is_order = fact.references.iter().any(|it| it.starts_with("order:"));
+    if is_order || !named.is_empty() {
         return named;
     }
     let customer = fact.customer.as_deref();
@@ -161,6 +163,13 @@ fn subjects(fact: &Fact, known: &Known<'_>) -> BTreeSet<String> {
         .flatten()
         .map(|&id| id.to_owned())
         .collect()
+}
+
+/// Whether `fact` is about a subscription that `facts` know.
+pub(super) fn is_known(facts: &[Fact], fact: &Fact) -> bool {
+    let known = known_references(facts);
+    let mut subjects = subjects(fact, &known).into_iter();
+    subjects.any(|id| facts.iter().any(|it| it.subscription.as_ref() == Some(&id)))
 }
 
 impl Subscription {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::BillingService;
 use crate::kernel::ids::UserId;
-use crate::kernel::{Code, error_chain};
+use crate::kernel::{Code, counted, error_chain};
 use crate::relay::RelayService;
 
 /// Runs until it is dropped: acts on events as soon as they are stored.
@@ -26,10 +26,10 @@ pub async fn act(billing: &BillingService, relay: &RelayService) -> anyhow::Resu
     let worked = billing.act().await?;
     tell(relay, &worked.changed).await;
     Ok(format!(
-        "{} events acted on, {} failed, {} plans changed",
-        worked.events,
+        "{} acted on, {} failed, {} changed",
+        counted(worked.events, "event", "events"),
         worked.failed,
-        worked.changed.len()
+        counted(worked.changed.len(), "plan", "plans")
     ))
 }
 
@@ -43,7 +43,10 @@ pub async fn enforce_grace(
 ) -> anyhow::Result<String> {
     let changed = billing.enforce().await?;
     tell(relay, &changed).await;
-    Ok(format!("{} plans changed", changed.len()))
+    Ok(format!(
+        "{} changed",
+        counted(changed.len(), "plan", "plans")
+    ))
 }
 
 /// Compares subscriptions with the provider's own list. Every hour.
@@ -64,10 +67,10 @@ pub async fn reconcile(billing: &BillingService, relay: &RelayService) -> anyhow
     };
     tell(relay, &done.changed).await;
     Ok(format!(
-        "{} subscriptions compared, {} repaired, {} plans changed",
-        done.compared,
-        done.repaired,
-        done.changed.len()
+        "{} compared, {} repaired, {} changed",
+        counted(done.compared, "subscription", "subscriptions"),
+        counted(done.repaired, "gap", "gaps"),
+        counted(done.changed.len(), "plan", "plans")
     ))
 }
 
@@ -77,7 +80,7 @@ pub async fn reconcile(billing: &BillingService, relay: &RelayService) -> anyhow
 /// The store's.
 pub async fn forget_bodies(billing: &BillingService) -> anyhow::Result<String> {
     let count = billing.forget_bodies().await?;
-    Ok(format!("{count} bodies forgotten"))
+    Ok(format!("{} forgotten", counted(count, "body", "bodies")))
 }
 
 /// Admits users anew, or cuts off whom no plan covers any more.

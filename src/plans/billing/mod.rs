@@ -7,7 +7,7 @@
 //!
 //! A webhook is stored before it is understood. What it says becomes a [`Fact`]; the plan is computed from all
 //! facts of a user in the order of the provider's own times, so the order and number of deliveries are of no
-//! matter. Providers deliver late, twice, in any order, and LemonSqueezy gives up after four tries.
+//! matter. Providers deliver late, twice, in any order, and `LemonSqueezy` gives up after four tries.
 //!
 //! Invariant: the plan of an owner, or of a user whom an operator set to internal, is never changed here.
 

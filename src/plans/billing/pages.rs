@@ -4,10 +4,11 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 use serde::Deserialize;
+use url::Url;
 
 use super::api::{EventsQuery, product_of};
 use super::service::BillingService;
-use super::views::{BillingPage, CheckoutPage, PlanPage};
+use super::views::{BillingPage, PlanPage, WayPage};
 use crate::accounts::extract::BrowserActor;
 use crate::accounts::frame::Frame;
 use crate::accounts::model::SignedIn;
@@ -79,26 +80,54 @@ pub async fn upgrade(
     Form(form): Form<UpgradeForm>,
 ) -> Result<Response, ApiError> {
     let product = product_of(form.product.as_deref())?;
-    match billing.checkout(&user.actor, product, 1).await {
-        Ok(url) => {
-            let shell = frame.at("/account/plan").signed_in("Payment", &user);
-            Ok(render(StatusCode::OK, &CheckoutPage::new(shell, &url)))
-        }
-        Err(error) if matches!(error.kind(), Kind::Conflict | Kind::Upstream) => {
-            let status = crate::http::status_of(error.kind());
-            let text = crate::http::page::sentence(error.message());
-            note_failure(&error);
-            let told = Some(Flash::problem(text));
-            plan_page(&billing, &user, &frame, told, status).await
-        }
-        Err(error) => Err(error.into()),
+    let url = billing.checkout(&user.actor, product, 1).await;
+    let way =
+        |url: &Url| WayPage::to_payment(frame.at("/account/plan").signed_in("Payment", &user), url);
+    match url {
+        Ok(url) => Ok(render(StatusCode::OK, &way(&url))),
+        Err(error) => refused(&billing, &user, &frame, error).await,
     }
+}
+
+/// `POST /account/plan/manage`: asks the provider for the reader's own page and shows the way there.
+///
+/// # Errors
+/// 503 `billing_not_configured`; what goes wrong otherwise stands on the page.
+pub async fn manage(
+    State(billing): State<BillingService>,
+    BrowserActor(user): BrowserActor,
+    frame: Frame,
+) -> Result<Response, ApiError> {
+    let url = billing.portal(&user.actor).await;
+    let way =
+        |url: &Url| WayPage::to_bills(frame.at("/account/plan").signed_in("Bills", &user), url);
+    match url {
+        Ok(url) => Ok(render(StatusCode::OK, &way(&url))),
+        Err(error) => refused(&billing, &user, &frame, error).await,
+    }
+}
+
+/// The page of the plan with what went wrong.
+async fn refused(
+    billing: &BillingService,
+    user: &SignedIn,
+    frame: &Frame,
+    error: Error,
+) -> Result<Response, ApiError> {
+    if !matches!(error.kind(), Kind::Conflict | Kind::Upstream) {
+        return Err(error.into());
+    }
+    let status = crate::http::status_of(error.kind());
+    let text = crate::http::page::sentence(error.message());
+    note_failure(&error);
+    let told = Some(Flash::problem(text));
+    plan_page(billing, user, frame, told, status).await
 }
 
 fn note_failure(error: &Error) {
     if error.kind() == Kind::Upstream {
         let cause = crate::kernel::error_chain(error);
-        tracing::warn!(cause, "a checkout could not be made");
+        tracing::warn!(cause, "the payment provider made no page");
     }
 }
 

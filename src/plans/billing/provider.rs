@@ -129,10 +129,21 @@ pub struct Order {
     pub return_url: String,
 }
 
+/// Who wants to see their bills, or to end or change what they pay for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payer {
+    /// One of their subscriptions.
+    pub subscription: String,
+    /// Who they are to the provider, when it told.
+    pub customer: Option<String>,
+    /// Where the provider leads them back to.
+    pub return_url: String,
+}
+
 /// A page of a listing.
 #[derive(Debug, Clone, Default)]
 pub struct Listed {
-    /// What it holds, each a snapshot.
+    /// What it holds: snapshots of subscriptions, or refunds.
     pub facts: Vec<Fact>,
     /// Where the next page begins; `None` at the end.
     pub next: Option<String>,
@@ -182,4 +193,22 @@ pub trait BillingProvider: Send + Sync + fmt::Debug {
         from: Option<&str>,
         now: UnixMillis,
     ) -> Result<Listed, ProviderError>;
+
+    /// Payments that were given back whole, page by page: at least all of those that were made since `since`.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    async fn list_refunds(
+        &self,
+        since: UnixMillis,
+        from: Option<&str>,
+        now: UnixMillis,
+    ) -> Result<Listed, ProviderError>;
+
+    /// The address of the provider's own page for `payer`: bills, the way of payment, and the way out. It is
+    /// good for hours at most, and a secret of theirs.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    async fn portal(&self, payer: &Payer) -> Result<Url, ProviderError>;
 }

@@ -7,7 +7,9 @@ mod act;
 mod apply;
 mod checkout;
 mod operate;
+mod portal;
 mod reconcile;
+mod refunds;
 
 use std::sync::Arc;
 

@@ -2,6 +2,7 @@
 
 mod fixtures;
 mod ordering;
+mod refunds;
 mod table;
 mod trouble;
 mod world;

@@ -13,6 +13,10 @@ use crate::plans::{PlanStatus, Tier};
 /// `GET /account/plan`
 #[derive(Debug, Template)]
 #[template(path = "pages/plans/plan.html")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing of its own that the page shows or not"
+)]
 pub struct PlanPage {
     /// What is around the content.
     pub shell: Shell,
@@ -38,6 +42,8 @@ pub struct PlanPage {
     pub can_upgrade: bool,
     /// An add-on can be bought.
     pub can_add: bool,
+    /// The provider has a page of the reader's.
+    pub can_manage: bool,
     /// Who takes the money.
     pub provider: &'static str,
     /// The reader may see the log of events.
@@ -63,10 +69,11 @@ impl PlanPage {
             past_due_until: of_plan(plan.grace_deadline, plan.is_past_due()),
             ends: of_plan(plan.ends_at, is_paid && has_plan),
             ended: of_plan(plan.ends_at, is_paid && !has_plan),
-            renews: of_plan(plan.renews_at, is_paid && has_plan),
+            renews: of_plan(plan.renews_at, is_paid && has_plan && !plan.is_past_due()),
             is_exempt: plan.is_exempt,
             can_upgrade: plan.can_upgrade,
             can_add: plan.can_add,
+            can_manage: plan.can_manage,
             provider: plan.provider.label(),
             is_operator,
         }
@@ -96,24 +103,41 @@ const fn status_words(plan: &BillingStatus) -> (&'static str, &'static str) {
     }
 }
 
-/// The answer of `POST /account/plan/upgrade`
+/// The answer of `POST /account/plan/upgrade` and `.../manage`
 #[derive(Debug, Template)]
-#[template(path = "pages/plans/checkout.html")]
-pub struct CheckoutPage {
+#[template(path = "pages/plans/way.html")]
+pub struct WayPage {
     /// What is around the content.
     pub shell: Shell,
-    /// The payment page.
+    /// What is ready there.
+    pub heading: &'static str,
+    /// What to do there, after "You ... at (host), not here".
+    pub deed: &'static str,
+    /// The page at the provider.
     pub url: String,
     /// Whose it is.
     pub host: String,
 }
 
-impl CheckoutPage {
+impl WayPage {
     /// The way to a payment page.
     #[must_use]
-    pub fn new(shell: Shell, url: &Url) -> Self {
+    pub fn to_payment(shell: Shell, url: &Url) -> Self {
+        Self::new(shell, "Your payment page is ready", "pay", url)
+    }
+
+    /// The way to the reader's bills.
+    #[must_use]
+    pub fn to_bills(shell: Shell, url: &Url) -> Self {
+        let deed = "see your bills, change your way of payment and cancel";
+        Self::new(shell, "Your bills are ready", deed, url)
+    }
+
+    fn new(shell: Shell, heading: &'static str, deed: &'static str, url: &Url) -> Self {
         Self {
             shell,
+            heading,
+            deed,
             host: url.host_str().unwrap_or_default().to_owned(),
             url: url.to_string(),
         }

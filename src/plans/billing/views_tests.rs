@@ -20,6 +20,7 @@ fn status() -> BillingStatus {
         is_exempt: false,
         can_upgrade: false,
         can_add: true,
+        can_manage: true,
     }
 }
 
@@ -49,6 +50,7 @@ fn free(is_exempt: bool) -> BillingStatus {
         plan_tier: Tier::Free,
         can_upgrade: !is_exempt,
         can_add: false,
+        can_manage: false,
         renews_at: None,
         addon_relay_count: 0,
         is_exempt,
@@ -59,7 +61,13 @@ fn free(is_exempt: bool) -> BillingStatus {
 fn checkout() -> String {
     let shell = shell("Payment", "/account/plan", Role::Streamer);
     let url = Url::parse("https://shop.example.org/checkout/1?a=1&b=2").unwrap();
-    CheckoutPage::new(shell, &url).render().unwrap()
+    WayPage::to_payment(shell, &url).render().unwrap()
+}
+
+fn bills() -> String {
+    let shell = shell("Bills", "/account/plan", Role::Streamer);
+    let url = Url::parse("https://shop.example.org/billing?signature=1&b=2").unwrap();
+    WayPage::to_bills(shell, &url).render().unwrap()
 }
 
 fn event(kind: &str, state: EventState, result: &str, error: Option<&str>) -> BillingEvent {
@@ -115,6 +123,7 @@ pub(crate) fn pages() -> Vec<(&'static str, String)> {
         ("plan-free", plan(&free(false), false)),
         ("plan-set", plan(&free(true), false)),
         ("plan-checkout", checkout()),
+        ("plan-bills", bills()),
         ("billing", billing(events())),
         ("billing-empty", billing(Vec::new())),
     ]
@@ -148,6 +157,8 @@ fn only_what_can_be_bought_is_offered_and_only_operators_are_led_to_the_events()
     assert!(!plan(&free(true), false).contains("/account/plan/upgrade"));
     assert!(!plan(&free(false), false).contains("href=\"/billing\""));
     assert!(plan(&status(), true).contains("href=\"/billing\""));
+    assert!(plan(&status(), true).contains("action=\"/account/plan/manage\""));
+    assert!(!plan(&free(false), false).contains("/account/plan/manage"));
 }
 
 #[test]

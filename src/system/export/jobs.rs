@@ -1,6 +1,7 @@
 //! Upkeep of deletions, for the table of jobs.
 
 use super::Departures;
+use crate::kernel::counted;
 
 /// Carries begun deletions through. Every few seconds.
 ///
@@ -8,5 +9,8 @@ use super::Departures;
 /// The first that failed; the next run goes on.
 pub async fn finish_deletions(departures: &Departures) -> anyhow::Result<String> {
     let finished = departures.finish_all().await?;
-    Ok(format!("{finished} accounts deleted"))
+    Ok(format!(
+        "{} deleted",
+        counted(finished, "account", "accounts")
+    ))
 }

@@ -7,6 +7,7 @@ use askama::Template;
 use crate::http::moment::Moment;
 use crate::http::page::{Shell, sentence};
 use crate::jobs::JobState;
+use crate::kernel::counted;
 
 /// `GET /jobs`
 #[derive(Debug, Template)]
@@ -93,7 +94,7 @@ impl From<JobState> for JobCard {
                 has_failed: row.last_error.is_some(),
                 said: row.last_error.or(row.last_result).unwrap_or_default(),
             }),
-            count: format!("{} runs{failures}", row.runs),
+            count: format!("{}{failures}", counted(row.runs, "run", "runs")),
             name: row.name,
         }
     }

@@ -351,6 +351,15 @@ mod tests {
         let token = token_of(&setup.renew_setup_token().await.unwrap());
         let (one, other) = tokio::join!(setup.claim(&token, claim()), setup.claim(&token, claim()));
         assert!(one.is_ok() != other.is_ok());
+        let store = &setup.0.store;
+        let log = store.read(|conn| Ok::<_, Error>(audit::newest(conn, 9)?));
+        let actions: Vec<_> = log
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|row| row.action)
+            .collect();
+        assert_eq!(actions, ["appliance.claimed"]);
     }
 
     #[tokio::test]

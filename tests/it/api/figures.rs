@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::exposition::{self, Family};
+use super::exposition::{self, Family, Labels};
 use crate::harness::client::Http;
 use crate::harness::server::Server;
 
@@ -101,6 +101,13 @@ fn labels_that_are_known_stand_at_zero_from_the_first_scrape() {
     }
     for database in ["glb.db", "telemetry.db"] {
         zeros.push(value("glb_db_damaged", &[("database", database)]));
+        zeros.push(value("glb_db_queue_jobs", &[("database", database)]));
+        // Each has its own time of reads and writes.
+        for family in ["glb_db_read_seconds", "glb_db_write_seconds"] {
+            let mut samples = families[family].samples.keys();
+            let is_its = |(_, labels): &(String, Labels)| labels["database"] == database;
+            assert!(samples.any(is_its), "{family} of {database}");
+        }
     }
     let failed = [("job", "store_integrity"), ("status", "error")];
     zeros.push(value("glb_job_runs_total", &failed));

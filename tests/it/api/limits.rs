@@ -70,7 +70,7 @@ fn calls_until_refused(limit: u32, mut call: impl FnMut() -> Answer) -> u32 {
 
 #[test]
 fn each_call_about_sessions_has_its_own_allowance_for_each_connection() {
-    let (_server, plugin) = desk(true);
+    let (server, plugin) = desk(true);
     let token = plugin.stream_token(1);
     let start = |connection: &str| plugin.start(connection, &token);
     let first = start("conn_1");
@@ -94,6 +94,19 @@ fn each_call_about_sessions_has_its_own_allowance_for_each_connection() {
     for _ in 0..150 {
         assert!(!has_figures(&plugin.health("none")));
     }
+    // Operators see which limit was reached how often. A peer on this machine without a proxy may scrape.
+    let figures = Http::to(server.addresses().http)
+        .get("/metrics")
+        .expect(200);
+    let figures = figures.text();
+    let count = |limit: &str, count: u32| {
+        let line = format!("glb_http_limited_calls_total{{limit=\"{limit}\"}} {count}");
+        assert!(figures.lines().any(|it| it == line), "{line} in {figures}");
+    };
+    for limit in ["relay_start", "relay_stop", "relay_active", "usage"] {
+        count(limit, 1);
+    }
+    count("sign_in", 0);
 }
 
 #[test]

@@ -19,3 +19,4 @@ mod route_matrix;
 pub(crate) mod routes_source;
 mod schemathesis;
 mod shape;
+mod users;

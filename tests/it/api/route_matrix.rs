@@ -329,6 +329,11 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         browsers(503, 503, 503, 503, 503),
     ),
     (
+        "POST",
+        "/account/plan/manage",
+        browsers(503, 503, 503, 503, 503),
+    ),
+    (
         "GET",
         "/billing",
         [303, 303, 403, 403, 503, 503, 403, 303, 303],
@@ -339,6 +344,7 @@ const TABLE: &[(&str, &str, Statuses)] = &[
         browsers(404, 404, 404, 404, 404),
     ),
     ("POST", "/api/v1/billing/checkout", plugins(503, 503)),
+    ("POST", "/api/v1/billing/portal", plugins(503, 503)),
     ("POST", "/api/v1/billing/webhook", everybody(503)),
     ("GET", "/api/v1/billing/status", plugins(503, 503)),
     ("GET", "/api/v1/billing/events", plugins(403, 403)),

@@ -19,7 +19,7 @@ impl Stage {
         let path = format!("/slots/{}/passphrase", self.slot_id());
         let done = self.browser.post(&path, &[("action", "generate")]);
         assert_eq!(
-            done.expect(303).header("location").split('#').next(),
+            done.expect(303).header("location").split(['#', '&']).next(),
             Some("/live?done=passphrase")
         );
     }

@@ -171,6 +171,36 @@ fn a_provider_is_the_first_factor_and_no_more() {
 }
 
 #[test]
+fn who_must_have_one_is_nobody_to_every_page_and_figure_until_then() {
+    let server = Server::start_with(|config| config.with("GLB_AUTH_SECOND_FACTOR", "required"));
+    let owner = server.admin_create("owner@example.org", "owner");
+    let mut browser = Browser::signed_in(&server, &owner);
+    for path in [
+        "/metrics",
+        "/live/events",
+        "/live/card/slt_0123456789abcdef0123456789abcdef",
+    ] {
+        browser.get_from_afar(path).expect(401);
+    }
+    let ready = browser.get_from_afar("/readyz").expect(200).json();
+    assert!(ready.get("notices").is_none(), "{ready}");
+    // Signing in leads to no circle.
+    let link = format!(
+        "/login?next=/api/v1/auth/twitch/authorize?link_user={}",
+        owner.user_id
+    );
+    assert_eq!(browser.get(&link).expect(303).header("location"), PAGE);
+    let page = browser.get(PAGE).expect(200).text();
+    assert!(page.contains("The configuration says so"), "{page}");
+    enrol(&mut browser);
+    browser.get_from_afar("/metrics").expect(200);
+    browser.get("/live").expect(200);
+    // What the configuration says is changed there alone.
+    let policy = format!("{PAGE}/policy");
+    browser.post(&policy, &[("required", "no")]).expect(409);
+}
+
+#[test]
 fn who_must_have_one_is_led_to_it_and_cannot_switch_it_off() {
     let server = Server::start();
     let owner = server.admin_create("owner@example.org", "owner");
@@ -197,24 +227,8 @@ fn who_must_have_one_is_led_to_it_and_cannot_switch_it_off() {
         "second_factor_required"
     );
     other.get(PAGE).expect(200);
-    // Nothing else takes the browser for an operator's, and signing in leads to no circle.
-    for path in [
-        "/metrics",
-        "/live/events",
-        "/live/card/slt_0123456789abcdef0123456789abcdef",
-    ] {
-        other.get_from_afar(path).expect(401);
-    }
-    let ready = other.get_from_afar("/readyz").expect(200).json();
-    assert!(ready.get("notices").is_none(), "{ready}");
-    let link = format!(
-        "/login?next=/api/v1/auth/twitch/authorize?link_user={}",
-        operator.user_id
-    );
-    assert_eq!(other.get(&link).expect(303).header("location"), PAGE);
     let (_, recovery) = enrol(&mut other);
     other.get("/live").expect(200);
-    other.get_from_afar("/metrics").expect(200);
     let change = format!("{PAGE}/change");
     let off = [
         ("action", "disable"),

@@ -11,7 +11,7 @@ use crate::accounts::password::PasswordHash;
 use crate::accounts::service::{Offer, SignUps, create_user_in};
 use crate::accounts::store::{user_by_email, user_set_passwordless, user_set_verified};
 use crate::db::Tx;
-use crate::kernel::secret::{ExposeSecret, SecretString, random_token};
+use crate::kernel::secret::{ExposeSecret, SecretString};
 use crate::kernel::{Code, Error, Kind, Result};
 
 /// Who joins, as the provider proved it.
@@ -49,7 +49,7 @@ impl OAuthService {
             tokens,
             invite,
         };
-        let password = Password::parse(random_token::<32>())?;
+        let password = Password::random();
         let hash = accounts.hash_password(&password).await?;
         let service = self.clone();
         let job = move |tx: &Tx<'_>| service.join_in(tx, joining, password, &hash);

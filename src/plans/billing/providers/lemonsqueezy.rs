@@ -22,11 +22,15 @@ use crate::kernel::UnixMillis;
 use crate::kernel::secret::{ExposeSecret, SecretString, hex};
 use crate::plans::billing::fact::Fact;
 use crate::plans::billing::provider::{
-    BillingProvider, Listed, Order, Parsed, ProviderError, ProviderName, Unreadable, Unverified,
-    Webhook,
+    BillingProvider, Listed, Order, Parsed, Payer, ProviderError, ProviderName, Unreadable,
+    Unverified, Webhook,
 };
 
 const MEDIA: &str = "application/vnd.api+json";
+
+/// The kinds of objects that know of refunds.
+const INVOICES: &str = "subscription-invoices";
+const ORDERS: &str = "orders";
 
 /// What the configuration says.
 #[derive(Clone)]
@@ -80,6 +84,30 @@ impl LemonSqueezy {
         self.caller.send(request).await
     }
 
+    /// A page of our store's objects of a kind, and whether there is another.
+    async fn list(
+        &self,
+        kind: &str,
+        page: u32,
+        filter: &[(&str, &str)],
+    ) -> Result<(Vec<Value>, bool), ProviderError> {
+        let page_text = page.to_string();
+        let mut query = vec![
+            ("filter[store_id]", self.store_id()?),
+            ("page[number]", &page_text),
+            ("page[size]", "100"),
+        ];
+        query.extend(filter);
+        let request = self.caller.get(&[kind]).query(&query);
+        let mut answer = self.send(request).await?.body;
+        let last = answer.pointer("/meta/page/lastPage");
+        let last = last.and_then(Value::as_u64).unwrap_or(1);
+        match answer.get_mut("data").map(Value::take) {
+            Some(Value::Array(listed)) => Ok((listed, u64::from(page) < last)),
+            _ => Err(ProviderError::Garbage("no list")),
+        }
+    }
+
     fn checkout_body(order: &Order, store_id: &str) -> Value {
         let variant = json!({ "variant_id": number_of(&order.price), "quantity": order.quantity });
         json!({ "data": {
@@ -103,6 +131,10 @@ impl LemonSqueezy {
 /// The documents show ids of variants as numbers here and as texts in relationships.
 fn number_of(id: &str) -> Value {
     id.parse::<u64>().map_or_else(|_| json!(id), |id| json!(id))
+}
+
+fn page_number(from: Option<&str>) -> u32 {
+    from.and_then(|page| page.parse().ok()).unwrap_or(1)
 }
 
 #[async_trait]
@@ -152,24 +184,50 @@ impl BillingProvider for LemonSqueezy {
         from: Option<&str>,
         now: UnixMillis,
     ) -> Result<Listed, ProviderError> {
-        let page: u32 = from.and_then(|page| page.parse().ok()).unwrap_or(1);
-        let query = [
-            ("filter[store_id]", self.store_id()?.to_owned()),
-            ("page[number]", page.to_string()),
-            ("page[size]", "100".to_owned()),
-        ];
-        let request = self.caller.get(&["subscriptions"]).query(&query);
-        let answer = self.send(request).await?;
-        let listed = answer.body.get("data").and_then(Value::as_array);
-        let listed = listed.ok_or(ProviderError::Garbage("no list"))?;
-        let last = answer.body.pointer("/meta/page/lastPage");
-        let last = last.and_then(Value::as_u64).unwrap_or(1);
+        let page = page_number(from);
+        let (listed, has_more) = self.list("subscriptions", page, &[]).await?;
+        let facts = listed.iter();
         Ok(Listed {
-            facts: listed
-                .iter()
+            facts: facts
                 .filter_map(|data| read::subscription(data, now))
                 .collect(),
-            next: (u64::from(page) < last).then(|| (page + 1).to_string()),
+            next: has_more.then(|| (page + 1).to_string()),
         })
+    }
+
+    /// Payments of subscriptions first, then orders, of which the provider can list no refunds alone.
+    async fn list_refunds(
+        &self,
+        since: UnixMillis,
+        from: Option<&str>,
+        now: UnixMillis,
+    ) -> Result<Listed, ProviderError> {
+        let (kind, page) = from.and_then(|from| from.split_once(':')).unzip();
+        let (kind, page) = (kind.unwrap_or(INVOICES), page_number(page));
+        let filter: &[(&str, &str)] = match kind {
+            INVOICES => &[("filter[refunded]", "true")],
+            _ => &[],
+        };
+        let (listed, has_more) = self.list(kind, page, filter).await?;
+        // Both come with the newest first.
+        let is_old = |data: &Value| read::created_ms(data).is_some_and(|at| at < since.0);
+        let next = if has_more && !listed.last().is_some_and(is_old) {
+            Some(format!("{kind}:{}", page + 1))
+        } else {
+            (kind == INVOICES).then(|| format!("{ORDERS}:1"))
+        };
+        let facts = listed.iter().filter_map(|data| read::refund(data, now));
+        Ok(Listed {
+            facts: facts.collect(),
+            next,
+        })
+    }
+
+    /// Signed by the provider for a day.
+    async fn portal(&self, payer: &Payer) -> Result<Url, ProviderError> {
+        let request = self.caller.get(&["subscriptions", &payer.subscription]);
+        let answer = self.send(request).await?;
+        let urls = answer.body.pointer("/data/attributes/urls");
+        page_url(urls.and_then(|urls| urls.get("customer_portal")))
     }
 }

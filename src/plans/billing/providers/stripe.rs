@@ -1,8 +1,8 @@
 //! Stripe.
 //!
 //! Source: <https://docs.stripe.com/webhooks#verify-manually> (`Stripe-Signature: t=...,v1=...`, the HMAC-SHA256
-//! of `t.body`), `/api/events`, `/api/subscriptions`, `/api/invoices`, `/api/charges` and
-//! `/api/checkout/sessions` (November 2026), in the shapes before and since version 2025-03-31, which moved an
+//! of `t.body`), `/api/events`, `/api/subscriptions`, `/api/invoices`, `/api/charges`,
+//! `/api/refunds`, `/api/customer_portal/sessions` and `/api/checkout/sessions` (November 2026), in the shapes before and since version 2025-03-31, which moved an
 //! invoice's subscription into `parent` and the period into items. Order is not promised.
 
 mod read;
@@ -23,8 +23,8 @@ use crate::kernel::UnixMillis;
 use crate::kernel::secret::{ExposeSecret, SecretString, hex};
 use crate::plans::billing::fact::Fact;
 use crate::plans::billing::provider::{
-    BillingProvider, Listed, Order, Parsed, ProviderError, ProviderName, Unreadable, Unverified,
-    Webhook,
+    BillingProvider, Listed, Order, Parsed, Payer, ProviderError, ProviderName, Unreadable,
+    Unverified, Webhook,
 };
 
 /// How old a signature may be, and how far ahead of our clock: what Stripe's own libraries take.
@@ -71,7 +71,29 @@ impl Stripe {
             .send(request.bearer_auth(key.expose_secret()))
             .await
     }
+
+    /// A page of objects of a kind, where the next one begins, and the provider's time.
+    async fn list(
+        &self,
+        kind: &str,
+        query: &[(&str, &str)],
+        from: Option<&str>,
+    ) -> Result<Page, ProviderError> {
+        let mut query = query.to_vec();
+        query.push(("limit", "100"));
+        query.extend(from.map(|id| ("starting_after", id)));
+        let request = self.caller.get(&[kind]).query(&query);
+        let mut answer = self.send(request).await?;
+        let has_more = answer.body.get("has_more").and_then(Value::as_bool) == Some(true);
+        let Some(Value::Array(listed)) = answer.body.get_mut("data").map(Value::take) else {
+            return Err(ProviderError::Garbage("no list"));
+        };
+        let last = listed.last().and_then(|object| text(object.get("id")));
+        Ok((listed, last.filter(|_| has_more), answer.date))
+    }
 }
+
+type Page = (Vec<Value>, Option<String>, Option<UnixMillis>);
 
 /// The parts of the header; unknown schemes are passed over, as Stripe asks.
 fn header_parts(header: &str) -> (Option<&str>, Vec<&str>) {
@@ -169,22 +191,42 @@ impl BillingProvider for Stripe {
         from: Option<&str>,
         now: UnixMillis,
     ) -> Result<Listed, ProviderError> {
-        let mut query = vec![("status", "all"), ("limit", "100")];
-        query.extend(from.map(|id| ("starting_after", id)));
-        let request = self.caller.get(&["subscriptions"]).query(&query);
-        let answer = self.send(request).await?;
-        let listed = answer.body.get("data").and_then(Value::as_array);
-        let listed = listed.ok_or(ProviderError::Garbage("no list"))?;
-        let at = answer.date.unwrap_or(now);
-        let has_more = answer.body.get("has_more").and_then(Value::as_bool) == Some(true);
-        let last = listed.last().and_then(|object| text(object.get("id")));
+        let (listed, next, date) = self
+            .list("subscriptions", &[("status", "all")], from)
+            .await?;
+        let at = date.unwrap_or(now);
+        let facts = listed.iter();
         Ok(Listed {
-            facts: listed
-                .iter()
+            facts: facts
                 .filter_map(|object| read::subscription(object, at))
                 .collect(),
-            next: last.filter(|_| has_more),
+            next,
         })
+    }
+
+    async fn list_refunds(
+        &self,
+        since: UnixMillis,
+        from: Option<&str>,
+        now: UnixMillis,
+    ) -> Result<Listed, ProviderError> {
+        let since = since.seconds().to_string();
+        // The charge tells whether all of it went back, and whose it was.
+        let query = [("created[gte]", &*since), ("expand[]", "data.charge")];
+        let (listed, next, _) = self.list("refunds", &query, from).await?;
+        let facts = listed
+            .iter()
+            .filter_map(|object| read::refund(object, now))
+            .collect();
+        Ok(Listed { facts, next })
+    }
+
+    async fn portal(&self, payer: &Payer) -> Result<Url, ProviderError> {
+        let customer = payer.customer.as_deref().ok_or(ProviderError::NotFound)?;
+        let form = [("customer", customer), ("return_url", &payer.return_url)];
+        let request = self.caller.post(&["billing_portal", "sessions"]);
+        let answer = self.send(request.form(&form)).await?;
+        page_url(answer.body.get("url"))
     }
 }
 

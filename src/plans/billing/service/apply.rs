@@ -143,8 +143,8 @@ impl BillingService {
 
     fn flag_unmapped(&self, applied: Applied, subscriptions: &Subscriptions) -> Applied {
         let catalog = &self.0.deps.catalog;
-        let running = subscriptions.values().filter(|it| !it.is_over());
-        let Some(price) = running.filter_map(|it| it.unmapped(catalog)).next() else {
+        let mut running = subscriptions.values().filter(|it| !it.is_over());
+        let Some(price) = running.find_map(|it| it.unmapped(catalog)) else {
             return applied;
         };
         let result = format!(

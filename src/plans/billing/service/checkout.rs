@@ -19,6 +19,10 @@ const QUANTITY_MAX: u32 = 20;
 
 /// A user's plan as billing knows it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing of its own that the page shows or not"
+)]
 pub struct BillingStatus {
     /// The tier that counts.
     pub plan_tier: Tier,
@@ -48,6 +52,10 @@ pub struct BillingStatus {
     #[serde(skip)]
     #[schema(ignore)]
     pub can_add: bool,
+    /// The provider has a page of theirs: bills, the way of payment, the end of a subscription.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub can_manage: bool,
 }
 
 impl BillingStatus {
@@ -67,9 +75,11 @@ impl BillingService {
         let provider = self.provider_name()?;
         let read = move |connection: &rusqlite::Connection| {
             let plan = plans::plan_get(connection, user_id)?;
-            Ok((plan, store::account_get(connection, user_id)?))
+            let account = store::account_get(connection, user_id)?;
+            let payer = store::payer_get(connection, provider, user_id)?;
+            Ok((plan, account, payer.is_some()))
         };
-        let (plan, account) = self.read(read).await?;
+        let (plan, account, can_manage) = self.read(read).await?;
         let plan = plan.ok_or_else(|| Error::not_found("user"))?;
         let rules = self.0.deps.plans.rules();
         let is_exempt = is_exempt(&plan);
@@ -84,6 +94,7 @@ impl BillingService {
             is_exempt,
             can_upgrade: self.is_for_sale(Product::Standard, &plan),
             can_add: self.is_for_sale(Product::Addon, &plan),
+            can_manage,
         })
     }
 
@@ -163,7 +174,7 @@ fn refusal(product: Product, plan: &Plan) -> Option<(&'static str, &'static str)
     match product {
         Product::Standard if has_standard => Some((
             "already_subscribed",
-            "you have this plan already; to change how you pay, use the link in the provider's e-mail",
+            "you have this plan already; the page Plan of your account leads to your bills and your way of payment",
         )),
         Product::Addon if !has_standard => Some((
             "subscription_required",

@@ -20,7 +20,7 @@ use crate::plans::billing::store;
 /// Users or subscriptions in one go.
 const BATCH: u32 = 100;
 /// A hundred thousand subscriptions; a provider that lists without end is broken.
-const PAGES_MAX: usize = 1000;
+pub(super) const PAGES_MAX: usize = 1000;
 /// Subscriptions that the listing left out and that are asked for one by one, in one run.
 const SINGLE_MAX: usize = 50;
 /// How long raw bodies are kept.
@@ -66,7 +66,8 @@ impl BillingService {
         }
     }
 
-    /// Job, hourly: compares all subscriptions with the provider's own list, and all plans with what is known.
+    /// Job, hourly: compares all subscriptions and refunds with the provider's own lists, and all plans with what
+    /// is known.
     ///
     /// # Errors
     /// What the provider answers; the store's.
@@ -77,6 +78,8 @@ impl BillingService {
         }
         let seen = self.compare_listed(&mut total).await?;
         self.compare_unlisted(&seen, &mut total).await?;
+        total.changed.extend(self.act().await?.changed);
+        self.compare_refunds(&mut total).await?;
         total.changed.extend(self.act().await?.changed);
         total.changed.extend(self.recompute().await?);
         Ok(total)
@@ -159,20 +162,12 @@ impl BillingService {
         total.compared += 1;
         let key = id.clone();
         let known = self.read(move |it| store::facts_of_subscription(it, provider, &key));
-        let known: Vec<Fact> = known.await?.into_iter().map(|(_, fact)| fact).collect();
+        let known = known.await?;
         let folded = fold::fold(&known);
         if folded.get(&id).is_some_and(|it| agrees(it, &fact)) {
             return Ok(());
         }
-        let body = serde_json::to_vec(&fact).map_err(Error::internal)?;
-        let identity = format!("{RECONCILED}:{}", hex(&Sha256::digest(&body)));
-        let stored = self.write(move |billing, tx| {
-            let now = billing.now();
-            Ok(store::event_insert(
-                tx, provider, &identity, RECONCILED, &body, now,
-            )?)
-        });
-        if stored.await? {
+        if self.store_found(&fact).await? {
             total.repaired += 1;
             tracing::info!(
                 subscription = id,
@@ -180,6 +175,20 @@ impl BillingService {
             );
         }
         Ok(())
+    }
+
+    /// Stores what asking the provider found; `false` when it was found before.
+    pub(super) async fn store_found(&self, fact: &Fact) -> Result<bool> {
+        let provider = self.provider_name()?;
+        let body = serde_json::to_vec(fact).map_err(Error::internal)?;
+        let identity = format!("{RECONCILED}:{}", hex(&Sha256::digest(&body)));
+        let stored = self.write(move |billing, tx| {
+            let now = billing.now();
+            Ok(store::event_insert(
+                tx, provider, &identity, RECONCILED, &body, now,
+            )?)
+        });
+        stored.await
     }
 
     /// Plans that are not what the facts ask for: what the configuration maps may be another now, or an operator

@@ -10,6 +10,7 @@ use crate::plans::billing::provider::ProviderName;
 
 /// What a plan has from billing beside its tier and status.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "all of it are moments")]
 pub(in super::super) struct Account {
     pub(in super::super) ends_at: Option<UnixMillis>,
     pub(in super::super) renews_at: Option<UnixMillis>,
@@ -151,7 +152,30 @@ pub(in super::super) fn open_subscriptions(
         .collect()
 }
 
-/// The e-mail address and display name of whoever buys.
+/// A subscription of a user and the customer who pays for it: one that runs before one that is over, and the
+/// newest of those.
+pub(in super::super) fn payer_get(
+    connection: &Connection,
+    provider: ProviderName,
+    user_id: UserId,
+) -> rusqlite::Result<Option<(String, Option<String>)>> {
+    connection
+        .prepare_cached(
+            "SELECT subscription,
+                 (SELECT customer FROM billing_event AS event
+                  WHERE event.provider = billing_subscription.provider
+                    AND event.subscription = billing_subscription.subscription
+                    AND event.customer IS NOT NULL LIMIT 1)
+             FROM billing_subscription WHERE user_id = ?1 AND provider = ?2
+             ORDER BY is_over, updated_at_ms DESC LIMIT 1",
+        )?
+        .query_row((user_id, provider.as_str()), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()
+}
+
+/// The e-mail address of whoever buys.
 pub(in super::super) fn buyer_get(
     connection: &Connection,
     user_id: UserId,

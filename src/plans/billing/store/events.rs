@@ -203,13 +203,36 @@ pub(in super::super) fn facts_of_subscription(
     connection: &Connection,
     provider: ProviderName,
     subscription: &str,
-) -> rusqlite::Result<Vec<(EventId, Fact)>> {
+) -> rusqlite::Result<Vec<Fact>> {
     let mut statement = connection.prepare_cached(
         "SELECT id, fact FROM billing_event
          WHERE provider = ?1 AND subscription = ?2 AND fact IS NOT NULL",
     )?;
     let rows = statement.query_map((provider.as_str(), subscription), fact_from_row)?;
-    rows.collect()
+    rows.map(|row| Ok(row?.1)).collect()
+}
+
+/// Everything that a provider said about the subscription and the customer that a fact names.
+pub(in super::super) fn facts_about(
+    connection: &Connection,
+    provider: ProviderName,
+    fact: &Fact,
+) -> rusqlite::Result<Vec<Fact>> {
+    let mut facts = match &fact.subscription {
+        Some(subscription) => facts_of_subscription(connection, provider, subscription)?,
+        None => Vec::new(),
+    };
+    let Some(customer) = &fact.customer else {
+        return Ok(facts);
+    };
+    let mut statement = connection.prepare_cached(
+        "SELECT id, fact FROM billing_event
+         WHERE provider = ?1 AND customer = ?2 AND fact IS NOT NULL",
+    )?;
+    for row in statement.query_map((provider.as_str(), customer), fact_from_row)? {
+        facts.push(row?.1);
+    }
+    Ok(facts)
 }
 
 fn fact_from_row(row: &Row<'_>) -> rusqlite::Result<(EventId, Fact)> {

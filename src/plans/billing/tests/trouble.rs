@@ -374,6 +374,8 @@ async fn every_query_that_faces_many_events_uses_an_index() {
         "SELECT id, fact FROM billing_event WHERE user_id = 'x' AND provider = 'y' AND fact IS NOT NULL",
         "SELECT id, fact FROM billing_event WHERE provider = 'x' AND subscription = 'y' AND fact IS NOT NULL",
         "SELECT user_id FROM billing_event WHERE provider = 'x' AND customer = 'y' AND user_id IS NOT NULL ORDER BY user_id LIMIT 1",
+        "SELECT id, fact FROM billing_event WHERE provider = 'x' AND customer = 'y' AND fact IS NOT NULL",
+        "SELECT subscription, (SELECT customer FROM billing_event AS event WHERE event.provider = billing_subscription.provider AND event.subscription = billing_subscription.subscription AND event.customer IS NOT NULL LIMIT 1) FROM billing_subscription WHERE user_id = 'x' AND provider = 'y' ORDER BY is_over, updated_at_ms DESC LIMIT 1",
         "SELECT id FROM billing_event WHERE id < 'f' AND state = 'flagged' ORDER BY id DESC LIMIT 5",
         "SELECT COUNT(*) FROM billing_event WHERE state IN ('flagged', 'failed')",
         "UPDATE billing_event SET body = NULL WHERE body IS NOT NULL AND received_at_ms < 1 AND state IN ('done', 'ignored')",

@@ -19,8 +19,8 @@ use crate::kernel::ids::{BrowserSessionId, UserId};
 use crate::kernel::secret::{SecretString, hex};
 use crate::kernel::{Actor, Clock, Error, Kind, Result, Role, UnixMillis, Via};
 use crate::plans::billing::provider::{
-    BillingProvider, Listed, Order, Parsed, ProviderError, ProviderName, Unreadable, Unverified,
-    Webhook,
+    BillingProvider, Listed, Order, Parsed, Payer, ProviderError, ProviderName, Unreadable,
+    Unverified, Webhook,
 };
 use crate::plans::billing::providers::{
     ApiCaller, LemonSqueezy, LemonSqueezyKeys, Stripe, StripeKeys,
@@ -40,6 +40,7 @@ pub(super) struct Offline {
     inner: Box<dyn BillingProvider>,
     pub(super) listed: Mutex<Vec<Fact>>,
     pub(super) single: Mutex<Vec<Fact>>,
+    pub(super) refunds: Mutex<Vec<Fact>>,
     pub(super) trouble: Mutex<Option<ProviderError>>,
 }
 
@@ -91,14 +92,35 @@ impl BillingProvider for Offline {
         if let Some(trouble) = self.trouble.lock().unwrap().clone() {
             return Err(trouble);
         }
-        let from: usize = from.map_or(0, |from| from.parse().unwrap());
-        let listed = self.listed.lock().unwrap();
-        let facts: Vec<_> = listed.iter().skip(from).take(2).cloned().collect();
-        let next = from + facts.len();
-        Ok(Listed {
-            facts,
-            next: (next < listed.len()).then(|| next.to_string()),
-        })
+        Ok(two_of(&self.listed.lock().unwrap(), from))
+    }
+
+    /// Two at a time.
+    async fn list_refunds(
+        &self,
+        since: UnixMillis,
+        from: Option<&str>,
+        _: UnixMillis,
+    ) -> std::result::Result<Listed, ProviderError> {
+        let mut refunds = self.refunds.lock().unwrap().clone();
+        refunds.retain(|fact| fact.at_ms >= since.0);
+        Ok(two_of(&refunds, from))
+    }
+
+    async fn portal(&self, payer: &Payer) -> std::result::Result<Url, ProviderError> {
+        let customer = payer.customer.as_deref().unwrap_or("nobody");
+        let url = format!("https://pay.example.org/{}/{customer}", payer.subscription);
+        Ok(Url::parse(&url).unwrap())
+    }
+}
+
+fn two_of(all: &[Fact], from: Option<&str>) -> Listed {
+    let from: usize = from.map_or(0, |from| from.parse().unwrap());
+    let facts: Vec<_> = all.iter().skip(from).take(2).cloned().collect();
+    let next = from + facts.len();
+    Listed {
+        facts,
+        next: (next < all.len()).then(|| next.to_string()),
     }
 }
 
@@ -143,6 +165,7 @@ pub(super) fn offline(name: ProviderName) -> Offline {
         inner,
         listed: Mutex::default(),
         single: Mutex::default(),
+        refunds: Mutex::default(),
         trouble: Mutex::default(),
     }
 }

@@ -5,6 +5,7 @@
 mod checkout;
 mod pages;
 mod provider;
+mod refunds;
 mod webhook;
 
 use std::time::Duration;

@@ -11,6 +11,9 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+/// Where it leads who pays.
+pub(super) const PORTAL: &str = "https://shop.example.org/billing?signature=3";
+
 /// How it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Mood {
@@ -41,6 +44,7 @@ struct Inner {
     mood: Mood,
     calls: Vec<Call>,
     subscriptions: Vec<Value>,
+    refunds: Vec<(&'static str, Value)>,
 }
 
 /// A provider on loopback. It ends with this.
@@ -81,10 +85,27 @@ impl Provider {
         self.inner.lock().unwrap().mood = mood;
     }
 
+    /// Lists an object below this path from now on.
+    pub(super) fn refund(&self, path: &'static str, object: Value) {
+        self.inner.lock().unwrap().refunds.push((path, object));
+    }
+
+    pub(super) fn list_subscription(&self, object: Value) {
+        self.inner.lock().unwrap().subscriptions.push(object);
+    }
+
     /// The calls since the last look.
     pub(super) fn calls(&self) -> Vec<Call> {
         std::mem::take(&mut self.inner.lock().unwrap().calls)
     }
+}
+
+/// One page of what is listed below a path.
+fn listing(refunds: &[(&str, Value)], path: &str) -> Value {
+    let listed = refunds.iter().filter(|(below, _)| *below == path);
+    let data: Vec<_> = listed.map(|(_, object)| object.clone()).collect();
+    json!({ "object": "list", "has_more": false,
+            "meta": { "page": { "currentPage": 1, "lastPage": 1 } }, "data": data })
 }
 
 async fn answer(
@@ -128,6 +149,12 @@ async fn answer(
             "attributes": { "url": "https://shop.example.org/checkout/custom/1?signature=2" } } }),
         ("POST", "/v1/checkout/sessions") => json!({ "id": "cs_1", "object": "checkout.session",
             "url": "https://shop.example.org/checkout/custom/1?signature=2" }),
+        ("GET", "/v1/subscriptions/1") => json!({ "data": { "type": "subscriptions", "id": "1",
+            "attributes": { "urls": { "customer_portal": PORTAL } } } }),
+        ("POST", "/v1/billing_portal/sessions") => json!({ "id": "bps_1", "url": PORTAL }),
+        ("GET", "/v1/refunds" | "/v1/orders" | "/v1/subscription-invoices") => {
+            listing(&inner.refunds, uri.path())
+        }
         ("GET", "/v1/subscriptions") => json!({ "object": "list", "has_more": false,
             "meta": { "page": { "currentPage": 1, "lastPage": 1 } }, "data": inner.subscriptions }),
         _ => return StatusCode::NOT_FOUND.into_response(),

@@ -170,6 +170,31 @@ fn of_order(kind: &str, data: &Value, received_at: UnixMillis) -> Result<Read, U
     }))
 }
 
+/// What a payment or an order of a listing tells of having been given back whole; `None` when it was not.
+pub(super) fn refund(data: &Value, now: UnixMillis) -> Option<Fact> {
+    if data
+        .pointer("/attributes/refunded")
+        .and_then(Value::as_bool)
+        != Some(true)
+    {
+        return None;
+    }
+    let read = match data.get("type")?.as_str()? {
+        "subscription-invoices" => of_invoice("subscription_payment_refunded", data, now),
+        "orders" => of_order("order_refunded", data, now),
+        _ => return None,
+    };
+    match read {
+        Ok(Read::Fact(fact)) => Some(*fact),
+        Ok(Read::Nothing(_)) | Err(_) => None,
+    }
+}
+
+/// When an object was made, in ms since 1970.
+pub(super) fn created_ms(data: &Value) -> Option<i64> {
+    moment_ms(data.pointer("/attributes/created_at"))
+}
+
 const PARTIAL: Read = Read::Nothing("a part of a payment was given back, which changes no plan");
 
 fn is_partial(attributes: &Value) -> bool {

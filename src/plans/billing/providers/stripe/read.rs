@@ -154,6 +154,20 @@ fn charge(object: &Value, at: UnixMillis) -> Option<Fact> {
     })
 }
 
+/// What a refund of a listing, its charge in it, tells of a payment that was given back whole; `None` for a part
+/// of it, and for one that came to nothing.
+pub(super) fn refund(object: &Value, now: UnixMillis) -> Option<Fact> {
+    let has_failed = matches!(
+        object.get("status").and_then(Value::as_str),
+        Some("failed" | "canceled")
+    );
+    if has_failed {
+        return None;
+    }
+    let at = seconds_ms(object.get("created")).map_or(now, UnixMillis);
+    charge(object.get("charge")?, at)
+}
+
 /// What payments, invoices and charges name of one another, in the versions that do.
 fn references(object: &Value) -> BTreeSet<String> {
     ["invoice", "charge", "payment_intent"]
