@@ -46,9 +46,8 @@ pub(in crate::relay) async fn ask(address: SocketAddr) -> Answered {
                 return Answered::Nobody;
             }
         }
-        match timeout(PATIENCE, first_answer(&socket)).await {
-            Ok(answered) => return answered,
-            Err(_) => {}
+        if let Ok(answered) = timeout(PATIENCE, first_answer(&socket)).await {
+            return answered;
         }
     }
     Answered::Nobody

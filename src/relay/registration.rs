@@ -3,7 +3,7 @@
 //! It answers "no group" and nothing changes there. It answers no SRT question: it passes SRT on only from links
 //! that have joined.
 //!
-//! Source: the receiver of BELABOX, `srtla_rec` (November 2026): REG2 is 0x9201, REG_NGP is 0x9211.
+//! Source: the receiver of BELABOX, `srtla_rec` (November 2026): REG2 is 0x9201, `REG_NGP` is 0x9211.
 //!
 //! Invariant: one question is one datagram; whatever comes back, nothing panics.
 

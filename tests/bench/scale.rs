@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use glb::kernel::UnixMillis;
+use glb::kernel::Clock;
 use glb::kernel::ids::UserId;
 use glb::kernel::seal::Vault;
 use glb::slots::store as slots;
@@ -101,19 +101,22 @@ pub(crate) fn measure(table: &mut Table) {
     );
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "fills the database of a server that has ended"
+)]
 fn fill(server: &Server) {
     let file = server.data_dir().join("glb.db");
     let mut connection = Connection::open(file).expect("the server has ended");
     connection.execute_batch(PEOPLE).expect("the schema fits");
     let vault = Vault::new(&SEALING_BYTES);
-    let now = jiff::Timestamp::now().as_millisecond();
+    let now = Clock::system().now();
     let transaction = connection.transaction().expect("nobody else writes");
     for number in 0..USERS {
         let user: UserId = format!("usr_{number:032x}").parse().expect("it is an id");
-        slots::slot_insert_missing(&transaction, &vault, user, 4, UnixMillis(now))
-            .expect("the schema fits");
+        slots::slot_insert_missing(&transaction, &vault, user, 4, now).expect("the schema fits");
     }
-    let deeds = DEEDS.replace(":now", &now.to_string());
+    let deeds = DEEDS.replace(":now", &now.0.to_string());
     transaction.execute_batch(&deeds).expect("the schema fits");
     transaction.commit().expect("there is room");
 }

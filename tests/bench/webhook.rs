@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use glb::kernel::Clock;
+use glb::kernel::secret::hex;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -91,7 +93,8 @@ async fn send(
 }
 
 fn request(user: &str, subscription: usize) -> Vec<u8> {
-    let moment = jiff::Timestamp::now();
+    let moment = jiff::Timestamp::from_millisecond(Clock::system().now().0)
+        .expect("now is within a calendar");
     let body = format!(
         "{{\"meta\":{{\"event_name\":\"subscription_updated\",\"custom_data\":{{\"user_id\":\"{user}\"}}}},\
          \"data\":{{\"type\":\"subscriptions\",\"id\":\"{subscription}\",\"attributes\":{{\"status\":\"active\",\
@@ -101,8 +104,7 @@ fn request(user: &str, subscription: usize) -> Vec<u8> {
     );
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("any length does");
     mac.update(body.as_bytes());
-    let bytes = mac.finalize().into_bytes();
-    let signature: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let signature = hex(&mac.finalize().into_bytes());
     format!(
         "POST /api/v1/billing/webhook HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n\
          x-signature: {signature}\r\ncontent-length: {}\r\n\r\n{body}",

@@ -213,7 +213,7 @@ impl NewNode {
             Error::invalid_field("public_host", "invalid_host", error.to_string())
         })?;
         let ports = self.public.ports;
-        check_ports(&ports)?;
+        check_ports(ports)?;
         let public = NodeAddress { host, ports };
         Ok(Self {
             name,
@@ -224,7 +224,7 @@ impl NewNode {
     }
 }
 
-fn check_ports(ports: &AdvertisedPorts) -> Result<()> {
+fn check_ports(ports: AdvertisedPorts) -> Result<()> {
     let named = [
         ("srtla_port", ports.srtla),
         ("srt_publish_port", ports.srt_publish),

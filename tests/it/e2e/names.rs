@@ -137,6 +137,7 @@ fn a_slots_name_follows_its_stream_to_another_node_and_home_when_that_dies() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn a_provider_in_trouble_harms_nothing_is_told_and_gets_the_change_when_it_is_back() {
     let mut house = House::open(DnsFault::OtherToken);
     let start = json!({"connection_id": "a"});

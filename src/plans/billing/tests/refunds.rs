@@ -55,12 +55,8 @@ async fn g_64_a_refund_of_which_no_webhook_came_is_found_by_asking() {
     for name in [LS, STRIPE] {
         for refund in refunds(name) {
             let world = paying(name).await;
-            world
-                .provider
-                .single
-                .lock()
-                .unwrap()
-                .extend(known(&world).await);
+            let known = known(&world).await;
+            world.provider.single.lock().unwrap().extend(known);
             world.provider.refunds.lock().unwrap().push(refund);
             let done = world.billing.reconcile().await.unwrap();
             assert_eq!((done.repaired, done.changed.len()), (1, 1), "{name}");
@@ -97,12 +93,8 @@ async fn known(world: &World) -> Vec<Fact> {
 async fn a_refund_that_a_webhook_told_of_is_not_told_again() {
     for name in [LS, STRIPE] {
         let world = paying(name).await;
-        world
-            .provider
-            .single
-            .lock()
-            .unwrap()
-            .extend(known(&world).await);
+        let known = known(&world).await;
+        world.provider.single.lock().unwrap().extend(known);
         let event = match name {
             ProviderName::LemonSqueezy => ls_event("order_refunded", None, &ls_order(999, 50)),
             ProviderName::Stripe => {
@@ -124,12 +116,8 @@ async fn a_refund_that_a_webhook_told_of_is_not_told_again() {
 #[tokio::test]
 async fn a_refund_of_something_else_or_of_long_ago_changes_nothing() {
     let world = paying(LS).await;
-    world
-        .provider
-        .single
-        .lock()
-        .unwrap()
-        .extend(known(&world).await);
+    let known = known(&world).await;
+    world.provider.single.lock().unwrap().extend(known);
     let order = |id: &str, customer: &str, at: i64| {
         let mut order = ls_order(999, at);
         order["id"] = id.into();

@@ -10,6 +10,8 @@ mod webhook;
 
 use std::time::Duration;
 
+use glb::kernel::Clock;
+use glb::kernel::secret::hex;
 use hmac::{Hmac, KeyInit, Mac};
 use provider::Provider;
 use reqwest::Method;
@@ -132,7 +134,7 @@ impl Shop {
 }
 
 fn now() -> i64 {
-    jiff::Timestamp::now().as_second()
+    Clock::system().now().0 / 1000
 }
 
 fn signature(kind: Kind, body: &[u8], secret: &str, at: i64) -> (&'static str, String) {
@@ -142,7 +144,7 @@ fn signature(kind: Kind, body: &[u8], secret: &str, at: i64) -> (&'static str, S
     }
     mac.update(body);
     let bytes = mac.finalize().into_bytes();
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(&bytes);
     match kind {
         Kind::LemonSqueezy => ("x-signature", hex),
         Kind::Stripe => ("stripe-signature", format!("t={at},v1={hex}")),
