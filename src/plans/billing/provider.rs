@@ -158,7 +158,7 @@ pub trait BillingProvider: Send + Sync + fmt::Debug {
     /// Proves that a webhook is the provider's, over its raw bytes and before anything of it is read.
     ///
     /// # Errors
-    /// [`Unverified`] for anything else.
+    /// `Unverified` for anything else.
     fn verify(
         &self,
         headers: &HeaderMap,
@@ -169,7 +169,7 @@ pub trait BillingProvider: Send + Sync + fmt::Debug {
     /// Reads a verified body. An event that does not say when it happened gets `received_at`.
     ///
     /// # Errors
-    /// [`Unreadable`] when it is not what the provider documents.
+    /// `Unreadable` when it is not what the provider documents.
     fn parse(&self, body: &[u8], received_at: UnixMillis) -> Result<Parsed, Unreadable>;
 
     /// Makes a page on which `order` can be paid, and answers its address.
