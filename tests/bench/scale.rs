@@ -8,8 +8,10 @@ use glb::kernel::seal::Vault;
 use glb::slots::store as slots;
 use reqwest::Method;
 use rusqlite::Connection;
+use serde_json::Value;
 
 use crate::harness::client::{Browser, Plugin};
+use crate::harness::eventually::eventually_blocking;
 use crate::harness::server::{Account, Server};
 use crate::process::resident_kib;
 use crate::scene;
@@ -17,6 +19,7 @@ use crate::table::Table;
 
 const USERS: usize = 10_000;
 const CALLS: usize = 100;
+const PATIENCE: Duration = Duration::from_secs(120);
 /// In hexadecimal and as bytes; of this scene alone.
 const SEALING_KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
 const SEALING_BYTES: [u8; 32] = [7; 32];
@@ -161,17 +164,35 @@ fn pages(table: &mut Table, server: &Server, owner: &Account) {
     }
 }
 
+/// Runs a job and answers its state afterwards: the call itself waits two seconds at most.
+fn run_to_its_end(plugin: &Plugin, name: &str) -> Value {
+    let state = || {
+        let listed = plugin.get("/api/v1/jobs").expect(200).json();
+        let jobs = listed["jobs"].as_array().expect("they are listed");
+        let found = jobs.iter().find(|job| job["name"] == name);
+        found.expect("it is listed").clone()
+    };
+    let rests = || state()["running_since"].is_null();
+    eventually_blocking(PATIENCE, "the job rests", rests);
+    let before = state()["runs"].as_i64();
+    let path = format!("/api/v1/jobs/{name}/run");
+    let run = plugin.authorised(Method::POST, &path);
+    plugin.send(run).expect(200);
+    eventually_blocking(PATIENCE, "the job ran", || {
+        state()["runs"].as_i64() > before && rests()
+    });
+    state()
+}
+
 fn jobs(table: &mut Table, server: &Server, owner: &Account) {
     let plugin = Plugin::signed_in(server, &mut Browser::signed_in(server, owner));
     let listed = plugin.get("/api/v1/jobs").expect(200).json();
     let jobs = listed["jobs"].as_array().expect("they are listed");
     for job in jobs {
         let name = job["name"].as_str().expect("a job has a name");
-        let path = format!("/api/v1/jobs/{name}/run");
-        let run = plugin.send(plugin.authorised(Method::POST, &path));
-        let state = run.expect(200).json();
-        let took = state["last_duration_ms"].as_i64();
-        let took = took.map_or_else(|| "still runs".to_owned(), |ms| format!("{ms} ms"));
+        let state = run_to_its_end(&plugin, name);
+        let took = state["last_duration_ms"].as_i64().expect("it ran");
+        let took = format!("{took} ms");
         let said = state["last_error"]
             .as_str()
             .or(state["last_result"].as_str())

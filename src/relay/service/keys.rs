@@ -6,7 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::stream;
 use rusqlite::Connection;
 use serde::Serialize;
 
@@ -27,6 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Users read in one step.
 const USERS_AT_ONCE: u32 = 500;
 
+/// Users whose slots are registered beside each other. Each step waits for another thread, the store's or the
+/// relay's, and together they wait once. A relay with a rate limit serves as many well within [`PATIENCE`].
+const USERS_BESIDE_EACH_OTHER: usize = 8;
+
 /// What registering all slots came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Registered {
@@ -36,6 +42,14 @@ pub struct Registered {
     pub dropped: usize,
     /// Slots for which it did not answer; the next run tries again.
     pub failed: usize,
+}
+
+impl Registered {
+    const fn add(&mut self, other: Self) {
+        self.registered += other.registered;
+        self.dropped += other.dropped;
+        self.failed += other.failed;
+    }
 }
 
 impl RelayService {
@@ -56,13 +70,21 @@ impl RelayService {
                 return Ok(total);
             };
             last = Some(newest.user_id);
-            for plan in some {
-                if let Err(error) = self.sync_into(plan.user_id, &mut total).await {
-                    let cause = error_chain(&error);
-                    tracing::error!(user.id = %plan.user_id, cause, "a user's slots were not registered");
-                }
+            let synced = stream::iter(some).map(|plan| self.sync_or_tell(plan.user_id));
+            let mut synced = synced.buffer_unordered(USERS_BESIDE_EACH_OTHER);
+            while let Some(of_user) = synced.next().await {
+                total.add(of_user);
             }
         }
+    }
+
+    async fn sync_or_tell(&self, user_id: UserId) -> Registered {
+        let mut total = Registered::default();
+        if let Err(error) = self.sync_into(user_id, &mut total).await {
+            let cause = error_chain(&error);
+            tracing::error!(user.id = %user_id, cause, "a user's slots were not registered");
+        }
+        total
     }
 
     /// Tells the relay of a user's slots, after the user was made or the plan changed. Without entitlement
