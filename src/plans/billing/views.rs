@@ -8,6 +8,7 @@ use super::service::{BillingStatus, Overview};
 use crate::http::moment::Moment;
 use crate::http::page::Shell;
 use crate::kernel::ids::EventId;
+use crate::plans::views::tier_label;
 use crate::plans::{PlanStatus, Tier};
 
 /// `GET /account/plan`
@@ -77,16 +78,6 @@ impl PlanPage {
             provider: plan.provider.label(),
             is_operator,
         }
-    }
-}
-
-/// A tier as a person reads it.
-#[must_use]
-pub const fn tier_label(tier: Tier) -> &'static str {
-    match tier {
-        Tier::Free => "Free",
-        Tier::Standard => "Standard",
-        Tier::Internal => "Internal",
     }
 }
 
