@@ -9,6 +9,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use cookie::{Cookie, SameSite, time};
+use serde::Deserialize;
 
 use crate::kernel::Role;
 
@@ -159,6 +160,21 @@ impl Flash {
             FlashKind::Success => "success",
             FlashKind::Problem => "problem",
         }
+    }
+}
+
+/// What a form did, as a word in the address of the page that follows it.
+#[derive(Debug, Default, Deserialize)]
+pub struct DoneQuery {
+    #[serde(default)]
+    done: String,
+}
+
+impl DoneQuery {
+    /// The message, when `sentence_of` knows the word. Anybody may write an address, so the word itself is
+    /// never shown.
+    pub fn flash(&self, sentence_of: fn(&str) -> Option<&'static str>) -> Option<Flash> {
+        sentence_of(&self.done).map(Flash::success)
     }
 }
 

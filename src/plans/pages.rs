@@ -17,7 +17,7 @@ use crate::accounts::extract::{BrowserActor, OperatorActor};
 use crate::accounts::frame::Frame;
 use crate::accounts::model::SignedIn;
 use crate::accounts::views::role_label;
-use crate::http::page::{Flash, render};
+use crate::http::page::{DoneQuery, Flash, render};
 use crate::http::{ApiError, Form, Path, Query};
 use crate::kernel::ids::UserId;
 use crate::kernel::{Error, FieldError, Kind, Role, UnixMillis};
@@ -53,22 +53,13 @@ async fn history(plans: &PlansService, user_id: UserId) -> Result<HistoryPart, E
     Ok(HistoryPart::new(&statements, &records, &adjustments))
 }
 
-/// What a redirect tells.
-#[derive(Debug, Deserialize)]
-pub struct DoneQuery {
-    #[serde(default)]
-    done: String,
-}
-
-impl DoneQuery {
-    fn flash(&self) -> Option<Flash> {
-        let text = match self.done.as_str() {
-            "plan" => "The plan is changed.",
-            "usage" => "The usage is corrected.",
-            "hours" => "The hours are changed.",
-            _ => return None,
-        };
-        Some(Flash::success(text))
+/// The sentence for what a form did.
+fn done(word: &str) -> Option<&'static str> {
+    match word {
+        "plan" => Some("The plan is changed."),
+        "usage" => Some("The usage is corrected."),
+        "hours" => Some("The hours are changed."),
+        _ => None,
     }
 }
 
@@ -82,7 +73,9 @@ pub async fn show_plans(
     frame: Frame,
     Query(query): Query<DoneQuery>,
 ) -> Result<Response, ApiError> {
-    let shell = frame.signed_in("Plans", &user).with_flash(query.flash());
+    let shell = frame
+        .signed_in("Plans", &user)
+        .with_flash(query.flash(done));
     let rules = plans.rules();
     let hours = hours_text(rules.standard_included_seconds);
     let is_fixed = rules.is_standard_included_fixed;
@@ -164,7 +157,7 @@ pub async fn show_user(
         errors: &[],
     };
     let shown = Shown {
-        flash: query.flash(),
+        flash: query.flash(done),
         status: StatusCode::OK,
     };
     user_page(&parts, &user, &frame, &ledger, &forms, shown).await

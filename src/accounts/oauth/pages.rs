@@ -3,7 +3,6 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
-use serde::Deserialize;
 
 use super::model::{LinkedAccount, Provider};
 use super::service::OAuthService;
@@ -11,30 +10,21 @@ use super::views::{LinkRow, LinkedRow, LinksPage};
 use crate::accounts::extract::BrowserActor;
 use crate::accounts::frame::Frame;
 use crate::accounts::model::SignedIn;
-use crate::http::page::{Flash, render, sentence};
+use crate::http::page::{DoneQuery, Flash, render, sentence};
 use crate::http::{ApiError, Path, Query, status_of};
 use crate::kernel::ids::UserId;
 use crate::kernel::{Error, Kind, Result};
 
 const PAGE: &str = "/account/links";
 
-/// What a redirect to the page tells.
-#[derive(Debug, Deserialize)]
-pub struct DoneQuery {
-    #[serde(default)]
-    done: String,
-}
-
-impl DoneQuery {
-    fn flash(&self) -> Option<Flash> {
-        let text = match self.done.as_str() {
-            "linked" => "The account is linked. You can sign in with it.",
-            "merged" => "The two accounts are one now. You are signed in to the one that stayed.",
-            "unmerged" => "Nothing was merged. Both accounts are as they were.",
-            "unlinked" => "The account is unlinked.",
-            _ => return None,
-        };
-        Some(Flash::success(text))
+/// The sentence for what a form did.
+fn done(word: &str) -> Option<&'static str> {
+    match word {
+        "linked" => Some("The account is linked. You can sign in with it."),
+        "merged" => Some("The two accounts are one now. You are signed in to the one that stayed."),
+        "unmerged" => Some("Nothing was merged. Both accounts are as they were."),
+        "unlinked" => Some("The account is unlinked."),
+        _ => None,
     }
 }
 
@@ -48,7 +38,7 @@ pub async fn show_links(
     frame: Frame,
     Query(query): Query<DoneQuery>,
 ) -> std::result::Result<Response, ApiError> {
-    let page = links_page(&oauth, &user, &frame, query.flash()).await?;
+    let page = links_page(&oauth, &user, &frame, query.flash(done)).await?;
     Ok(render(StatusCode::OK, &page))
 }
 

@@ -10,30 +10,21 @@ use crate::accounts::frame::{Frame, browser_name};
 use crate::accounts::model::{AuthSession, BrowserSession, Password, SignedIn};
 use crate::accounts::service::{AccountsService, PluginSessions};
 use crate::accounts::views::{AccountPage, BrowserRow, PluginRow};
-use crate::http::page::{Flash, render, sentence};
+use crate::http::page::{DoneQuery, Flash, render, sentence};
 use crate::http::{ApiError, Form, Path, Query};
 use crate::kernel::ids::{AuthSessionId, BrowserSessionId};
 use crate::kernel::secret::SecretString;
 use crate::kernel::{Error, FieldError, Kind, Via};
 use crate::plans::billing::BillingService;
 
-/// What a redirect to the account page tells.
-#[derive(Debug, Deserialize)]
-pub struct DoneQuery {
-    #[serde(default)]
-    done: String,
-}
-
-impl DoneQuery {
-    fn flash(&self) -> Option<Flash> {
-        let text = match self.done.as_str() {
-            "password" => "Your password is changed. Your other browsers are signed out.",
-            "browser" => "The browser is signed out.",
-            "plugin" => "The plugin is signed out.",
-            "address" => "Your address is changed.",
-            _ => return None,
-        };
-        Some(Flash::success(text))
+/// The sentence for what a form did.
+fn done(word: &str) -> Option<&'static str> {
+    match word {
+        "password" => Some("Your password is changed. Your other browsers are signed out."),
+        "browser" => Some("The browser is signed out."),
+        "plugin" => Some("The plugin is signed out."),
+        "address" => Some("Your address is changed."),
+        _ => None,
     }
 }
 
@@ -53,7 +44,7 @@ pub async fn show_account(
         &billing,
         &user,
         &frame,
-        query.flash(),
+        query.flash(done),
         StatusCode::OK,
         &[],
     )

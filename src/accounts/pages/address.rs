@@ -13,7 +13,7 @@ use crate::accounts::model::{Email, SignedIn};
 use crate::accounts::proof_fields::{ProofFields, ProofNames};
 use crate::accounts::service::{AccountsService, AddressChange};
 use crate::http::form::Field;
-use crate::http::page::{Flash, render, sentence};
+use crate::http::page::{DoneQuery, Flash, render, sentence};
 use crate::http::{ApiError, Form, Query, status_of};
 use crate::kernel::secret::SecretString;
 use crate::kernel::{FieldError, Kind};
@@ -25,11 +25,12 @@ const NAMES: ProofNames<'static> = ProofNames {
     page: "/account/address",
 };
 
-/// What a redirect to the page tells.
-#[derive(Debug, Default, Deserialize)]
-pub struct AddressQuery {
-    #[serde(default)]
-    done: String,
+/// The sentence for what a form did.
+fn done(word: &str) -> Option<&'static str> {
+    match word {
+        "sent" => Some("Look into your mail: the link is on its way."),
+        _ => None,
+    }
 }
 
 /// `GET /account/address`
@@ -40,10 +41,9 @@ pub async fn show_address(
     State(accounts): State<AccountsService>,
     BrowserActor(user): BrowserActor,
     frame: Frame,
-    Query(query): Query<AddressQuery>,
+    Query(query): Query<DoneQuery>,
 ) -> Result<Response, ApiError> {
-    let flash = (query.done == "sent")
-        .then(|| Flash::success("Look into your mail: the link is on its way."));
+    let flash = query.flash(done);
     page(&accounts, &user, &frame, StatusCode::OK, flash, "", &[]).await
 }
 

@@ -13,18 +13,20 @@ use crate::accounts::model::{Email, SignedIn};
 use crate::accounts::service::{MailHealth, Outbox, SignUps};
 use crate::accounts::views::{role_choices, role_label};
 use crate::http::form::{Choice, Field};
-use crate::http::page::{Flash, render, sentence};
+use crate::http::page::{DoneQuery, Flash, render, sentence};
 use crate::http::{ApiError, Form, Path, Query};
 use crate::kernel::ids::InviteId;
 use crate::kernel::secret::SecretString;
 use crate::kernel::{Error, FieldError, Kind, Role, UnixMillis};
 use crate::settings::{SignUpMode, Word};
 
-/// What a redirect to the page tells.
-#[derive(Debug, Default, Deserialize)]
-pub struct InvitesQuery {
-    #[serde(default)]
-    done: String,
+/// The sentence for what a form did.
+fn done(word: &str) -> Option<&'static str> {
+    match word {
+        "mode" => Some("Saved."),
+        "revoked" => Some("The invitation is taken back."),
+        _ => None,
+    }
 }
 
 /// What stands in the form.
@@ -45,14 +47,9 @@ pub async fn show_invites(
     State(outbox): State<Outbox>,
     OperatorActor(user): OperatorActor,
     frame: Frame,
-    Query(query): Query<InvitesQuery>,
+    Query(query): Query<DoneQuery>,
 ) -> Result<Response, ApiError> {
-    let text = match query.done.as_str() {
-        "mode" => Some("Saved."),
-        "revoked" => Some("The invitation is taken back."),
-        _ => None,
-    };
-    let flash = text.map(Flash::success);
+    let flash = query.flash(done);
     let desk = Desk {
         sign_ups,
         outbox,

@@ -14,17 +14,18 @@ use crate::accounts::frame::Frame;
 use crate::accounts::model::SignedIn;
 use crate::accounts::service::AccountsService;
 use crate::http::form::{Choice, Field};
-use crate::http::page::{Flash, render, sentence};
+use crate::http::page::{DoneQuery, Flash, render, sentence};
 use crate::http::{ApiError, Form, Path, Query};
 use crate::kernel::ids::ApiKeyId;
 use crate::kernel::secret::SecretString;
 use crate::kernel::{Error, FieldError, Kind};
 
-/// What a redirect to the page tells.
-#[derive(Debug, Default, Deserialize)]
-pub struct KeysQuery {
-    #[serde(default)]
-    done: String,
+/// The sentence for what a form did.
+fn done(word: &str) -> Option<&'static str> {
+    match word {
+        "revoked" => Some("The key is revoked."),
+        _ => None,
+    }
 }
 
 /// What stands in the form: a name, days, and a field for each scope that is chosen.
@@ -69,9 +70,9 @@ pub async fn show_keys(
     State(accounts): State<AccountsService>,
     BrowserActor(user): BrowserActor,
     frame: Frame,
-    Query(query): Query<KeysQuery>,
+    Query(query): Query<DoneQuery>,
 ) -> Result<Response, ApiError> {
-    let flash = (query.done == "revoked").then(|| Flash::success("The key is revoked."));
+    let flash = query.flash(done);
     let desk = Desk {
         accounts,
         user,

@@ -12,26 +12,17 @@ use super::views::{BillingPage, PlanPage, WayPage};
 use crate::accounts::extract::BrowserActor;
 use crate::accounts::frame::Frame;
 use crate::accounts::model::SignedIn;
-use crate::http::page::{Flash, render};
+use crate::http::page::{DoneQuery, Flash, render};
 use crate::http::{ApiError, Form, Path, Query};
 use crate::kernel::ids::EventId;
 use crate::kernel::{Error, Kind};
 
-/// What a redirect to a page tells.
-#[derive(Debug, Default, Deserialize)]
-pub struct DoneQuery {
-    #[serde(default)]
-    done: String,
-}
-
-impl DoneQuery {
-    fn flash(&self) -> Option<Flash> {
-        let text = match self.done.as_str() {
-            "paid" => "Welcome back. A payment shows here as soon as the provider reports it.",
-            "redo" => "The event is acted on again.",
-            _ => return None,
-        };
-        Some(Flash::success(text))
+/// The sentence for what a form did.
+fn done(word: &str) -> Option<&'static str> {
+    match word {
+        "paid" => Some("Welcome back. A payment shows here as soon as the provider reports it."),
+        "redo" => Some("The event is acted on again."),
+        _ => None,
     }
 }
 
@@ -45,7 +36,7 @@ pub async fn show_plan(
     frame: Frame,
     Query(query): Query<DoneQuery>,
 ) -> Result<Response, ApiError> {
-    plan_page(&billing, &user, &frame, query.flash(), StatusCode::OK).await
+    plan_page(&billing, &user, &frame, query.flash(done), StatusCode::OK).await
 }
 
 async fn plan_page(
@@ -140,11 +131,13 @@ pub async fn show_billing(
     BrowserActor(user): BrowserActor,
     frame: Frame,
     Query(query): Query<EventsQuery>,
-    Query(done): Query<DoneQuery>,
+    Query(told): Query<DoneQuery>,
 ) -> Result<Response, ApiError> {
     let (state, before) = query.parse()?;
     let overview = billing.overview(&user.actor, state, before).await?;
-    let shell = frame.signed_in("Billing", &user).with_flash(done.flash());
+    let shell = frame
+        .signed_in("Billing", &user)
+        .with_flash(told.flash(done));
     Ok(render(
         StatusCode::OK,
         &BillingPage::new(shell, overview, state),

@@ -17,7 +17,7 @@ use super::views::{NodesPage, Refusal};
 use crate::accounts::extract::BrowserActor;
 use crate::accounts::frame::Frame;
 use crate::accounts::model::SignedIn;
-use crate::http::page::{Flash, render, sentence};
+use crate::http::page::{DoneQuery, Flash, render, sentence};
 use crate::http::{ApiError, Form, Path, Query};
 use crate::kernel::ids::NodeId;
 use crate::kernel::secret::SecretString;
@@ -27,13 +27,6 @@ pub(super) use add_form::AddNodeForm;
 
 const TITLE: &str = "Relay nodes";
 
-/// What a form did, in the address of the page that follows it.
-#[derive(Debug, Default, Deserialize)]
-pub struct NodesQuery {
-    #[serde(default)]
-    done: String,
-}
-
 /// `GET /nodes`
 ///
 /// # Errors
@@ -42,9 +35,9 @@ pub async fn show_nodes(
     State(relay): State<RelayService>,
     BrowserActor(user): BrowserActor,
     frame: Frame,
-    Query(query): Query<NodesQuery>,
+    Query(query): Query<DoneQuery>,
 ) -> Result<Response, ApiError> {
-    let flash = done(&query.done).map(Flash::success);
+    let flash = query.flash(done);
     nodes_page(
         &relay,
         &user,
